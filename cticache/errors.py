@@ -1,0 +1,106 @@
+"""Every exception of the project, in two families: what a client is told, and what an operator is told."""
+
+from collections.abc import Mapping
+
+
+class Refusal(Exception):
+    """A request that is not carried out; the app answers with its status, code and detail.
+
+    ``str(refusal)`` is the sentence that the client reads: never a path, a Redis text, or a caller's value.
+    """
+
+    status = 500
+    code = "internal"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        """Whole seconds after which the same request may succeed; None where it will not."""
+
+
+class NotJson(Refusal):
+    """The body is not JSON text (RFC 8259), or not text at all."""
+
+    status, code = 400, "bad_json"
+
+
+class BadRequest(Refusal):
+    """The request cannot be read as HTTP for this service."""
+
+    status, code = 400, "bad_request"
+
+
+class WrongCredentials(Refusal):
+    """No credentials, or wrong ones."""
+
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(Refusal):
+    """The user is known, and this pool or verb is not theirs."""
+
+    status, code = 403, "forbidden"
+
+
+class NoSuchCall(Refusal):
+    """Nothing is live under this key."""
+
+    status, code = 404, "not_found"
+
+
+class TooLarge(Refusal):
+    """The body is longer than ``max_body``."""
+
+    status, code = 413, "too_large"
+
+
+class UnsupportedType(Refusal):
+    """A content type that is not read here."""
+
+    status, code = 415, "unsupported_type"
+
+
+class WrongFields(Refusal):
+    """Fields are missing, unknown or wrong; ``fields`` names each with its faults."""
+
+    status, code = 422, "invalid_fields"
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        super().__init__("These fields are missing, unknown or wrong: " + ", ".join(sorted(fields)) + ".")
+        self.fields = dict(fields)
+
+
+class PoolExhausted(Refusal):
+    """No number of the pool can be leased now."""
+
+    status, code = 503, "pool_exhausted"
+
+
+class RedisUnavailable(Refusal):
+    """Redis is away, or refuses to work; nothing is known to have been done."""
+
+    status, code = 503, "redis_unavailable"
+
+
+class NotReady(Refusal):
+    """The service has not yet brought its pools in line with the configuration."""
+
+    status, code = 503, "not_ready"
+
+
+class BadArgument(ValueError):
+    """A script was called with an argument outside its contract: a fault of this program, not of a client."""
+
+    code = "BADARG"
+
+
+class UserError(Exception):
+    """A mistake of whoever runs the command, told in one line: what is wrong, where, and what to do."""
+
+
+class ConfigError(UserError):
+    """config.ini, or what overrides it, cannot be used."""
+
+
+class ScriptError(UserError):
+    """A script of lua/ is missing or does not compile."""

@@ -1,0 +1,125 @@
+"""Sets of telephone numbers, written as single numbers and ranges and kept as ranges.
+
+A number is 1 to 32 ASCII digits after an optional plus; a leading zero or plus is part of it, so ``0123``, ``123``
+and ``+123`` are three numbers. A pool of millions costs as much memory here as its ranges.
+"""
+
+import hashlib
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+MAX_DIGITS = 32
+_NUMBER = re.compile(rf"(\+?)([0-9]{{1,{MAX_DIGITS}}})")
+
+
+class Span(NamedTuple):
+    """Neighbouring numbers of one length, both ends included; ordered by prefix, then length, then value."""
+
+    plus: str
+    digits: int
+    first: int
+    last: int
+
+    def number(self, value: int) -> str:
+        """The number with this value, in the form that the span's numbers have."""
+        return f"{self.plus}{value:0{self.digits}d}"
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return self.number(self.first)
+        return f"{self.number(self.first)}-{self.number(self.last)}"
+
+
+class NumberSet:
+    """An immutable set of numbers."""
+
+    def __init__(self, spans: Iterable[Span] = ()) -> None:
+        self._spans = _merge(spans)
+
+    @classmethod
+    def parse(cls, text: str, limit: int) -> "NumberSet":
+        """Read ``5551234560-5551234599, 5559990000``; ValueError says which part is wrong, or that it is too much.
+
+        The size is checked before anything is expanded: ``limit`` is the most numbers allowed.
+        """
+        numbers = cls(_span(part) for part in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip())) if part)
+        if len(numbers) > limit:
+            raise ValueError(f"{len(numbers)} numbers are more than the {limit} allowed")
+        return numbers
+
+    def __len__(self) -> int:
+        return sum(span.last - span.first + 1 for span in self._spans)
+
+    def __contains__(self, number: str) -> bool:
+        match = _NUMBER.fullmatch(number)
+        if not match:
+            return False
+        plus, digits = match.groups()
+        value = int(digits)
+        at = bisect_right(self._spans, (plus, len(digits), value, float("inf"))) - 1
+        if at < 0:
+            return False
+        span = self._spans[at]
+        return (span.plus, span.digits) == (plus, len(digits)) and span.first <= value <= span.last
+
+    def __iter__(self) -> Iterator[str]:
+        for span in self._spans:
+            for value in range(span.first, span.last + 1):
+                yield span.number(value)
+
+    def __sub__(self, other: "NumberSet") -> "NumberSet":
+        return NumberSet(piece for span in self._spans for piece in _without(span, other._spans))
+
+    def __or__(self, other: "NumberSet") -> "NumberSet":
+        return NumberSet(self._spans + other._spans)
+
+    def __and__(self, other: "NumberSet") -> "NumberSet":
+        return self - (self - other)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self._spans))
+
+    def fingerprint(self) -> str:
+        """Equal for equal sets, however they were written; 32 hex digits."""
+        return hashlib.sha256(str(self).encode()).hexdigest()[:32]
+
+
+def _span(part: str) -> Span:
+    first, dash, last = part.partition("-")
+    start, end = _NUMBER.fullmatch(first), _NUMBER.fullmatch(last if dash else first)
+    if not start or not end:
+        raise ValueError(
+            f"{part!r} is not a number or a range: give 1 to {MAX_DIGITS} digits, such as 5551234560 or "
+            "5551234560-5551234599"
+        )
+    if start[1] != end[1] or len(start[2]) != len(end[2]):
+        raise ValueError(f"the ends of the range {part!r} must have equally many digits and the same leading plus")
+    if int(start[2]) > int(end[2]):
+        raise ValueError(f"the range {part!r} runs backwards")
+    return Span(start[1], len(start[2]), int(start[2]), int(end[2]))
+
+
+def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The same numbers as few, sorted spans: neighbours and overlaps joined."""
+    merged: list[Span] = []
+    for span in sorted(spans):
+        last = merged[-1] if merged else None
+        if last and last[:2] == span[:2] and span.first <= last.last + 1:
+            merged[-1] = last._replace(last=max(last.last, span.last))
+        else:
+            merged.append(span)
+    return tuple(merged)
+
+
+def _without(span: Span, others: tuple[Span, ...]) -> Iterator[Span]:
+    """What is left of ``span``; ``others`` are sorted and apart."""
+    cuts = [
+        other for other in others if other[:2] == span[:2] and other.first <= span.last and span.first <= other.last
+    ]
+    edges = [span.first - 1, *(edge for cut in cuts for edge in (cut.first, cut.last)), span.last + 1]
+    for before, after in list(pairwise(edges))[::2]:
+        if before + 1 < after:
+            yield span._replace(first=before + 1, last=after - 1)

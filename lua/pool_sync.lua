@@ -1,0 +1,111 @@
+#!lua
+-- pool_sync -- bring the numbers of a pool in line with the configuration, in bounded steps, live leases untouched.
+--
+-- A caller runs begin; where it returns 0, list until the cursor is 0 again, drop what is no longer configured, add
+-- all numbers, and finish. A number that is dropped with live calls moves to leaving: nothing leases it, its calls can
+-- still be asked for. The fingerprint stands only while nothing is left to do.
+--
+-- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
+-- KEYS[2]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
+-- KEYS[3]  synced          string  fingerprint of the configured numbers that are all in place
+-- KEYS[4]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish' or 'leaving'
+-- ARGV[2]  fingerprint     begin, finish: of the configured numbers
+-- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
+-- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
+-- ARGV[5]  cooldown_ms     drop, add: rest of a number after its last call
+-- ARGV[6]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
+-- ARGV[7]  take_over       begin: 1 to put this configuration in another one's place, else 0
+-- ARGV[8...]  dnis         drop: numbers to drop; add: numbers to add
+--
+-- Returns  begin: 1 all in place, 0 work to do, 2 another configuration's numbers are in place and stay;
+--          list: {next cursor, DNIS, ...}; drop: how many went; add: how many were new; finish: 1;
+--          leaving: {DNIS, time (ms), ...}.
+-- Errors   BADARG  the step is none of these, or one of the numbers is not an integer >= 0.
+
+local numbers, leaving, synced, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local cooldown_ms, free_ms, take_over = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local dnises = {unpack(ARGV, 8)}
+
+local function whole(number)
+  return number and number >= 0 and number % 1 == 0
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function ms(number)
+  return string.format('%.0f', number)
+end
+
+-- The end of the number's last lease; nil when it had none within its cool-down. A caller listed counts here even if
+-- its call key is gone: too long a rest harms nobody.
+local function last_end(dnis)
+  local latest = redis.call('ZRANGE', callers_prefix .. dnis, -1, -1, 'WITHSCORES')[2]
+  return latest and math.max(tonumber(latest), now)
+end
+
+local steps = {}
+
+function steps.begin()
+  redis.call('ZREMRANGEBYSCORE', leaving, '-inf', ms(now))
+  local present = redis.call('GET', synced)
+  if present and present ~= fingerprint and take_over ~= '1' then
+    return 2
+  end
+  if present == fingerprint and redis.call('ZCARD', numbers) == count then
+    return 1
+  end
+  redis.call('DEL', synced)
+  return 0
+end
+
+function steps.drop()
+  local gone = 0
+  for _, dnis in ipairs(dnises) do
+    local ended = last_end(dnis)
+    if ended and redis.call('ZSCORE', numbers, dnis) then
+      redis.call('ZADD', leaving, ms(ended + cooldown_ms), dnis)
+      redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
+    end
+    gone = gone + redis.call('ZREM', numbers, dnis)
+  end
+  return gone
+end
+
+function steps.list()
+  local page = redis.call('ZSCAN', numbers, cursor, 'COUNT', count)
+  local listed = {page[1]}
+  for i = 1, #page[2], 2 do
+    listed[#listed + 1] = page[2][i]
+  end
+  return listed
+end
+
+function steps.add()
+  local new = 0
+  local any_leaving = redis.call('EXISTS', leaving) == 1
+  for _, dnis in ipairs(dnises) do
+    local ended = last_end(dnis)
+    new = new + redis.call('ZADD', numbers, 'NX', ms(math.max(ended and ended + cooldown_ms or 0, free_ms)), dnis)
+    if any_leaving then
+      redis.call('ZREM', leaving, dnis)
+    end
+  end
+  return new
+end
+
+function steps.finish()
+  redis.call('SET', synced, fingerprint)
+  return 1
+end
+
+function steps.leaving()
+  return redis.call('ZRANGE', leaving, ms(now), '+inf', 'BYSCORE', 'LIMIT', cursor, count, 'WITHSCORES')
+end
+
+if not steps[step] or not (whole(tonumber(cursor)) and whole(count) and whole(cooldown_ms) and whole(free_ms)) then
+  return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
+end
+return steps[step]()

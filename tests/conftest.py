@@ -1,0 +1,78 @@
+"""What all tests share: the server under test, and the store on it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import servers
+from redis import Redis
+from samples import make_pool
+
+from cticache import keys
+from cticache.connection import connect
+from cticache.keys import Keys
+from cticache.loader import Scripts, read_scripts
+from cticache.pools import Pool, Pools
+from cticache.store import Store
+from cticache.sync import sync
+
+_SERVER: list[str] = []
+
+MakePool = Callable[..., Pool]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the long forms: a pool of 1,000,000, 300 histories")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which server the tests ran on."""
+    for line in _SERVER:
+        terminalreporter.write_line(f"Redis under test: {line}")
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real server; TEST_REDIS says which (tests/servers.py)."""
+    with servers.under_test() as (url, what):
+        with connect(url, 5.0) as client:
+            info = client.info("server")
+        version = info.get("valkey_version") or info["redis_version"]
+        _SERVER.append(f"{'Valkey' if 'valkey_version' in info else 'Redis'} {version}, {what}")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def connection(redis_url: str) -> Iterator[Redis]:
+    with connect(redis_url, 5.0) as client:
+        yield client
+
+
+@pytest.fixture
+def client(connection: Redis) -> Iterator[Redis]:
+    """The server, empty; afterwards no key may be left without a TTL but those that keys.PERMANENT lists."""
+    connection.flushall()
+    yield connection
+    immortal = [
+        key for key in connection.keys("cti:*") if connection.ttl(key) == -1 and not keys.PERMANENT.fullmatch(key)
+    ]
+    assert not immortal, f"these keys would stay for ever: {immortal}"
+
+
+@pytest.fixture
+def store(client: Redis) -> Store:
+    scripts = Scripts(client, read_scripts())
+    scripts.load()
+    return Store(client, scripts, Keys("cti"), retry_after=2)
+
+
+@pytest.fixture
+def new_pool(store: Store) -> MakePool:
+    """Makes a pool as ``make_pool`` does and puts its numbers in place."""
+
+    def make(*args: Any, **changes: Any) -> Pool:
+        pool = make_pool(*args, **changes)
+        sync(store, Pools([pool]), take_over=True)
+        return pool
+
+    return make

@@ -1,0 +1,201 @@
+from collections.abc import Callable
+
+import pytest
+from aging import age, everything
+from redis import Redis
+from samples import make_pool
+
+from cticache.errors import BadArgument, PoolExhausted
+from cticache.pools import Pool, Pools
+from cticache.store import Store
+from cticache.sync import CHANGE_STEP, sync
+
+NUMBERS = "cti:{system-y}:numbers"
+LEAVING = "cti:{system-y}:leaving"
+
+MakePool = Callable[..., Pool]
+
+
+def numbers(client: Redis) -> set[str]:
+    return set(client.zrange(NUMBERS, 0, -1))
+
+
+def calls(client: Redis, script: str = "evalsha") -> int:
+    stats = client.info("commandstats").get(f"cmdstat_{script}", {"calls": 0})
+    return int(stats["calls"])
+
+
+def test_the_configured_numbers_are_put_in_place_as_they_are_written(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    new_pool("007-009, +15550, 5551234560-5551234569")
+    assert numbers(client) == {"007", "008", "009", "+15550", *(f"555123456{digit}" for digit in range(10))}
+
+
+def test_a_pool_larger_than_a_step_is_put_in_place_whole(client: Redis, store: Store, new_pool: MakePool) -> None:
+    new_pool("10000-12345")
+    assert client.zcard(NUMBERS) == 2346
+    new_pool("12000-13000")
+    assert numbers(client) == {str(number) for number in range(12000, 13001)}
+
+
+def test_a_restart_with_nothing_changed_is_one_call(client: Redis, store: Store) -> None:
+    pools = Pools([make_pool("10000-12345")])
+    sync(store, pools, take_over=True)
+    before = calls(client)
+    sync(store, pools, take_over=True)
+    assert calls(client) - before == 2  # begin, and which numbers are leaving
+
+
+def test_live_leases_and_cool_downs_are_left_alone(client: Redis, store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100-104")
+    store.lease(pool, "777", "1", "x", 60_000)
+    store.lease(pool, "778", "1", "x", 60_000)
+    store.take(pool, "101", "778")
+    before = everything(client)
+    new_pool("100-105")
+    after = everything(client)
+    assert [entry for entry in after.pop(NUMBERS) if entry[0] != "105"] == before.pop(NUMBERS)
+    assert {key: after[key] for key in before if "synced" not in key} == {
+        key: held for key, held in before.items() if "synced" not in key
+    }
+
+
+def test_a_number_taken_out_is_not_leased_but_its_call_can_be_taken(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    store.lease(pool, "777", "1", "x", 60_000)
+    pools = Pools([make_pool("200")])
+    sync(store, pools, take_over=True)
+    assert numbers(client) == {"200"}
+    assert store.take(*pools.of("100"), "100", "777")
+    assert numbers(client) == {"200"}
+
+
+def test_a_number_taken_out_is_still_known_after_another_restart(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    store.lease(pool, "777", "1", "x", 60_000)
+    new_pool("200")
+    pools = Pools([make_pool("200")])
+    sync(store, pools, take_over=True)
+    assert pools.of("100")
+    age(client, 65_000)
+    sync(store, pools, take_over=True)
+    assert not pools.of("100")
+    assert not client.exists(LEAVING)
+
+
+def test_a_renewed_call_keeps_its_leaving_number_known(client: Redis, store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100")
+    store.lease(pool, "777", "1", "x", 60_000)
+    pools = Pools([make_pool("200")])
+    sync(store, pools, take_over=True)
+    age(client, 50_000)
+    store.renew(pool, "100", "777", 60_000)
+    age(client, 50_000)
+    sync(store, pools, take_over=True)
+    assert store.read(*pools.of("100"), "100", "777")
+
+
+def test_a_number_without_a_call_just_goes(client: Redis, store: Store, new_pool: MakePool) -> None:
+    new_pool("100")
+    pools = Pools([make_pool("200")])
+    sync(store, pools, take_over=True)
+    assert not pools.of("100")
+    assert not client.exists(LEAVING)
+
+
+def test_draining_numbers_are_not_leased_and_their_calls_can_be_taken(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-101", exhausted="reject")
+    store.lease(pool, "777", "1", "x", 60_000)
+    pools = Pools([draining := make_pool("100-101", draining="100", exhausted="reject")])
+    sync(store, pools, take_over=True)
+    assert store.lease(draining, "1", "1", "x", 60_000).dnis == "101"
+    with pytest.raises(PoolExhausted):
+        store.lease(draining, "2", "2", "x", 60_000)
+    assert pools.of("100") == [draining]
+    assert store.take(draining, "100", "777")
+    with pytest.raises(PoolExhausted):
+        store.lease(draining, "2", "2", "x", 60_000)
+
+
+def test_a_number_put_back_rests_until_its_last_call_has_ended(client: Redis, store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100", exhausted="reject")
+    store.lease(pool, "777", "1", "x", 60_000)
+    new_pool("200")
+    new_pool("100", exhausted="reject")
+    assert not client.exists(LEAVING)
+    with pytest.raises(PoolExhausted) as refused:
+        store.lease(pool, "888", "1", "x", 60_000)
+    assert refused.value.retry_after == 65
+    assert store.take(pool, "100", "777")
+
+
+def test_a_number_that_moves_is_leased_in_its_new_pool_only_after_its_last_call(client: Redis, store: Store) -> None:
+    sync(store, Pools([one := make_pool("100-101", name="one"), make_pool("200", name="two")]), take_over=True)
+    store.lease(one, "777", "1", "x", 60_000)
+    two = make_pool("100-101", name="two", exhausted="reject")
+    pools = Pools([make_pool("200", name="one"), two])
+    sync(store, pools, take_over=True)
+    assert store.lease(two, "888", "1", "x", 60_000).dnis == "101"
+    with pytest.raises(PoolExhausted) as refused:
+        store.lease(two, "999", "1", "x", 60_000)
+    assert refused.value.retry_after == 65
+    assert [pool.name for pool in pools.of("100")] == ["one", "two"]
+    assert store.take(pools.of("100")[0], "100", "777")
+
+
+def test_an_emptied_redis_is_filled_again_by_itself(client: Redis, store: Store) -> None:
+    pools = Pools([pool := make_pool("100-109")])
+    sync(store, pools, take_over=True)
+    client.flushall()
+    sync(store, pools, take_over=False)
+    assert len(numbers(client)) == 10
+    client.zrem(NUMBERS, "105")
+    sync(store, pools, take_over=False)
+    assert len(numbers(client)) == 10
+    assert store.pool_stats([pool])[0].free == 10
+
+
+def test_the_last_one_started_decides_and_the_others_do_not_fight_it(client: Redis, store: Store) -> None:
+    old, new = Pools([make_pool("100")]), Pools([make_pool("200")])
+    sync(store, old, take_over=True)
+    sync(store, new, take_over=True)
+    sync(store, old, take_over=False)
+    assert numbers(client) == {"200"}
+
+
+def test_a_sync_that_was_cut_off_is_done_over(client: Redis, store: Store) -> None:
+    pool = make_pool("100-109")
+    sync(store, Pools([pool]), take_over=True)
+    other = make_pool("100-104")
+    assert store.pool_sync(other, "begin", fingerprint="x", count=5, take_over=True) == 0
+    store.pool_sync(other, "drop", dnises=["105", "106"])
+    sync(store, Pools([pool]), take_over=False)
+    assert len(numbers(client)) == 10
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"step": "dance"}, {"step": "add", "free_ms": -1}, {"step": "list", "cursor": "x"}]
+)
+def test_a_step_outside_the_contract_is_refused(store: Store, arguments: dict[str, object]) -> None:
+    with pytest.raises(BadArgument):
+        store.pool_sync(make_pool(), **arguments)  # type: ignore[arg-type]
+
+
+def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, request: pytest.FixtureRequest) -> None:
+    size = 1_000_000 if request.config.getoption("--long") else 50_000
+    pool = make_pool(f"5550000000-{5550000000 + size - 1}")
+    steps: list[int] = []
+    step = store.pool_sync
+    store.pool_sync = lambda *args, **named: steps.append(len(named.get("dnises", ()))) or step(*args, **named)  # type: ignore[method-assign]
+    sync(store, Pools([pool]), take_over=True)
+    assert client.zcard(NUMBERS) == size
+    sync(store, Pools([make_pool("200")]), take_over=True)
+    assert numbers(client) == {"200"}
+    assert max(steps) <= CHANGE_STEP

