@@ -6,11 +6,9 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from cticache.errors import ConfigError
-
 
 def connect(url: str, timeout: float) -> Redis:
-    """A client that opens its connections when they are needed; ConfigError for an URL that cannot be read.
+    """A client that opens its connections when they are needed; ValueError for an URL that cannot be read.
 
     redis-py would repeat a command up to ten times: a lost reply would then take, or lease, twice. What may be
     repeated, the store repeats. ``timeout``, in seconds, bounds a connect and each wait for a reply.
@@ -24,7 +22,4 @@ def connect(url: str, timeout: float) -> Redis:
         "protocol": 2,
         "driver_info": None,  # no CLIENT SETINFO on each connect
     }
-    try:
-        return Redis.from_url(url, **options)
-    except ValueError as error:
-        raise ConfigError(f"[redis] url: cannot be read: {error}") from None
+    return Redis.from_url(url, **options)

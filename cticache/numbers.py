@@ -46,12 +46,13 @@ class NumberSet:
         The size is checked before anything is expanded: ``limit`` is the most numbers allowed.
         """
         numbers = cls(_span(part) for part in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip())) if part)
-        if len(numbers) > limit:
-            raise ValueError(f"{len(numbers)} numbers are more than the {limit} allowed")
+        size = numbers._size()  # len() itself fails beyond sys.maxsize
+        if size > limit:
+            raise ValueError(f"{size} numbers are more than the {limit} allowed")
         return numbers
 
     def __len__(self) -> int:
-        return sum(span.last - span.first + 1 for span in self._spans)
+        return self._size()
 
     def __contains__(self, number: str) -> bool:
         match = _NUMBER.fullmatch(number)
@@ -81,6 +82,9 @@ class NumberSet:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self._spans))
+
+    def _size(self) -> int:
+        return sum(span.last - span.first + 1 for span in self._spans)
 
     def fingerprint(self) -> str:
         """Equal for equal sets, however they were written; 32 hex digits."""

@@ -33,7 +33,9 @@ def hashed(password: str) -> str:
 def _matches(stored: str, password: str) -> bool:
     try:
         return _HASHER.verify(stored, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError) as error:
+        if "emory" in str(error):  # "Memory allocation error" is no verdict
+            raise
         return False
 
 
@@ -79,15 +81,18 @@ class Verifier:
                 mine = self._underway[digest] = Future[bool]()
         if underway:
             return underway.result()
-        verdict = False
         try:
             verdict = _matches(stored, password)
-        finally:
+        except BaseException as error:
             with self._lock:
-                self._verdicts[digest] = (verdict, time.monotonic() + self._remember_s)
-                self._verdicts.move_to_end(digest)
-                while len(self._verdicts) > self._size:
-                    self._verdicts.popitem(last=False)
                 del self._underway[digest]
-            mine.set_result(verdict)
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._verdicts[digest] = (verdict, time.monotonic() + self._remember_s)
+            self._verdicts.move_to_end(digest)
+            while len(self._verdicts) > self._size:
+                self._verdicts.popitem(last=False)
+            del self._underway[digest]
+        mine.set_result(verdict)
         return verdict

@@ -118,10 +118,13 @@ def binary(path: Path, *options: str) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nothing listens on, low enough for a Cluster's second one, 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            if port + 10_000 < 65_536:
+                return port
 
 
 def _wait(url: str) -> None:

@@ -213,3 +213,12 @@ def test_without_a_cool_down_a_taken_number_is_free_at_once(store: Store, new_po
     for _ in range(3):
         assert lease(store, pool, "777") == "100"
         assert store.take(pool, "100", "777")
+
+
+def test_the_callers_of_a_number_are_known_until_the_last_cool_down(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    lease(store, pool, "1", 60_000)
+    lease(store, pool, "2", 30_000)
+    assert 64_000 < client.pttl("cti:{system-y}:callers:100") <= 65_000

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from aging import age, everything
+from aging import age, everything, now_ms
 from redis import Redis
 from samples import make_pool
 
@@ -130,6 +130,7 @@ def test_a_number_put_back_rests_until_its_last_call_has_ended(client: Redis, st
     new_pool("200")
     new_pool("100", exhausted="reject")
     assert not client.exists(LEAVING)
+    assert client.zscore(NUMBERS, "100") > now_ms(client) + 64_000
     with pytest.raises(PoolExhausted) as refused:
         store.lease(pool, "888", "1", "x", 60_000)
     assert refused.value.retry_after == 65

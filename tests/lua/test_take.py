@@ -70,3 +70,14 @@ def test_the_callers_of_a_number_are_forgotten_after_the_last_cool_down(
     store.lease(pool, "777", "1", "x", 60_000)
     store.take(pool, "100", "777")
     assert 4_000 < client.pttl("cti:{system-y}:callers:100") <= 5_000
+
+
+def test_a_sharer_whose_call_is_gone_holds_the_number_no_longer(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    store.lease(pool, "1", "1", "x", 60_000)
+    store.lease(pool, "2", "2", "x", 60_000)
+    client.delete("cti:{system-y}:call:100:2")
+    store.take(pool, "100", "1")
+    assert client.zscore(NUMBERS, "100") <= now_ms(client) + 5_000

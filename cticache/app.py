@@ -1,0 +1,113 @@
+"""The Falcon application: routes, and every error as the JSON object that clients test for."""
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+import falcon
+from falcon import Request, Response
+
+from cticache.auth import BasicAuth
+from cticache.errors import Refusal, WrongCredentials, WrongFields
+from cticache.passwords import Verifier
+from cticache.pools import Pools
+from cticache.resources import CALLS, Call, Calls, Health, Metrics, PoolFigures, Ready, Take
+from cticache.store import Store
+from cticache.sync import Keeper
+
+_log = logging.getLogger(__name__)
+
+_PROBES = frozenset({"/healthz", "/readyz"})
+_JSON = "application/json; charset=utf-8"
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+_DETAILS = {
+    400: "The request cannot be read.",
+    404: "There is nothing at this URL.",
+    405: "This URL does not know the method; see the header Allow.",
+}
+
+
+def create_app(
+    store: Store, pools: Pools, verifier: Verifier, keeper: Keeper, max_body: int
+) -> "falcon.App[Request, Response]":
+    """The service as a WSGI application; it opens nothing and reads no configuration."""
+    app = _App(media_type=_JSON, middleware=[_NoStore(), BasicAuth(verifier, _PROBES)])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
+    app.add_route(CALLS, Calls(store, pools, max_body))
+    app.add_route(CALLS + "/{key}", Call(store, pools, max_body))
+    app.add_route(CALLS + "/{key}/take", Take(store, pools, max_body))
+    figures = PoolFigures(store, pools)
+    app.add_route("/cticache/pools", figures)
+    app.add_route("/cticache/pools/{name}", figures, suffix="one")
+    app.add_route("/metrics", Metrics(store, pools))
+    app.add_route("/healthz", Health())
+    app.add_route("/readyz", Ready(store, pools, keeper))
+    app.add_error_handler(Exception, _internal)
+    app.add_error_handler(falcon.HTTPError, _falcon_error)
+    app.add_error_handler(Refusal, _refusal)
+    return app
+
+
+def error_body(code: str, detail: str, status: int, fields: dict[str, list[str]] | None = None) -> str:
+    """The body of every error: IVR scripts test for the key ``error``."""
+    body: dict[str, Any] = {"error": code, "detail": detail, "status": status}
+    if fields:
+        body["fields"] = fields
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+class _App(falcon.App[Request, Response]):
+    """Routes on the path as it was sent, so that an escaped slash in a key does not split it."""
+
+    def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        env["PATH_INFO"] = _escaped_path(env)
+        return super().__call__(env, start_response)
+
+
+class _NoStore:
+    """Callers' data is kept by no cache on the way."""
+
+    def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
+        resp.set_header("Cache-Control", "no-store")
+
+
+def _escaped_path(env: dict[str, Any]) -> str:
+    """The path, each segment escaped in one spelling: from the raw URI where the server tells it."""
+    raw = env.get("REQUEST_URI") or env.get("RAW_URI")
+    if raw and not raw.startswith("/"):  # RFC 9112 section 3.2.2, the absolute form
+        raw = urlsplit(raw).path
+    path: str = raw.partition("?")[0] if raw else quote(env["PATH_INFO"].encode("latin-1"), safe="/:")
+    if "%" not in path and path.isascii():
+        return path
+    return "/".join(quote(unquote_to_bytes(segment.encode("latin-1")), safe=":@+") for segment in path.split("/"))
+
+
+def _refusal(_req: Request, resp: Response, refusal: Refusal, _params: dict[str, Any]) -> None:
+    if refusal.__cause__:
+        _log.warning("%s: %s", refusal.code, refusal.__cause__)
+    resp.status = refusal.status
+    fields = refusal.fields if isinstance(refusal, WrongFields) else None
+    resp.text = error_body(refusal.code, str(refusal), refusal.status, fields)
+    if refusal.retry_after is not None:
+        resp.retry_after = refusal.retry_after
+    if isinstance(refusal, WrongCredentials):
+        resp.set_header("WWW-Authenticate", 'Basic realm="cticache", charset="UTF-8"')
+
+
+def _falcon_error(_req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]) -> None:
+    status = error.status_code
+    resp.status = status
+    resp.text = error_body(_CODES.get(status, "bad_request"), _DETAILS.get(status, _DETAILS[400]), status)
+    resp.set_headers(error.headers or {})
+
+
+def _internal(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
+    """Log where it happened, without the message: it may quote a caller's data."""
+    frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+    _log.error("%s in %s\n%s", type(error).__name__, req.method, frames)
+    resp.status = 500
+    resp.text = error_body("internal", "A fault in cticache; its log tells where.", 500)

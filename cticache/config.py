@@ -1,0 +1,416 @@
+"""config.ini -> one frozen Config. Unknown sections and options are errors, and every fault is told in one line.
+
+An option is looked up in the environment first, as ``CTICACHE_<SECTION>_<OPTION>`` with every character that is no
+letter or digit as an underscore: ``CTICACHE_POOL_SYSTEM_Y_TTL``. A secret may be in a file of its own, which the
+option with ``_file`` after its name points to.
+"""
+
+import configparser
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHashError
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from redis.connection import parse_url
+
+from cticache.errors import ConfigError
+from cticache.numbers import NumberSet
+from cticache.passwords import HASH_PREFIX
+from cticache.pools import Pool
+from cticache.users import ROLES, User
+
+MOST_NUMBERS = 5_000_000
+"""Most numbers in one pool."""
+SAMPLE = next(
+    (
+        path
+        for path in (Path(__file__).parent / "config.ini", Path(__file__).parent.parent / "config.ini")
+        if path.exists()
+    ),
+    Path("config.ini"),
+)
+"""The config.ini that comes with the installation: every option with its default."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_ENVIRONMENT = "CTICACHE_"
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_LATER_SCHEMES = ("redis+sentinel://", "redis+cluster://")
+
+
+class _Whole(fields.Field[int]):
+    """A whole number between two bounds, in ASCII digits."""
+
+    def __init__(self, least: int, most: int, unit: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._range = least, most, unit
+
+    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        least, most, unit = self._range
+        if re.fullmatch(r"[0-9]{1,18}", value) and least <= int(value) <= most:
+            return int(value)
+        raise ValidationError(f"must be a whole number{unit and ' of '}{unit}, {least} to {most}")
+
+
+class _Seconds(fields.Field[float]):
+    """A positive number of seconds."""
+
+    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> float:
+        if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value) and float(value) > 0:
+            return float(value)
+        raise ValidationError("must be a number of seconds above 0, such as 1.0")
+
+
+class _Numbers(fields.Field[NumberSet]):
+    """Telephone numbers and ranges of them."""
+
+    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> NumberSet:
+        try:
+            return NumberSet.parse(value, MOST_NUMBERS)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class _Words(fields.Field[frozenset[str]]):
+    """Words between commas, each of a given set or, without one, each a name."""
+
+    def __init__(self, allowed: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._allowed = allowed
+
+    def _deserialize(
+        self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> frozenset[str]:
+        words = [word for word in re.split(r"[,\s]+", value) if word]
+        for word in words:
+            if self._allowed and word not in self._allowed:
+                raise ValidationError(f"{word!r} is not one of {', '.join(self._allowed)}")
+        return frozenset(words)
+
+
+class _PasswordHash(fields.Field[str]):
+    """What ``cticache user`` prints."""
+
+    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        try:
+            if value.startswith(HASH_PREFIX):
+                extract_parameters(value)
+                return value
+        except InvalidHashError:
+            pass
+        raise ValidationError("must be a hash as `cticache user NAME` prints it, never the password itself")
+
+
+def _url(value: str) -> None:
+    if value.startswith(_LATER_SCHEMES):
+        raise ValidationError("Sentinel and Cluster are not supported yet; give one server as redis://host:port/0")
+    if value and not value.startswith(_REDIS_SCHEMES):
+        raise ValidationError("must start with redis://, rediss:// or unix://, or be empty for the embedded server")
+    try:
+        parse_url(value or "redis://")  # type: ignore[no-untyped-call]
+    except ValueError:
+        raise ValidationError(
+            "cannot be read: write redis://user:password@host:6379/0, and escape what is no letter or digit in the "
+            "password (%2F for /)"
+        ) from None
+
+
+def _name(value: str) -> None:
+    if not _NAME.fullmatch(value):
+        raise ValidationError("must be 1 to 64 of A-Z a-z 0-9 _ . -")
+
+
+class _ServerSection(Schema):
+    host = fields.String(load_default="127.0.0.1", validate=validate.Length(min=1, error="must not be empty"))
+    port = _Whole(0, 65535, "", load_default=8080)
+    threads = _Whole(1, 256, "", load_default=8)
+    max_body = _Whole(64, 16 * 1024 * 1024, "bytes", load_default=65536)
+    connections = _Whole(1, 100_000, "", load_default=400)
+    idle_timeout = _Whole(1, 3600, "seconds", load_default=30)
+    auth_cache = _Whole(0, 3600, "seconds", load_default=60)
+    auth_cache_size = _Whole(1, 1_000_000, "", load_default=10_000)
+
+
+class _RedisSection(Schema):
+    url = fields.String(load_default="", validate=_url)
+    timeout = _Seconds(load_default=1.0)
+    prefix = fields.String(load_default="cti", validate=_name)
+    sync_interval = _Seconds(load_default=5.0)
+    retry_after = _Whole(1, 3600, "seconds", load_default=2)
+    data = fields.String(load_default="")
+
+
+class _PoolSection(Schema):
+    numbers = _Numbers(load_default=NumberSet())
+    draining = _Numbers(load_default=NumberSet())
+    ttl = _Whole(1, 86_400, "seconds", load_default=300)
+    max_ttl = _Whole(1, 86_400, "seconds", load_default=3600)
+    cooldown = _Whole(0, 86_400, "seconds", load_default=5)
+    exhausted = fields.String(
+        load_default="share", validate=validate.OneOf(("share", "reject"), error="must be one of {choices}")
+    )
+    share_scan = _Whole(1, 1000, "numbers", load_default=64)
+    max_callers = _Whole(1, 1000, "callers", load_default=20)
+
+
+class _UserSection(Schema):
+    password = _PasswordHash(required=True, error_messages={"required": "is missing: run `cticache user NAME`"})
+    pools = _Words(load_default=frozenset({"*"}))
+    roles = _Words(ROLES, load_default=frozenset({"lease", "read", "take"}))
+
+
+_SECTIONS: dict[str, Schema] = {
+    "server": _ServerSection(unknown=EXCLUDE),
+    "redis": _RedisSection(unknown=EXCLUDE),
+    "pool": _PoolSection(unknown=EXCLUDE),
+    "user": _UserSection(unknown=EXCLUDE),
+}
+_SECRETS = {("redis", "url"), ("user", "password")}
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """[server]: how the service listens. Times in seconds, sizes in bytes."""
+
+    host: str
+    port: int
+    threads: int
+    max_body: int
+    connections: int
+    idle_timeout: int
+    auth_cache: int
+    auth_cache_size: int
+
+
+@dataclass(frozen=True)
+class RedisConfig:
+    """[redis]: where the data is. Times in seconds."""
+
+    url: str
+    timeout: float
+    prefix: str
+    sync_interval: float
+    retry_after: int
+    data: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that config.ini says, validated."""
+
+    source: Path
+    server: ServerConfig
+    redis: RedisConfig
+    pools: tuple[Pool, ...]
+    users: tuple[User, ...]
+
+
+def find(named: Path | None) -> Path:
+    """The file to read: the named one, ./config.ini, or the one in the user's configuration folder."""
+    places = [named] if named else [Path("config.ini"), platformdirs.user_config_path("cticache", False) / "config.ini"]
+    for place in places:
+        if place.is_file():
+            return place
+    looked_at = " or ".join(str(place.absolute()) for place in places)
+    raise ConfigError(f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it")
+
+
+def read(path: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration in ``path`` under what ``environment`` overrides; ConfigError has a line for each fault."""
+    return _Reader(path, environment).config()
+
+
+class _Reader:
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        self._path = path
+        self._environment = {name: text for name, text in environment.items() if name.startswith(_ENVIRONMENT)}
+        self._faults: list[str] = []
+
+    def config(self) -> Config:
+        sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}} | self._sections()
+        self._override(sections)
+        loaded = {name: self._load(name, options) for name, options in sections.items()}
+        self._raise()
+        pools = tuple(_pool(name[5:], options) for name, options in loaded.items() if name.startswith("pool:"))
+        users = tuple(_user(name[5:], options) for name, options in loaded.items() if name.startswith("user:"))
+        self._across(pools, users)
+        self._raise()
+        return Config(self._path, ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"]), pools, users)
+
+    def _raise(self) -> None:
+        if self._faults:
+            raise ConfigError("\n".join(self._faults))
+
+    def _sections(self) -> dict[str, dict[str, str]]:
+        parser = configparser.ConfigParser(
+            interpolation=None,
+            inline_comment_prefixes=(";",),
+            delimiters=("=",),
+            empty_lines_in_values=False,
+            default_section="\0",  # so that [DEFAULT] is a section like any other, and unknown
+        )
+        try:
+            parser.read_string(self._path.read_text("utf-8-sig"), str(self._path))
+        except OSError as error:
+            raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{self._path}: is not UTF-8 text: byte {error.start} is wrong; save it as UTF-8"
+            ) from None
+        except configparser.Error as error:
+            raise ConfigError(f"{self._path}: {_syntax(error)}") from None
+        for name in parser.sections():
+            kind, colon, own = name.partition(":")
+            if kind not in _SECTIONS or bool(colon) != (kind in ("pool", "user")):
+                self._faults.append(
+                    f"{self._path}: [{name}] is not a section known here: "
+                    "there are [server], [redis], [pool:NAME] and [user:NAME]"
+                )
+            elif colon and not _NAME.fullmatch(own):
+                self._faults.append(
+                    f"{self._path}: [{name}]: the name after the colon must be 1 to 64 of A-Z a-z 0-9 _ . -"
+                )
+        self._raise()
+        return {name: dict(parser[name]) for name in parser.sections()}
+
+    def _override(self, sections: dict[str, dict[str, str]]) -> None:
+        known: dict[str, list[tuple[str, str]]] = {}
+        for section in sections:
+            for option in _options(section):
+                known.setdefault(_variable(section, option), []).append((section, option))
+        for name, text in self._environment.items():
+            places = known.get(name, [])
+            if not places:
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]}?" if near else "unset it"
+                self._faults.append(f"environment variable {name}: no section and option go by this name; {hint}")
+            elif len(places) > 1:
+                both = " and ".join(f"[{section}] {option}" for section, option in places)
+                self._faults.append(f"environment variable {name}: stands for {both}; rename one of the sections")
+            else:
+                section, option = places[0]
+                if _variable(section, _twin(option)) not in self._environment:
+                    sections[section].pop(_twin(option), None)
+                sections[section][option] = text
+
+    def _load(self, section: str, options: dict[str, str]) -> dict[str, Any]:
+        known = _options(section)
+        for option in options.keys() - set(known):
+            near = get_close_matches(option, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            self._faults.append(f"{self._path}: [{section}] {option}: is not an option known here; {hint}")
+        faults = len(self._faults)
+        given = self._from_files(section, {name: text.strip() for name, text in options.items() if name in known})
+        if len(self._faults) > faults:
+            return {}
+        try:
+            return dict(_SECTIONS[section.partition(":")[0]].load(given))
+        except ValidationError as error:
+            for option, faults in error.messages_dict.items():
+                self._faults.append(self._fault(section, option, given.get(option), " ".join(faults)))
+            return {}
+
+    def _from_files(self, section: str, options: dict[str, str]) -> dict[str, str]:
+        """The same options with each ``*_file`` read."""
+        given = dict(options)
+        for option in options:
+            secret = option.removesuffix("_file")
+            if secret == option:
+                continue
+            path = self._path.parent / given.pop(option)
+            if secret in given:
+                self._faults.append(self._fault(section, option, str(path), f"give either this or {secret}, not both"))
+                continue
+            try:
+                given[secret] = path.read_text("utf-8-sig").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+                self._faults.append(self._fault(section, option, str(path), f"cannot be read: {reason}"))
+        return given
+
+    def _fault(self, section: str, option: str, value: str | None, allowed: str) -> str:
+        variable = _variable(section, option)
+        where = (
+            f"environment variable {variable}"
+            if variable in self._environment
+            else f"{self._path}: [{section}] {option}"
+        )
+        secret = (section.partition(":")[0], option) in _SECRETS
+        return f"{where}{'' if secret or value is None else ' = ' + ' '.join(value.split())}: {allowed}"
+
+    def _across(self, pools: tuple[Pool, ...], users: tuple[User, ...]) -> None:
+        """What no option can tell alone."""
+        if not pools:
+            self._faults.append(f"{self._path}: there is no pool; add a section [pool:NAME] with its numbers")
+        for pool in pools:
+            if not pool.numbers and not pool.draining:
+                self._faults.append(
+                    self._fault(f"pool:{pool.name}", "numbers", "", "give at least one number or range of the pool")
+                )
+            if pool.ttl_ms > pool.max_ttl_ms:
+                most = f"must not be above max_ttl = {pool.max_ttl_ms // 1000}"
+                self._faults.append(self._fault(f"pool:{pool.name}", "ttl", str(pool.ttl_ms // 1000), most))
+        for one, other in combinations(pools, 2):
+            if common := (one.numbers | one.draining) & (other.numbers | other.draining):
+                self._faults.append(
+                    f"{self._path}: [pool:{one.name}] and [pool:{other.name}] both have {common}; "
+                    "a number belongs to one pool"
+                )
+        names = {pool.name for pool in pools}
+        for user in users:
+            for name in sorted((user.pools or frozenset()) - names):
+                self._faults.append(
+                    self._fault(f"user:{user.name}", "pools", name, f"is no pool; there are {', '.join(sorted(names))}")
+                )
+
+
+def _options(section: str) -> list[str]:
+    kind = section.partition(":")[0]
+    options = list(_SECTIONS[kind].fields)
+    return options + [f"{option}_file" for option in options if (kind, option) in _SECRETS]
+
+
+def _twin(option: str) -> str:
+    return option.removesuffix("_file") if option.endswith("_file") else f"{option}_file"
+
+
+def _variable(section: str, option: str) -> str:
+    return _ENVIRONMENT + re.sub(r"[^A-Z0-9]", "_", f"{section}_{option}".upper())
+
+
+def _syntax(error: configparser.Error) -> str:
+    match error:
+        case configparser.MissingSectionHeaderError():
+            return f"line {error.lineno}: stands before the first section; begin with a line such as [server]"
+        case configparser.DuplicateSectionError():
+            return f"line {error.lineno}: section [{error.section}] is there a second time; put its options together"
+        case configparser.DuplicateOptionError():
+            return f"line {error.lineno}: [{error.section}] {error.option} is given a second time; keep one of them"
+        case configparser.ParsingError():
+            return f"line {error.errors[0][0]}: is neither a section in brackets nor an option = value"
+    return " ".join(str(error).split())
+
+
+def _pool(name: str, options: dict[str, Any]) -> Pool:
+    return Pool(
+        name=name,
+        numbers=options["numbers"] - options["draining"],
+        draining=options["draining"],
+        ttl_ms=options["ttl"] * 1000,
+        max_ttl_ms=options["max_ttl"] * 1000,
+        cooldown_ms=options["cooldown"] * 1000,
+        exhausted=options["exhausted"],
+        share_scan=options["share_scan"],
+        max_callers=options["max_callers"],
+    )
+
+
+def _user(name: str, options: dict[str, Any]) -> User:
+    pools = None if "*" in options["pools"] else options["pools"]
+    return User(name, options["password"], pools, options["roles"])

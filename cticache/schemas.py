@@ -1,0 +1,77 @@
+"""What a client may send, as marshmallow schemas."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from marshmallow import RAISE, Schema, ValidationError, fields
+
+from cticache.ani import canonical
+from cticache.errors import WrongFields
+
+_MOST_SECONDS_DIGITS = 9
+
+
+class Ani(NamedTuple):
+    """A caller's number as it was sent, and its canonical form."""
+
+    sent: str
+    canonical: str
+
+
+class AniField(fields.Field[Ani]):
+    """A telephone number in any of the forms of cticache.ani; "" is the withheld one."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Ani:
+        if not isinstance(value, str):
+            raise ValidationError("Not a string: put the number in quotes, or its leading zeros are lost.")
+        try:
+            return Ani(value, canonical(value))
+        except ValueError:
+            raise ValidationError('Not a telephone number of 1 to 32 digits; "" if it is withheld.') from None
+
+
+class SecondsField(fields.Field[int]):
+    """A whole number of seconds, at least 1; digits in a string too, as forms send them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValidationError("Not a whole number of seconds.")
+        if not re.fullmatch(rf"0*[1-9][0-9]{{0,{_MOST_SECONDS_DIGITS - 1}}}", str(value)):
+            raise ValidationError("Not a whole number of seconds, at least 1.")
+        return int(value)
+
+
+class LeaseSchema(Schema):
+    """The body of POST /cticache/DNIS-ANI."""
+
+    class Meta:
+        """A field that is not listed is an error, so that a misspelt one is noticed."""
+
+        unknown = RAISE
+
+    value = fields.Raw(required=True, allow_none=True)
+    ani = AniField(required=True)
+    pool = fields.String()
+    ttl = SecondsField()
+
+
+class RenewSchema(Schema):
+    """The body of PUT /cticache/DNIS-ANI/{dnis}:{ani}; all of it is optional."""
+
+    class Meta:
+        """A field that is not listed is an error, so that a misspelt one is noticed."""
+
+        unknown = RAISE
+
+    value = fields.Raw(allow_none=True)
+    ttl = SecondsField()
+
+
+def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The validated fields; WrongFields names every fault."""
+    try:
+        loaded: dict[str, Any] = schema.load(data)
+    except ValidationError as error:
+        raise WrongFields({str(name): list(faults) for name, faults in error.messages_dict.items()}) from None
+    return loaded

@@ -1,0 +1,52 @@
+"""The application on the server under test: under Falcon's test client, and under a real waitress."""
+
+from collections.abc import Callable, Iterator
+
+import falcon.testing
+import pytest
+from running import MAX_BODY, Service, Wire
+from samples import USERS, basic, make_pool
+
+from cticache.app import create_app
+from cticache.passwords import Verifier
+from cticache.pools import Pool, Pools
+from cticache.store import Store
+from cticache.sync import Keeper, sync
+
+
+@pytest.fixture(scope="session")
+def verifier() -> Verifier:
+    return Verifier(USERS, remember_s=3600, size=1000)
+
+
+@pytest.fixture
+def new_service(store: Store, verifier: Verifier) -> Callable[..., Service]:
+    """Makes a service over the given pools, their numbers in place."""
+
+    def make(*pools: Pool) -> Service:
+        directory = Pools(pools)
+        keeper = Keeper(store, directory, interval=3600)  # not started: the pools are put in place here
+        sync(store, directory, take_over=True)
+        keeper.synced.set()
+        return Service(create_app(store, directory, verifier, keeper, MAX_BODY), store, directory, keeper)
+
+    return make
+
+
+@pytest.fixture
+def service(new_service: Callable[..., Service]) -> Service:
+    """The service with pool system-y (three numbers) and pool other (one)."""
+    return new_service(make_pool(), make_pool("5559990000", name="other"))
+
+
+@pytest.fixture
+def api(service: Service) -> falcon.testing.TestClient:
+    """The application called in this process, as the user who may do everything."""
+    return falcon.testing.TestClient(service.app, headers={"Authorization": basic("username")})
+
+
+@pytest.fixture
+def wire(service: Service) -> Iterator[Wire]:
+    running = Wire(service.app)
+    yield running
+    running.stop()

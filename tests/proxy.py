@@ -1,0 +1,78 @@
+"""A TCP proxy that a test can cut: Redis goes away and comes back without a server being harmed."""
+
+import contextlib
+import socket
+import threading
+from urllib.parse import urlsplit
+
+
+class Proxy:
+    """Forwards a port of the loopback to the server of ``url``, until it is cut."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname or "127.0.0.1", parts.port or 6379)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._cut = False
+        self._drop_replies = False
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Close every connection and refuse new ones."""
+        with self._lock:
+            self._cut = True
+            self._close_all()
+
+    def restore(self) -> None:
+        """Forward again."""
+        with self._lock:
+            self._cut = False
+            self._drop_replies = False
+            self._close_all()
+
+    def drop_replies(self) -> None:
+        """Let commands through and keep the replies: a silent Redis."""
+        with self._lock:
+            self._drop_replies = True
+
+    def close(self) -> None:
+        """End for good."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for side in self._pairs:
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+            side.close()
+        self._pairs.clear()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                if self._cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._target)
+                self._pairs += [near, far]
+            threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, replies: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not (replies and self._drop_replies):
+                    sink.sendall(data)
+        for side in (source, sink):
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
