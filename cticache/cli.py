@@ -1,0 +1,183 @@
+"""The command line: cticache serve | check | user | pools.
+
+Exit codes: 0 all well; 1 Redis is away, or check found something that would lose data; 2 a mistake in the
+configuration or the command.
+"""
+
+import argparse
+import getpass
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from cticache import config, doctor, logs, passwords, server
+from cticache.connection import connect
+from cticache.embedded import Embedded, data_folder, socket_url
+from cticache.errors import RedisUnavailable, UserError
+
+_WELL, _TROUBLE, _MISTAKE = 0, 1, 2
+_INI_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+    except UserError as error:
+        return _fail(_MISTAKE, str(error))
+    except RedisUnavailable as error:
+        return _fail(_TROUBLE, f"Redis cannot be reached: {error.__cause__}")
+    except RedisError as error:
+        return _fail(_TROUBLE, f"Redis cannot be reached: {error}")
+    except KeyboardInterrupt:
+        return _TROUBLE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cticache",
+        description="Hands a caller's data from one telephone system to another over the phone network alone.",
+        epilog="Exit codes: 0 all well; 1 Redis is away or would lose data; 2 a mistake in the configuration.",
+    )
+    parser.add_argument("--version", action="version", version=f"cticache {version('cticache')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("serve", _serve, "run the service until it is stopped"),
+        ("check", _check, "validate the configuration, reach Redis, report what would lose data"),
+        ("pools", _pools, "print how full each pool is"),
+    ):
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="the config.ini; else ./config.ini, else the user's own"
+        )
+        command.set_defaults(run=run)
+    text = "print the section of a user, to paste into config.ini"
+    command = commands.add_parser("user", help=text, description=text.capitalize() + ".")
+    command.add_argument("name", metavar="NAME", help="1 to 64 of A-Z a-z 0-9 _ . -")
+    command.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    command.set_defaults(run=_user)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    logs.configure()
+    server.serve(_config(arguments), lambda line: print(line, flush=True))
+    return _WELL
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    settings = _config(arguments)
+    print(f"{settings.source}: {_counted(len(settings.pools), 'pool')}, {_counted(len(settings.users), 'user')}")
+    for pool in settings.pools:
+        print(f"  pool {pool.name}: {_counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
+    if not settings.users:
+        print("  no user: serve listens on 127.0.0.1 only, under an invented password")
+    with ExitStack() as stack:
+        client = _redis(settings, stack, start=True)
+        print(f"Redis: {doctor.described(client)} answers{'' if settings.redis.url else ' (the embedded server)'}")
+        found = doctor.complaints(client)
+        try:
+            server.new_store(client, settings)[1].load()
+        except ResponseError as error:
+            found.append(f"the scripts cannot be loaded: {error}")
+    for complaint in found:
+        print(f"  {complaint}")
+    print("all well" if not found else f"{_counted(len(found), 'complaint')}")
+    return _TROUBLE if found else _WELL
+
+
+def _pools(arguments: argparse.Namespace) -> int:
+    settings = _config(arguments)
+    with ExitStack() as stack:
+        client = _redis(settings, stack, start=False)
+        store, scripts = server.new_store(client, settings)
+        scripts.load()
+        stats = store.pool_stats(settings.pools)
+    columns = ("size", "free", "leased", "cooling", "shared", "leaving")
+    width = max(len("pool"), *(len(pool.name) for pool in settings.pools))
+    print(f"{'pool':{width}}" + "".join(f"{column:>9}" for column in columns) + "  next free")
+    for pool, figures in zip(settings.pools, stats, strict=True):
+        wait = figures.next_free_ms
+        when = "now" if wait == 0 else "never" if wait < 0 else f"in {wait / 1000:.1f} s"
+        print(f"{pool.name:{width}}" + "".join(f"{getattr(figures, column):>9}" for column in columns) + f"  {when}")
+    return _WELL
+
+
+def _user(arguments: argparse.Namespace) -> int:
+    if not _INI_NAME.fullmatch(arguments.name):
+        raise UserError(f"{arguments.name!r} cannot be a user's name: use 1 to 64 of A-Z a-z 0-9 _ . -")
+    if arguments.password_stdin:
+        try:
+            password = sys.stdin.readline().rstrip("\r\n")
+            password.encode()  # a byte that is no text arrives as half of a surrogate pair in some locales
+        except UnicodeError:
+            raise UserError("the password on standard input is not UTF-8 text: encode it as UTF-8") from None
+        if not password:
+            raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
+    else:
+        password = _asked()
+    section = f"[user:{arguments.name}]\npassword = {passwords.hashed(password)}"
+    print(section)
+    print("pools = *")
+    print("roles = lease, read, take")
+    return _WELL
+
+
+def _asked() -> str:
+    """A password asked for twice, or an invented one, which is shown."""
+    password = getpass.getpass("Password (empty: invent one): ") if sys.stdin.isatty() else ""
+    if not password:
+        password = passwords.invent()
+        print(f"The password is {password}", file=sys.stderr)
+    elif getpass.getpass("Once more: ") != password:
+        raise UserError("the two passwords differ: run the command again")
+    return password
+
+
+def _config(arguments: argparse.Namespace) -> config.Config:
+    return config.read(config.find(arguments.config), os.environ)
+
+
+def _redis(settings: config.Config, stack: ExitStack, *, start: bool) -> Redis:
+    """A client of the configured Redis; of the embedded one where a service runs it, or ``start`` says so."""
+    url = settings.redis.url
+    if not url:
+        folder = data_folder(settings.redis.data)
+        url = socket_url(folder)
+        if not _pings(url, settings.redis.timeout):
+            if not start:
+                raise UserError(f"the embedded server in {folder} is not running: start it with `cticache serve`")
+            embedded = Embedded(folder)
+            stack.callback(embedded.stop)
+            embedded.start()
+            url = embedded.url
+    client = connect(url, settings.redis.timeout)
+    stack.callback(client.close)
+    return client
+
+
+def _pings(url: str, timeout: float) -> bool:
+    with connect(url, timeout) as client:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _fail(code: int, message: str) -> int:
+    for line in message.splitlines():
+        print(f"cticache: {line}", file=sys.stderr)
+    return code

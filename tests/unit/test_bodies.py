@@ -1,0 +1,284 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cticache.bodies import parse
+from cticache.errors import NotJson, UnsupportedType, WrongFields
+
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+_EXCHANGE = b'{"value" : "12345678", "ani" : "1234567890"}'
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "; charset=utf-8",
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        " application/json ;charset=UTF-8",
+        "text/plain",
+        "text/json;x=y",
+        "application/problem+json",
+        _FORM,
+        f"{_FORM}; charset=utf-8",
+    ],
+)
+def test_json_is_read_under_every_type_that_an_old_client_sends(content_type: str | None) -> None:
+    assert parse(content_type, _EXCHANGE) == {"value": '"12345678"', "ani": "1234567890"}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/jsonp",
+        "json",
+        "application/octet-stream",
+    ],
+)
+def test_another_type_is_refused(content_type: str) -> None:
+    with pytest.raises(UnsupportedType, match="application/json"):
+        parse(content_type, _EXCHANGE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"12345678"',
+        "null",
+        "true",
+        "0",
+        "-0",
+        "-0.0",
+        "1.0",
+        "1.50",
+        "1E5",
+        "1e-400",
+        "12345678901234567890123456789012345678901234567890",
+        "9" * 5000,
+        "-" + "9" * 5000,
+        "0.1000000000000000055511151231257827",
+        "[]",
+        "{}",
+        "[ 1 ,2,\t3 ]",
+        '{"b":1,"a":2, "b" : 3}',
+        r'"\u00e4\/\n\ud83d\ude00"',
+        '"\u00e4\u2028\U0001f600\x7f"',
+        r'"\\ud800"',
+        '"}"',
+        '{"value":{"value":"}"}}',
+        "[" * 100 + "]" * 100,
+    ],
+    ids=lambda text: text[:24].encode("ascii", "backslashreplace").decode(),
+)
+def test_the_value_is_the_very_text_that_was_sent(text: str) -> None:
+    for body in (f'{{"value":{text}}}', f' {{ "a" : 1 , "value" :\r\n\t{text} , "z":[]}} \n'):
+        assert parse(_JSON, body.encode())["value"] == text
+
+
+def test_other_fields_are_read_as_what_they_are() -> None:
+    body = b'{"ani":"\\u0031", "pool":null, "ttl":60, "more":[1.5, {"x":true}], "":""}'
+    assert parse(None, body) == {"ani": "1", "pool": None, "ttl": 60, "more": [1.5, {"x": True}], "": ""}
+
+
+def test_an_escaped_name_is_the_same_field() -> None:
+    assert parse(None, b'{"v\\u0061lue": [1, 2]}') == {"value": "[1, 2]"}
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n\t \r\n"], ids=["none", "space", "lines"])
+def test_an_empty_object_has_no_fields(space: str) -> None:
+    assert parse(None, f"{space}{{{space}}}{space}".encode()) == {}
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    assert parse(_JSON, b"\xef\xbb\xbf" + _EXCHANGE)["value"] == '"12345678"'
+    assert parse(_FORM, b"\xef\xbb\xbf" + b"value=1&ani=2") == {"value": '"1"', "ani": "2"}
+    assert parse(_FORM, b"\xef\xbb\xbf" + _EXCHANGE)["value"] == '"12345678"'
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        pytest.param(b"", "Expecting", id="nothing"),
+        pytest.param(b" \n", "Expecting", id="blank"),
+        pytest.param(b"hello", "Expecting", id="a word"),
+        pytest.param(b"{", "double quotes at character 1", id="brace alone"),
+        pytest.param(b'{"value"', "':'", id="name alone"),
+        pytest.param(b'{"value":', "Expecting value", id="no value"),
+        pytest.param(b'{"value":}', "Expecting value", id="brace for a value"),
+        pytest.param(b'{"value":1', "','", id="no closing brace"),
+        pytest.param(b'{"value":1,', "double quotes", id="ends after a comma"),
+        pytest.param(b'{"value":1,}', "double quotes", id="comma before the brace"),
+        pytest.param(b'{"value":[1,]}', "Expecting value", id="comma before the bracket"),
+        pytest.param(b'{"value":1 "ani":2}', "','", id="no comma"),
+        pytest.param(b'{"value" 1}', "':'", id="no colon"),
+        pytest.param(b"{'value':1}", "double quotes", id="single quotes"),
+        pytest.param(b"{value:1}", "double quotes", id="no quotes"),
+        pytest.param(b'{1:"value"}', "double quotes", id="number for a name"),
+        pytest.param(b'{"value":01}', "','", id="leading zero"),
+        pytest.param(b'{"value":+1}', "Expecting value", id="plus"),
+        pytest.param(b'{"value":.5}', "Expecting value", id="no digit before the point"),
+        pytest.param(b'{"value":1.}', "','", id="no digit after the point"),
+        pytest.param(b'{"value":0x10}', "','", id="hexadecimal"),
+        pytest.param(b'{"value":TRUE}', "Expecting value", id="capitals"),
+        pytest.param(b'{"value":"a\nb"}', "control character", id="line end in a string"),
+        pytest.param(b'{"value":"a\x00b"}', "control character", id="NUL in a string"),
+        pytest.param(b'{"value":"\\x41"}', "escape", id="unknown escape"),
+        pytest.param(b'{"value":"\\u00"}', "escape", id="short escape"),
+        pytest.param(b'{"value":"open}', "Unterminated string", id="open string"),
+        pytest.param(b'{"value":1} x', "Extra data at character 12", id="more after the end"),
+        pytest.param(b'{"value":1}{"value":2}', "Extra data", id="two objects"),
+        pytest.param(b'{"value":1}\x00', "Extra data", id="NUL after the end"),
+        pytest.param(b'{"value":/**/1}', "Expecting value", id="comment"),
+        pytest.param("{\u00a0}".encode(), "double quotes", id="no-break space"),
+        pytest.param(b'{"value":NaN}', "NaN", id="NaN"),
+        pytest.param(b'{"value":Infinity}', "Infinity", id="Infinity"),
+        pytest.param(b'{"value":[-Infinity]}', "-Infinity", id="-Infinity"),
+        pytest.param(b'{"value":1e400}', "too large", id="1e400"),
+        pytest.param(b'{"value":{"x":-1e400}}', "too large", id="-1e400"),
+        pytest.param(b'{"ttl":NaN}', "NaN", id="NaN in another field"),
+        pytest.param(b'{"value":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deeply", id="nesting"),
+        pytest.param(b'{"value":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, "too deeply", id="nested objects"),
+        pytest.param(b"[" * 100_000, "too deeply", id="nested brackets alone"),
+        pytest.param(b'{"value":"\xe4"}', "not UTF-8: byte 10", id="Latin-1"),
+        pytest.param(b'{"value":"\xed\xa0\x80"}', "not UTF-8", id="surrogate in UTF-8"),
+        pytest.param(b'{"value":"\xc0\x80"}', "not UTF-8", id="overlong"),
+        pytest.param('{"value":1}'.encode("utf-16"), "not UTF-8", id="UTF-16"),
+        pytest.param(b'{"value":"\\ud800"}', "surrogate", id="high surrogate"),
+        pytest.param(b'{"value":["\\uDC00x"]}', "surrogate", id="low surrogate"),
+        pytest.param(b'{"value":{"\\uD800":1}}', "surrogate", id="surrogate in a nested name"),
+        pytest.param(b'{"\\ud83d":1}', "surrogate", id="surrogate in a name"),
+        pytest.param(b'{"ani":"\\ude00\\ud83d"}', "surrogate", id="halves in the wrong order"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_its_place(body: bytes, detail: str) -> None:
+    with pytest.raises(NotJson) as caught:
+        parse(_JSON, body)
+    assert detail in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("body", ["[]", '"value"', "1", "null", "true", '[{"value":1}]', " \n[] "])
+def test_json_that_is_no_object_is_refused(body: str) -> None:
+    with pytest.raises(WrongFields) as caught:
+        parse(_JSON, body.encode())
+    assert caught.value.fields == {"body": ["Not a JSON object."]}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "name"),
+    [
+        (_JSON, '{"value":1,"value":1}', "value"),
+        (_JSON, '{"ani":"1","v\\u0061lue":1,"value":2}', "value"),
+        (_JSON, '{"ani":"1","ani":"2"}', "ani"),
+        (_FORM, "value=1&ani=2&value=3", "value"),
+        (_FORM, "ani=1&ani=1", "ani"),
+    ],
+)
+def test_a_field_given_twice_is_refused(content_type: str, body: str, name: str) -> None:
+    with pytest.raises(WrongFields) as caught:
+        parse(content_type, body.encode())
+    assert caught.value.fields == {name: ["Given twice."]}
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        pytest.param("value=12345678&ani=1234567890", {"value": '"12345678"', "ani": "1234567890"}, id="plain"),
+        pytest.param("value=a+b%20c%2B&ani=%2B1555", {"value": '"a b c+"', "ani": "+1555"}, id="escapes"),
+        pytest.param("value=&ani=", {"value": '""', "ani": ""}, id="empty values"),
+        pytest.param("value&ani", {"value": '""', "ani": ""}, id="no equals sign"),
+        pytest.param("value=a%3Db=c", {"value": '"a=b=c"'}, id="equals sign in a value"),
+        pytest.param('value=%22%5C%0A{"x":1}', {"value": r'"\"\\\n{\"x\":1}"'}, id="quotes in a value"),
+        pytest.param("value=%C3%A4\u00e4", {"value": '"\u00e4\u00e4"'}, id="not ASCII"),
+        pytest.param("value=1;ani=2", {"value": '"1;ani=2"'}, id="a semicolon parts nothing"),
+        pytest.param("value=null", {"value": '"null"'}, id="always a string"),
+        pytest.param("ani=5&ttl=60", {"ani": "5", "ttl": "60"}, id="no value"),
+        pytest.param("value=1\r\n", {"value": '"1"'}, id="line end after it"),
+        pytest.param("", {}, id="nothing"),
+    ],
+)
+def test_a_form_is_read_with_its_value_as_a_string(body: str, fields: dict[str, Any]) -> None:
+    assert parse(_FORM, body.encode()) == fields
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        pytest.param(b"value=%FF", "form is not UTF-8", id="escaped Latin-1"),
+        pytest.param(b"value=%ED%A0%80", "form is not UTF-8", id="escaped surrogate"),
+        pytest.param(b"value=\xe4", "not UTF-8", id="Latin-1"),
+        pytest.param(b"&".join(b"f%d=1" % at for at in range(33)), "more than 32 fields", id="33 fields"),
+        pytest.param(b'{"value":1', "not JSON", id="broken JSON"),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_refused(body: bytes, detail: str) -> None:
+    with pytest.raises(NotJson) as caught:
+        parse(_FORM, body)
+    assert detail in str(caught.value)
+
+
+def test_a_form_may_have_32_fields() -> None:
+    assert len(parse(_FORM, b"&".join(b"f%d=1" % at for at in range(32)))) == 32
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+_STYLES = st.fixed_dictionaries(
+    {
+        "indent": st.sampled_from([None, 0, 2, "\t"]),
+        "separators": st.sampled_from([None, (",", ":"), (" ,\r\n", "\t: ")]),
+        "ensure_ascii": st.booleans(),
+    }
+)
+_SPACE = st.text(alphabet=" \t\r\n", max_size=3)
+
+
+@given(_VALUES, _STYLES, _SPACE, _SPACE)
+def test_any_value_in_any_style_comes_back_as_it_was(value: Any, style: dict[str, Any], one: str, other: str) -> None:
+    text = json.dumps(value, **style)
+    body = f'{one}{{{other}"ani"{one}:{other}""{one},{other}"value"{one}:{other}{text}{one}}}{other}'
+    fields = parse(_JSON, body.encode())
+    assert fields["value"] == text
+    assert json.loads(fields["value"]) == value
+    assert fields["ani"] == ""
+
+
+@given(st.binary(max_size=60), st.sampled_from([_JSON, _FORM, None]))
+def test_whatever_is_sent_is_fields_or_a_refusal(raw: bytes, content_type: str | None) -> None:
+    try:
+        fields = parse(content_type, raw)
+    except (NotJson, WrongFields):
+        return
+    json.dumps(fields).encode()
+
+
+@given(st.text(alphabet='{}[]",:\\u018dDEe+-. \nvalue', max_size=40))
+def test_what_is_read_is_what_pythons_own_reader_reads(text: str) -> None:
+    try:
+        expected = json.loads(text, parse_constant=float)
+    except (ValueError, RecursionError):
+        with pytest.raises((NotJson, WrongFields)):
+            parse(_JSON, text.encode())
+        return
+    try:
+        fields = parse(_JSON, text.encode())
+    except WrongFields:  # no object, or a name twice
+        return
+    except NotJson:
+        assert "\\u" in text or "e" in text.lower()
+        return
+    if "value" in fields:
+        fields["value"] = json.loads(fields["value"])
+    assert fields == expected

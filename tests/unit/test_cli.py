@@ -1,0 +1,272 @@
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import servers
+from redis import Redis
+
+from cticache import cli, config
+from cticache.connection import connect
+from cticache.embedded import socket_url
+from cticache.passwords import Verifier
+from cticache.pools import Pool
+from cticache.store import Store
+
+ANY_PORT = "[server]\nport = 0\n"
+POOL = "[pool:system-y]\nnumbers = 100-104\n"
+Printed = Callable[[], tuple[list[str], list[str]]]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration but what the test writes."""
+    for name in [name for name in os.environ if name.startswith("CTICACHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("platformdirs.user_config_path", lambda *_args: tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """The lines printed so far, and those on standard error; never a traceback."""
+
+    def lines() -> tuple[list[str], list[str]]:
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return out.splitlines(), err.splitlines()
+
+    return lines
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="cti") as folder:
+        yield Path(folder)
+
+
+def _write(redis: str, rest: str = POOL) -> None:
+    Path("config.ini").write_text(f"[redis]\n{redis}\n{rest}")
+
+
+def _run(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as a program of its own, which no test harness catches the log of."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cticache", *arguments],
+        input=given,
+        capture_output=True,
+        env=os.environ | environment,
+        timeout=30,
+        check=False,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["check"], ["pools"], ["user"]], ids=" ".join)
+def test_every_command_explains_itself(command: list[str], printed: Printed) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--help"])
+    assert ended.value.code == 0
+    text = " ".join(printed()[0])
+    assert "usage: cticache" in text
+    assert ("--config FILE" in text) == (command not in ([], ["user"]))
+
+
+def test_the_overview_names_the_commands_and_the_exit_codes(printed: Printed) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = " ".join(printed()[0])
+    for piece in ("serve", "check", "pools", "user", "Exit codes: 0", "1 Redis", "2 a mistake"):
+        assert piece in text
+
+
+def test_the_version_is_printed(printed: Printed) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert printed()[0][0].startswith("cticache 0.")
+
+
+@pytest.mark.parametrize("arguments", [[], ["start"], ["user"], ["check", "--conf"], ["pools", "x"]], ids=" ".join)
+def test_a_wrong_command_ends_with_2(arguments: list[str], printed: Printed) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    out, err = printed()
+    assert not out
+    assert err[0].startswith("usage: cticache")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a{b}", "\u00e4", "x" * 65, "a\n", "]"])
+def test_a_name_that_cannot_be_a_section_is_refused(name: str, printed: Printed) -> None:
+    assert cli.main(["user", name]) == 2
+    out, err = printed()
+    assert not out
+    assert len(err) == 1
+    assert "1 to 64 of A-Z a-z 0-9 _ . -" in err[0]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["no line end", "line end", "Windows line end"])
+def test_a_users_section_can_be_pasted(end: str, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f" p\u00e4ss%:;# word {end}"))
+    assert cli.main(["user", "bob.b", "--password-stdin"]) == 0
+    out, err = printed()
+    assert not err
+    assert not any("word" in line for line in out if "password =" not in line)
+    Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
+    (user,) = config.read(Path("config.ini"), {}).users
+    assert (user.name, user.pools, user.roles) == ("bob.b", None, {"lease", "read", "take"})
+    verifier = Verifier([user], 60, 10)
+    assert verifier.user("bob.b", " p\u00e4ss%:;# word ")
+    assert not verifier.user("bob.b", "p\u00e4ss%:;# word")
+
+
+def test_an_invented_password_goes_to_standard_error(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert cli.main(["user", "bob"]) == 0
+    out, (told,) = printed()
+    Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
+    users = config.read(Path("config.ini"), {}).users
+    password = told.removeprefix("The password is ")
+    assert len(password) == 32
+    assert password not in "\n".join(out)
+    assert Verifier(users, 60, 10).user("bob", password)
+
+
+@pytest.mark.parametrize("given", ["", "\n", "\r\n"])
+def test_no_password_on_standard_input_is_a_mistake(
+    given: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    assert cli.main(["user", "bob", "--password-stdin"]) == 2
+    out, (line,) = printed()
+    assert not out
+    assert "no password on standard input" in line
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_password_that_is_no_utf_8_is_a_mistake_told_in_one_line(locale: str) -> None:
+    done = _run("user", "bob", "--password-stdin", given=b"p\xe4ss\n", LC_ALL=locale)
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "pools"])
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        pytest.param(None, "there is no ", id="no file"),
+        pytest.param("[server]\nport = x\n" + POOL, "[server] port = x: must be a whole number", id="wrong value"),
+        pytest.param("nonsense", "line 1: stands before the first section", id="no section"),
+        pytest.param(
+            ANY_PORT + "[redis]\nurl = redis://h:port/0\n" + POOL, "[redis] url: cannot be read", id="unreadable url"
+        ),
+        pytest.param(
+            ANY_PORT + "[redis]\nurl = redis://h/x?db=x\n" + POOL, "[redis] url: cannot be read", id="url option"
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line_and_exit_2(
+    command: str, text: str | None, piece: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cticache.server._stop_on_signals", lambda: None)
+    monkeypatch.setattr("cticache.logs.configure", lambda: None)
+    if text is not None:
+        Path("own.ini").write_text(text)
+    assert cli.main([command, "--config", "own.ini"]) == 2
+    (line,) = printed()[1]
+    assert line.startswith("cticache: ")
+    assert piece in line
+
+
+def test_a_url_that_cannot_be_read_is_told_but_not_shown(printed: Printed) -> None:
+    _write("url = redis://bob:secret-word/x@127.0.0.1:1/0")  # a slash in the password, not escaped
+    assert cli.main(["check"]) == 2
+    (line,) = printed()[1]
+    assert "[redis] url" in line
+    assert "secret-word" not in line
+
+
+def test_each_of_several_mistakes_is_a_line(printed: Printed) -> None:
+    Path("config.ini").write_text("[server]\nport = x\nthreads = x\n" + POOL)
+    assert cli.main(["check"]) == 2
+    assert [line.partition(" = ")[0] for line in printed()[1]] == [
+        "cticache: config.ini: [server] port",
+        "cticache: config.ini: [server] threads",
+    ]
+
+
+@pytest.mark.parametrize("command", ["check", "pools"])
+def test_a_redis_that_is_away_is_one_line_and_exit_1(command: str) -> None:
+    _write(f"url = redis://:secret-word@127.0.0.1:{servers.free_port()}/0")
+    done = _run(command)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("cticache: Redis cannot be reached: ")
+    assert "secret-word" not in done.stdout + done.stderr
+
+
+def test_pools_prints_how_full_each_pool_is(
+    redis_url: str, store: Store, new_pool: Callable[..., Pool], printed: Printed
+) -> None:
+    pool = new_pool("100-104")
+    new_pool("200", name="a-pool-with-a-long-name", exhausted="reject")
+    for ani in ("1", "2", "3"):
+        store.lease(pool, ani, "1", "x", 60_000)
+    store.take(pool, "100", "1")
+    _write(
+        f"url = {redis_url}", f"{POOL}[pool:a-pool-with-a-long-name]\nnumbers = 200\n[pool:not-there]\nnumbers = 9\n"
+    )
+    assert cli.main(["pools"]) == 0
+    out, err = printed()
+    assert not err
+    assert out[0].split() == ["pool", "size", "free", "leased", "cooling", "shared", "leaving", "next", "free"]
+    assert out[1].split() == ["system-y", "5", "2", "2", "1", "0", "0", "now"]
+    assert out[2].split() == ["a-pool-with-a-long-name", "1", "1", "0", "0", "0", "0", "now"]
+    assert out[3].split() == ["not-there", "0", "0", "0", "0", "0", "0", "never"]
+    assert len({line.index(" " * 2 + end) for line, end in zip(out, ["next", "now", "now", "never"], strict=True)}) == 1
+
+
+def test_pools_says_when_the_next_number_falls_free(
+    redis_url: str, store: Store, new_pool: Callable[..., Pool], printed: Printed
+) -> None:
+    pool = new_pool("100")
+    store.lease(pool, "1", "1", "x", 60_000)
+    _write(f"url = {redis_url}", "[pool:system-y]\nnumbers = 100\n")
+    assert cli.main(["pools"]) == 0
+    (seconds,) = [word for word in printed()[0][1].split() if "." in word]
+    assert 64 < float(seconds) <= 65
+
+
+def test_pools_without_a_running_embedded_server_is_a_mistake(short_folder: Path, printed: Printed) -> None:
+    _write(f"data = {short_folder}")
+    assert cli.main(["pools"]) == 2
+    (line,) = printed()[1]
+    assert str(short_folder) in line
+    assert "cticache serve" in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an imitation serves there")
+def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, printed: Printed) -> None:
+    _write(f"data = {short_folder}")
+    assert cli.main(["check"]) == 0
+    out, err = printed()
+    assert not err
+    assert any("(the embedded server)" in line for line in out)
+    assert out[-1] == "all well"
+    with connect(socket_url(short_folder), 1) as client:
+        assert not _pings(client)
+
+
+def _pings(client: Redis) -> bool:
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False

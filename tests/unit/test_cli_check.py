@@ -1,0 +1,146 @@
+"""``cticache check`` and ``doctor``: what in a Redis server would lose data."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import servers
+from redis import Redis
+
+from cticache import cli, doctor
+from cticache.connection import connect
+
+SAFE = ("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
+Check = Callable[[str], tuple[int, list[str]]]
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """Runs ``check`` against a server: the exit code, and what was printed."""
+    for name in [name for name in os.environ if name.startswith("CTICACHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(url: str) -> tuple[int, list[str]]:
+        Path("config.ini").write_text(f"[redis]\nurl = {url}\n[pool:x]\nnumbers = 1-3\ndraining = 3-4\n")
+        code = cli.main(["check"])
+        out, err = capsys.readouterr()
+        assert not err
+        return code, out.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def safe() -> Iterator[str]:
+    """A server that is set up as it should be."""
+    with servers.binary(servers.packaged(), *SAFE) as url:
+        yield url
+
+
+@pytest.fixture
+def primary(safe: str) -> Iterator[Redis]:
+    """That server; what a test sets is set back."""
+    with connect(safe, 5) as client:
+        yield client
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "yes")
+        client.config_set("save", "")
+        client.config_set("min-replicas-to-write", 0)
+
+
+@pytest.fixture(scope="module")
+def replica(safe: str) -> Iterator[str]:
+    """A replica of that server, connected."""
+    port = safe.rpartition(":")[2].partition("/")[0]
+    with servers.binary(servers.packaged(), *SAFE, "--replicaof", "127.0.0.1", port) as url:
+        deadline = time.monotonic() + 20
+        with connect(safe, 5) as client, connect(url, 5) as follower:
+            while client.info("replication")["connected_slaves"] != 1 or not _linked(follower):
+                assert time.monotonic() < deadline, "the replica did not connect"
+        yield url
+
+
+def _linked(follower: Redis) -> bool:
+    return bool(follower.info("replication").get("master_link_status") == "up")
+
+
+def test_a_server_set_up_well_is_told_so(check: Check, safe: str) -> None:
+    code, out = check(safe)
+    assert code == 0
+    assert out[0] == "config.ini: 1 pool, 0 users"
+    assert out[1] == "  pool x: 2 numbers, 2 draining"
+    assert "no user" in out[2]
+    assert out[3].startswith(("Redis: Valkey ", "Redis: Redis "))
+    assert out[3].endswith(" answers")
+    assert out[4:] == ["all well"]
+
+
+def test_a_server_without_persistence_is_a_complaint(check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("appendonly", "no")
+    code, out = check(safe)
+    assert code == 1
+    assert out[-1] == "1 complaint"
+    assert out[-2].startswith("  there is no persistence")
+    assert "appendonly yes" in out[-2]
+
+
+def test_snapshots_alone_are_a_complaint(check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("appendonly", "no")
+    primary.config_set("save", "3600 1")
+    code, out = check(safe)
+    assert code == 1
+    assert out[-2].startswith("  appendonly is off: a crash loses the calls since the last snapshot")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_eviction_is_a_complaint(policy: str, check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("maxmemory-policy", policy)
+    code, out = check(safe)
+    assert code == 1
+    assert out[-2].startswith(f"  maxmemory-policy is {policy}: ")
+    assert "set noeviction" in out[-2]
+
+
+def test_every_complaint_is_told(check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("maxmemory-policy", "allkeys-lru")
+    primary.config_set("appendonly", "no")
+    code, out = check(safe)
+    assert code == 1
+    assert out[-1] == "2 complaints"
+
+
+def test_the_server_under_test_answers_one_way_or_the_other(check: Check, redis_url: str) -> None:
+    with connect(redis_url, 5) as client:
+        expected = doctor.complaints(client)
+    code, out = check(redis_url)
+    assert code == (1 if expected else 0)
+    assert [line.strip() for line in out[4:-1]] == expected
+
+
+def test_replicas_that_no_write_waits_for_are_a_complaint(check: Check, replica: str, safe: str) -> None:
+    code, out = check(safe)
+    assert code == 1
+    assert out[-1] == "1 complaint"
+    assert "min-replicas-to-write is 0" in out[-2]
+    assert "min-replicas-to-write 1" in out[-2]
+
+
+def test_replicas_that_writes_wait_for_are_well(check: Check, replica: str, primary: Redis, safe: str) -> None:
+    primary.config_set("min-replicas-to-write", 1)
+    assert check(safe)[0] == 0
+
+
+def test_a_replica_is_a_complaint(check: Check, replica: str) -> None:
+    code, out = check(replica)
+    assert code == 1
+    assert "  the server is a replica and refuses writes: give the address of its primary" in out
+
+
+def test_a_member_of_a_cluster_is_a_complaint(check: Check) -> None:
+    with servers.binary(servers.packaged(), *SAFE, "--cluster-enabled", "yes") as url:
+        code, out = check(url)
+    assert code == 1
+    assert any(line.startswith("  the server is part of a Redis Cluster") for line in out)

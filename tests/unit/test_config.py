@@ -1,0 +1,244 @@
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cticache import config
+from cticache.config import SAMPLE, Config
+from cticache.errors import ConfigError
+from cticache.passwords import hashed
+
+HASH = hashed("secret-word")
+POOL = "[pool:x]\nnumbers = 1-9\n"
+USER = f"[user:bob]\npassword = {HASH}\n"
+
+
+def _read(folder: Path, text: str | bytes, environment: dict[str, str] | None = None) -> Config:
+    path = folder / "config.ini"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return config.read(path, environment or {})
+
+
+def _fault(folder: Path, text: str | bytes, environment: dict[str, str] | None = None) -> str:
+    """The one line that tells what is wrong; it ends in no blank and shows no secret."""
+    with pytest.raises(ConfigError) as caught:
+        _read(folder, text, environment)
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1, line
+    assert line == line.strip()
+    assert "secret-word" not in line
+    assert "$argon2" not in line
+    return line
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    read = _read(
+        tmp_path,
+        f"""\
+[server]
+host = 0.0.0.0
+port = 0
+threads = 2
+max_body = 1024
+connections = 50
+idle_timeout = 10
+auth_cache = 0
+auth_cache_size = 5
+[redis]
+url = rediss://:p%40ss@redis.example:6380/3
+timeout = 0.25
+prefix = other
+sync_interval = 10
+retry_after = 7
+data = ~/data
+[pool:a]
+numbers = 100-199, +300
+draining = 150-159
+ttl = 60
+max_ttl = 120
+cooldown = 0
+exhausted = reject
+share_scan = 8
+max_callers = 3
+[pool:B_2.c-d]
+numbers = 900
+[user:bob]
+password = {HASH}
+pools = a, B_2.c-d
+roles = lease watch
+[user:eve]
+password = {HASH}
+""",
+    )
+    assert read.source == tmp_path / "config.ini"
+    assert read.server == config.ServerConfig("0.0.0.0", 0, 2, 1024, 50, 10, 0, 5)
+    assert read.redis == config.RedisConfig("rediss://:p%40ss@redis.example:6380/3", 0.25, "other", 10.0, 7, "~/data")
+    a, b = read.pools
+    assert (a.name, b.name) == ("a", "B_2.c-d")
+    assert (str(a.numbers), str(a.draining)) == ("100-149, 160-199, +300", "150-159")
+    assert (a.ttl_ms, a.max_ttl_ms, a.cooldown_ms) == (60_000, 120_000, 0)
+    assert (a.exhausted, a.share_scan, a.max_callers) == ("reject", 8, 3)
+    bob, eve = read.users
+    assert (bob.name, bob.password, bob.pools, bob.roles) == ("bob", HASH, {"a", "B_2.c-d"}, {"lease", "watch"})
+    assert (eve.name, eve.pools, eve.roles) == ("eve", None, {"lease", "read", "take"})
+
+
+def test_the_shipped_file_has_the_values_that_apply_without_it(tmp_path: Path) -> None:
+    shipped = config.read(SAMPLE, {})
+    (pool,) = shipped.pools
+    bare = _read(tmp_path, f"[pool:system-y]\nnumbers = {pool.numbers}\n")
+    assert (shipped.server, shipped.redis, shipped.users) == (bare.server, bare.redis, bare.users)
+    for option in ("name", "ttl_ms", "max_ttl_ms", "cooldown_ms", "exhausted", "share_scan", "max_callers"):
+        assert getattr(pool, option) == getattr(bare.pools[0], option), option
+    assert str(pool.numbers) == str(bare.pools[0].numbers)
+    assert not pool.draining
+    assert not bare.pools[0].draining
+
+
+def test_the_shipped_file_shows_every_option_with_a_comment() -> None:
+    shown: dict[str, set[str]] = {}
+    for line in SAMPLE.read_text("utf-8").splitlines():
+        if section := re.fullmatch(r"(?:; )?\[(\w+)(?::[\w-]+)?\]", line):
+            options = shown.setdefault(section[1], set())
+        elif option := re.match(r"(?:; )?([a-z_]+) =.*; \S", line):
+            options.add(option[1])
+    known = {section: set(schema.fields) for section, schema in config._SECTIONS.items()}
+    known["pool"] -= {"numbers"}
+    shown["pool"] -= {"numbers"}  # its range and its number stand beside the comment
+    assert shown == known
+
+
+def test_a_user_section_made_from_the_shipped_comments_is_read(tmp_path: Path) -> None:
+    text = SAMPLE.read_text("utf-8").replace("$argon2id$...", HASH)
+    commented = re.sub(r"(?m)^; (\[user:|password =|pools =|roles =)", r"\1", text)
+    (user,) = _read(tmp_path, commented).users
+    defaults = _read(tmp_path, POOL + f"[user:username]\npassword = {HASH}\n").users[0]
+    assert user == defaults
+
+
+class Wrong(NamedTuple):
+    """An option's wrong value, and what must be said of what is allowed."""
+
+    section: str
+    option: str
+    value: str
+    allowed: str
+
+
+_WHOLE = [
+    ("server", "port", "0 to 65535", "65536"),
+    ("server", "threads", "1 to 256", "0"),
+    ("server", "max_body", "bytes, 64 to 16777216", "63"),
+    ("server", "connections", "1 to 100000", "100001"),
+    ("server", "idle_timeout", "seconds, 1 to 3600", "0"),
+    ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
+    ("server", "auth_cache_size", "1 to 1000000", "0"),
+    ("redis", "retry_after", "seconds, 1 to 3600", "0"),
+    ("pool:x", "ttl", "seconds, 1 to 86400", "0"),
+    ("pool:x", "max_ttl", "seconds, 1 to 86400", "86401"),
+    ("pool:x", "cooldown", "seconds, 0 to 86400", "86401"),
+    ("pool:x", "share_scan", "numbers, 1 to 1000", "0"),
+    ("pool:x", "max_callers", "callers, 1 to 1000", "1001"),
+]
+_BAD_WHOLES = ["-1", "1.0", "1e3", "ten", "1_000", "0x10", "", "\u0661", "9" * 5000]
+_BAD_SECONDS = ["0", "0.0", "-1", "1e3", "inf", "nan", "1,5", "", "\u0661", "1 s"]
+_WRONG = [
+    *(Wrong(section, option, value, allowed) for section, option, allowed, value in _WHOLE),
+    *(Wrong("server", "port", value, "whole number, 0 to 65535") for value in _BAD_WHOLES),
+    *(Wrong("redis", "timeout", value, "seconds above 0") for value in _BAD_SECONDS),
+    Wrong("redis", "sync_interval", "0", "seconds above 0"),
+    Wrong("server", "host", "", "must not be empty"),
+    Wrong("redis", "prefix", "a{b}", "1 to 64 of A-Z a-z 0-9 _ . -"),
+    Wrong("redis", "prefix", "a:b", "1 to 64 of A-Z a-z 0-9 _ . -"),
+    Wrong("redis", "prefix", "x" * 65, "1 to 64 of A-Z a-z 0-9 _ . -"),
+    Wrong("redis", "prefix", "", "1 to 64 of A-Z a-z 0-9 _ . -"),
+    Wrong("pool:x", "numbers", "9-1", "backwards"),
+    Wrong("pool:x", "numbers", "12-345", "equally many digits"),
+    Wrong("pool:x", "numbers", "five", "5551234560-5551234599"),
+    Wrong("pool:x", "numbers", "0000000-9999999", "5000000 allowed"),
+    Wrong("pool:x", "numbers", f"{'0' * 30}-{'9' * 30}", "5000000 allowed"),
+    Wrong("pool:x", "draining", "x", "'x' is not a number"),
+    Wrong("pool:x", "exhausted", "never", "share, reject"),
+    Wrong("pool:x", "exhausted", "Share", "share, reject"),
+    Wrong("user:bob", "roles", "lease, admin", "lease, read, take, watch"),
+    Wrong("user:bob", "pools", "y", "there are x"),
+]
+
+
+def _name(wrong: Wrong) -> str:
+    return f"{wrong.section} {wrong.option} {wrong.value[:12].encode('ascii', 'backslashreplace').decode()}"
+
+
+@pytest.mark.parametrize("wrong", _WRONG, ids=_name)
+def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path: Path, wrong: Wrong) -> None:
+    sections = {"server": {}, "redis": {}, "pool:x": {"numbers": "1-9"}, "user:bob": {"password": HASH}}
+    sections[wrong.section][wrong.option] = wrong.value
+    text = "".join(
+        f"[{name}]\n" + "".join(f"{option} = {value}\n" for option, value in options.items())
+        for name, options in sections.items()
+    )
+    line = _fault(tmp_path, text)
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [{wrong.section}] {wrong.option} = {wrong.value}: ".strip())
+    assert wrong.allowed in line
+
+
+@pytest.mark.parametrize("wrong", _WRONG, ids=_name)
+def test_a_wrong_value_in_the_environment_is_told_with_its_variable(tmp_path: Path, wrong: Wrong) -> None:
+    variable = f"CTICACHE_{wrong.section}_{wrong.option}".upper().replace(":", "_")
+    line = _fault(tmp_path, POOL + USER, {variable: wrong.value})
+    assert line.startswith(f"environment variable {variable} = {wrong.value}: ")
+    assert wrong.allowed in line
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://secret-word@h", "redis://, rediss:// or unix://"),
+        ("h:6379/secret-word", "redis://, rediss:// or unix://"),
+        ("redis+sentinel://secret-word@h1:26379,h2:26379/main", "Sentinel and Cluster are not supported"),
+        ("redis+cluster://secret-word@h1:6379,h2:6379", "Sentinel and Cluster are not supported"),
+    ],
+    ids=["scheme", "no scheme", "Sentinel", "Cluster"],
+)
+def test_a_wrong_url_is_told_but_not_shown(tmp_path: Path, url: str, allowed: str) -> None:
+    line = _fault(tmp_path, f"[redis]\nurl = {url}\n{POOL}")
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [redis] url: ")
+    assert allowed in line
+    assert _fault(tmp_path, POOL, {"CTICACHE_REDIS_URL": url}).startswith("environment variable CTICACHE_REDIS_URL: ")
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["secret-word", "", "$argon2id$secret-word", HASH[:40].replace("argon2id", "argon2i") + "secret-word"],
+    ids=["plain text", "empty", "cut hash", "argon2i"],
+)
+def test_a_password_that_is_no_hash_is_told_but_not_shown(tmp_path: Path, password: str) -> None:
+    line = _fault(tmp_path, POOL + f"[user:bob]\npassword = {password}\n")
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [user:bob] password: must be a hash")
+    assert "cticache user NAME" in line
+    line = _fault(tmp_path, POOL + USER, {"CTICACHE_USER_BOB_PASSWORD": password})
+    assert line.startswith("environment variable CTICACHE_USER_BOB_PASSWORD: must be a hash")
+
+
+def test_a_file_is_still_read_with_everything_at_its_bounds(tmp_path: Path) -> None:
+    for _, option, allowed, _ in [row for row in _WHOLE if row[0] == "server"]:
+        for bound in re.findall(r"\d+", allowed):
+            read = _read(tmp_path, f"[server]\n{option} = {bound}\n{POOL}")
+            assert getattr(read.server, option) == int(bound)
+
+
+def test_every_option_of_the_schemas_has_a_wrong_value_here() -> None:
+    tried = {(wrong.section.partition(":")[0], wrong.option) for wrong in _WRONG}
+    known = {(section, option) for section, schema in config._SECTIONS.items() for option in schema.fields}
+    cannot_be_wrong = {("redis", "data")}
+    assert known - tried == cannot_be_wrong | {("redis", "url"), ("user", "password")}  # tests of their own
+
+
+def test_every_fault_is_told_in_a_line_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _read(tmp_path, f"[server]\nport = x\nthreads = 0\n{POOL}ttl = x\n", {"CTICACHE_NONSENSE": "1"})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4
+    for piece in ("CTICACHE_NONSENSE", "[server] port = x", "[server] threads = 0", "[pool:x] ttl = x"):
+        assert sum(piece in line for line in lines) == 1

@@ -1,0 +1,170 @@
+"""What is wrong with config.ini as a file, as sections, and across sections."""
+
+from pathlib import Path
+
+import pytest
+
+from cticache import config
+from cticache.config import Config
+from cticache.errors import ConfigError
+from cticache.passwords import hashed
+
+HASH = hashed("secret-word")
+POOL = "[pool:x]\nnumbers = 1-9\n"
+
+
+def _read(folder: Path, text: str | bytes) -> Config:
+    path = folder / "config.ini"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return config.read(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        pytest.param(
+            f"[serve]\n{POOL}",
+            ["[serve] is not a section known", "[server], [redis], [pool:NAME]"],
+            id="unknown section",
+        ),
+        pytest.param(f"[DEFAULT]\nport = 1\n{POOL}", ["[DEFAULT] is not a section known"], id="DEFAULT"),
+        pytest.param(f"[Server]\n{POOL}", ["[Server] is not a section known"], id="section in capitals"),
+        pytest.param("[pool]\nnumbers = 1\n", ["[pool] is not a section known"], id="pool without a name"),
+        pytest.param(f"[server:a]\n{POOL}", ["[server:a] is not a section known"], id="server with a name"),
+        pytest.param("[pool:]\nnumbers = 1\n", ["[pool:]: the name", "1 to 64 of A-Z"], id="empty name"),
+        pytest.param("[pool:a{b}]\nnumbers = 1\n", ["[pool:a{b}]: the name", "1 to 64 of A-Z"], id="pool with a brace"),
+        pytest.param(f"{POOL}[user:a{{b]\n", ["[user:a{b]: the name", "1 to 64 of A-Z"], id="user with a brace"),
+        pytest.param(f"{POOL}[user:a b]\n", ["[user:a b]: the name"], id="user with a space"),
+        pytest.param(f"{POOL}[user:a:b]\n", ["[user:a:b]: the name"], id="user with a colon"),
+        pytest.param(f"{POOL}[user:\u00e4]\n", ["[user:\u00e4]: the name"], id="user with an umlaut"),
+        pytest.param(f"[pool:{'x' * 65}]\nnumbers = 1\n", ["the name"], id="name too long"),
+        pytest.param(f"[server]\nprot = 1\n{POOL}", ["[server] prot: is not", "did you mean port?"], id="near miss"),
+        pytest.param(
+            f"{POOL}fallback = 7\n", ["[pool:x] fallback: is not", "known are numbers, draining"], id="option"
+        ),
+        pytest.param(f"{POOL}port = 7\n", ["[pool:x] port: is not an option known"], id="option of another section"),
+        pytest.param("port = 1\n" + POOL, ["line 1", "before the first section", "[server]"], id="no section"),
+        pytest.param(f"{POOL}[server]\n{POOL}", ["line 4", "[pool:x]", "second time"], id="section twice"),
+        pytest.param(f"{POOL}ttl = 1\nTTL = 2\n", ["line 4", "[pool:x] ttl", "second time"], id="option twice"),
+        pytest.param(f"{POOL}garbage\n", ["line 3", "neither a section", "option = value"], id="garbage"),
+        pytest.param(f"{POOL}ttl: 7\n", ["line 3", "neither a section", "option = value"], id="colon for equals"),
+        pytest.param(f"{POOL}= 7\n", ["line 3", "neither a section", "option = value"], id="no option before equals"),
+        pytest.param(f"{POOL}[server\nport = 1\n", ["line 3", "neither a section"], id="bracket not closed"),
+        pytest.param(b"[server]\nhost = \xe4\n", ["not UTF-8", "byte 16", "save it as UTF-8"], id="Latin-1"),
+        pytest.param((POOL).encode("utf-16"), ["not UTF-8"], id="UTF-16"),
+        pytest.param("", ["there is no pool", "[pool:NAME]"], id="empty file"),
+        pytest.param("[server]\nport = 1\n", ["there is no pool", "[pool:NAME]"], id="no pool"),
+        pytest.param("[pool:x]\nttl = 7\n", ["[pool:x] numbers", "at least one number"], id="pool without numbers"),
+        pytest.param("[pool:x]\nnumbers =\n", ["[pool:x] numbers", "at least one number"], id="empty numbers"),
+        pytest.param(
+            f"{POOL}ttl = 600\nmax_ttl = 60\n", ["[pool:x] ttl = 600", "above max_ttl"], id="ttl above max_ttl"
+        ),
+        pytest.param(f"{POOL}max_ttl = 60\n", ["[pool:x] ttl = 300", "above max_ttl"], id="max_ttl below the default"),
+        pytest.param(
+            f"{POOL}[pool:y]\nnumbers = 8-9, 10\n",
+            ["[pool:x] and [pool:y]", "8-9", "one pool"],
+            id="number in two pools",
+        ),
+        pytest.param(
+            f"{POOL}[pool:y]\nnumbers = 10\ndraining = 3\n",
+            ["[pool:x] and [pool:y]", "3"],
+            id="draining in another pool",
+        ),
+        pytest.param(
+            f"{POOL}draining = 7\n[pool:y]\nnumbers = 7\n", ["[pool:x] and [pool:y]", "7"], id="drained and leased"
+        ),
+        pytest.param(
+            f"{POOL}[user:bob]\npassword = {HASH}\npools = x, z\n",
+            ["[user:bob] pools = z", "is no pool", "there are x"],
+            id="unknown pool",
+        ),
+        pytest.param(
+            "[pool:x]\nnumbers = 1-3,\n  9-1,\n  5\n",
+            ["[pool:x] numbers", "'9-1'", "backwards"],
+            id="in a continued line",
+        ),
+        pytest.param(f"{POOL}[user:bob]\n", ["[user:bob] password", "missing", "cticache user NAME"], id="no password"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_its_place(tmp_path: Path, text: str | bytes, pieces: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _read(tmp_path, text)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{tmp_path / 'config.ini'}: ")
+    for piece in pieces:
+        assert piece in line
+    assert "$argon2" not in line
+
+
+def test_a_missing_file_is_told_with_the_sample_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.find(tmp_path / "none.ini")
+    (line,) = str(caught.value).splitlines()
+    assert str(tmp_path / "none.ini") in line
+    assert f"copy {config.SAMPLE}" in line
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.find(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        config.read(tmp_path, {})
+    assert f"{tmp_path}: cannot be read" in str(caught.value)
+
+
+def test_without_a_name_the_file_is_the_one_here_then_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, own = tmp_path / "here", tmp_path / "own"
+    here.mkdir()
+    own.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("platformdirs.user_config_path", lambda *_args: own)
+    with pytest.raises(ConfigError) as caught:
+        config.find(None)
+    assert f"{here / 'config.ini'} or {own / 'config.ini'}" in str(caught.value)
+    (own / "config.ini").write_text(POOL)
+    assert config.find(None) == own / "config.ini"
+    (here / "config.ini").write_text(POOL)
+    assert config.find(None).absolute() == here / "config.ini"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"\xef\xbb\xbf" + POOL.encode(), id="BOM"),
+        pytest.param(POOL.replace("\n", "\r\n").encode(), id="Windows line ends"),
+        pytest.param("; [server]\n[pool:x] ; the pool\nnumbers = 1-9 ; and no more\n;ttl = 7\n", id="comments"),
+        pytest.param("# note\n[pool:x]\nnumbers = 1-9\n# ttl = 7\n", id="hash comments"),
+        pytest.param("[pool:x]\nnumbers = 1-3,\n  4-6\n\t7-9\n", id="continued lines"),
+        pytest.param("[pool:x]\nnumbers = 1-3 ; first\n  4-6 ; then\n  7-9\n", id="continued lines with comments"),
+        pytest.param("[pool:x]\r\nnumbers =\r\n  1-5\r\n  6-9\r\n", id="continued lines of Windows"),
+        pytest.param("[pool:x]\nNumbers=1-9", id="capitals, no spaces, no line end"),
+    ],
+)
+def test_every_way_to_write_the_file_is_read(tmp_path: Path, text: str | bytes) -> None:
+    (pool,) = _read(tmp_path, text).pools
+    assert (pool.name, str(pool.numbers), pool.ttl_ms) == ("x", "1-9", 300_000)
+
+
+@pytest.mark.parametrize("url", ["redis://:p%40%%s@h:1/0", "unix:///tmp/a%20b.sock", "redis://:a;b=c@h"])
+def test_a_url_is_read_as_it_stands(tmp_path: Path, url: str) -> None:
+    assert _read(tmp_path, f"[redis]\nurl = {url} ; the url\n{POOL}").redis.url == url
+
+
+def test_a_pool_may_have_nothing_but_draining_numbers(tmp_path: Path) -> None:
+    (pool,) = _read(tmp_path, "[pool:x]\ndraining = 1-3\n").pools
+    assert (str(pool.numbers), str(pool.draining)) == ("", "1-3")
+
+
+def test_pools_and_users_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    names = ["zeta", "alpha", "Mid"]
+    text = "".join(f"[pool:{name}]\nnumbers = {at}\n" for at, name in enumerate(names))
+    assert [pool.name for pool in _read(tmp_path, text).pools] == names
+
+
+def test_the_configuration_cannot_be_changed(tmp_path: Path) -> None:
+    read = _read(tmp_path, POOL)
+    with pytest.raises(AttributeError):
+        read.server.port = 1  # type: ignore[misc]

@@ -1,0 +1,184 @@
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cticache.numbers import NumberSet
+
+LIMIT = 5_000_000
+
+_PARTS = st.tuples(
+    st.sampled_from(["", "+"]), st.integers(1, 3), st.integers(0, 60), st.integers(0, 12)
+)  # plus, digits, first, how many more
+
+
+def _expanded(parts: list[tuple[str, int, int, int]]) -> tuple[str, set[str]]:
+    """The text of a set, and its numbers by Python's own means."""
+    texts, numbers = [], set()
+    for plus, digits, wished, more in parts:
+        first = min(wished, 10**digits - 1)
+        last = min(first + more, 10**digits - 1)
+        texts.append(f"{plus}{first:0{digits}d}-{plus}{last:0{digits}d}")
+        numbers |= {f"{plus}{value:0{digits}d}" for value in range(first, last + 1)}
+    return ", ".join(texts), numbers
+
+
+def _parse(text: str) -> NumberSet:
+    return NumberSet.parse(text, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        pytest.param("", [], id="nothing"),
+        pytest.param(" \n ", [], id="blank"),
+        pytest.param("5551234560", ["5551234560"], id="single"),
+        pytest.param("7", ["7"], id="one digit"),
+        pytest.param("08-11", ["08", "09", "10", "11"], id="range"),
+        pytest.param("5-5", ["5"], id="range of one"),
+        pytest.param("1, 3,5", ["1", "3", "5"], id="commas"),
+        pytest.param("1 3\t5", ["1", "3", "5"], id="spaces"),
+        pytest.param("1\n3\r\n5", ["1", "3", "5"], id="lines"),
+        pytest.param(",1,,3,", ["1", "3"], id="superfluous commas"),
+        pytest.param("1 - 3", ["1", "2", "3"], id="spaces around the dash"),
+        pytest.param("1 -\n3", ["1", "2", "3"], id="line end after the dash"),
+        pytest.param("0098-0101", ["0098", "0099", "0100", "0101"], id="leading zeros"),
+        pytest.param("+1-+3", ["+1", "+2", "+3"], id="plus"),
+        pytest.param("9" * 32, ["9" * 32], id="32 digits"),
+    ],
+)
+def test_numbers_and_ranges_are_read_as_written(text: str, numbers: list[str]) -> None:
+    assert list(_parse(text)) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        pytest.param("1, 9-8", ["'9-8'", "backwards"], id="backwards"),
+        pytest.param("98-101", ["'98-101'", "equally many digits"], id="unequal digits"),
+        pytest.param("098-99", ["'098-99'", "equally many digits"], id="unequal leading zeros"),
+        pytest.param("+1-3", ["'+1-3'", "leading plus"], id="plus on the first end"),
+        pytest.param("1-+3", ["'1-+3'", "leading plus"], id="plus on the last end"),
+        pytest.param("1, x9", ["'x9'", "not a number"], id="letters"),
+        pytest.param("1, \u0661\u0662", ["'\u0661\u0662'", "not a number"], id="Arabic digits"),
+        pytest.param("1, \u00b2", ["'\u00b2'", "not a number"], id="superscript"),
+        pytest.param("1" * 33, ["not a number", "1 to 32 digits"], id="33 digits"),
+        pytest.param("1-2-3", ["'1-2-3'", "not a number"], id="three ends"),
+        pytest.param("-5", ["'-5'", "not a number"], id="no first end"),
+        pytest.param("5-", ["'5-'", "not a number"], id="no last end"),
+        pytest.param("-", ["'-'", "not a number"], id="a dash alone"),
+        pytest.param("++5", ["'++5'", "not a number"], id="two pluses"),
+        pytest.param("+", ["'+'", "not a number"], id="a plus alone"),
+        pytest.param("1.5", ["'1.5'", "not a number"], id="fraction"),
+    ],
+)
+def test_a_wrong_part_is_named(text: str, named: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"digits|backwards") as caught:
+        _parse(text)
+    assert all(piece in str(caught.value) for piece in named)
+
+
+@pytest.mark.parametrize(
+    "digits", [pytest.param(7, id="ten million"), pytest.param(19, id="10^19"), pytest.param(30, id="10^30")]
+)
+def test_too_many_numbers_are_refused_before_any_is_expanded(digits: int) -> None:
+    with pytest.raises(ValueError, match="more than the 5000000 allowed") as caught:
+        _parse("0" * digits + "-" + "9" * digits)
+    assert str(10**digits) in str(caught.value)
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    assert len(NumberSet.parse("00-09", 10)) == 10
+    with pytest.raises(ValueError, match="11 numbers are more than the 10 allowed"):
+        NumberSet.parse("00-10", 10)
+
+
+def test_numbers_written_twice_count_once_against_the_limit() -> None:
+    assert len(NumberSet.parse("00-09, 05, 00-09", 10)) == 10
+
+
+def test_leading_zeros_and_plus_make_other_numbers() -> None:
+    numbers = _parse("0123, +123")
+    assert "0123" in numbers
+    assert "+123" in numbers
+    assert "123" not in numbers
+    assert "+0123" not in numbers
+    assert "00123" not in numbers
+
+
+@pytest.mark.parametrize("text", ["", "x", "5\n", " 5", "\u0665", "5-5", "+", "5" * 33])
+def test_what_is_no_number_is_in_no_set(text: str) -> None:
+    assert text not in _parse("0-9")
+
+
+def test_a_set_of_millions_costs_as_much_as_its_ranges() -> None:
+    numbers = _parse("5550000000-5554999999")
+    assert len(numbers) == LIMIT
+    assert "5554999999" in numbers
+    assert "5555000000" not in numbers
+    assert next(iter(numbers)) == "5550000000"
+
+
+@pytest.mark.parametrize(
+    ("text", "merged"),
+    [
+        pytest.param("3, 1-2, 2", "1-3", id="overlap"),
+        pytest.param("1-2, 3-4", "1-4", id="neighbours"),
+        pytest.param("1-9, 3-4", "1-9", id="inside"),
+        pytest.param("1-2, 4", "1-2, 4", id="apart"),
+        pytest.param("9, 10", "9, 10", id="other length"),
+        pytest.param("+2, 1", "1, +2", id="other prefix"),
+        pytest.param("098-100", "098-100", id="zeros kept"),
+    ],
+)
+def test_overlaps_and_neighbours_become_one_range(text: str, merged: str) -> None:
+    assert str(_parse(text)) == merged
+
+
+@given(st.lists(_PARTS, max_size=6))
+def test_a_set_holds_just_the_numbers_written(parts: list[tuple[str, int, int, int]]) -> None:
+    text, numbers = _expanded(parts)
+    parsed = _parse(text)
+    assert set(parsed) == numbers
+    assert len(list(parsed)) == len(parsed) == len(numbers)
+    assert bool(parsed) == bool(numbers)
+    everything = {f"{plus}{value:0{digits}d}" for plus in ("", "+") for digits in (1, 2, 3) for value in range(75)}
+    assert {number for number in everything if number in parsed} == numbers & everything
+
+
+@given(st.lists(_PARTS, max_size=6), st.lists(_PARTS, max_size=6))
+def test_the_algebra_is_that_of_pythons_sets(
+    one: list[tuple[str, int, int, int]], other: list[tuple[str, int, int, int]]
+) -> None:
+    (one_text, one_numbers), (other_text, other_numbers) = _expanded(one), _expanded(other)
+    left, right = _parse(one_text), _parse(other_text)
+    assert set(left | right) == one_numbers | other_numbers
+    assert set(left & right) == one_numbers & other_numbers
+    assert set(left - right) == one_numbers - other_numbers
+    assert (set(left), set(right)) == (one_numbers, other_numbers)
+
+
+@given(st.lists(_PARTS, max_size=6), st.randoms(use_true_random=False))
+def test_the_fingerprint_is_equal_for_equal_sets(parts: list[tuple[str, int, int, int]], random: Random) -> None:
+    text, numbers = _expanded(parts)
+    singles = list(numbers)
+    random.shuffle(singles)
+    one, other = _parse(text).fingerprint(), _parse("\n".join(singles)).fingerprint()
+    assert one == other
+    assert len(one) == 32
+
+
+@given(st.lists(_PARTS, max_size=6), st.lists(_PARTS, max_size=6))
+def test_the_fingerprint_differs_for_other_sets(
+    one: list[tuple[str, int, int, int]], other: list[tuple[str, int, int, int]]
+) -> None:
+    (one_text, one_numbers), (other_text, other_numbers) = _expanded(one), _expanded(other)
+    same = _parse(one_text).fingerprint() == _parse(other_text).fingerprint()
+    assert same == (one_numbers == other_numbers)
+
+
+@given(st.lists(_PARTS, max_size=6))
+def test_what_is_printed_reads_as_the_same_set(parts: list[tuple[str, int, int, int]]) -> None:
+    numbers = _parse(_expanded(parts)[0])
+    assert _parse(str(numbers)).fingerprint() == numbers.fingerprint()

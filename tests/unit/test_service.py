@@ -1,0 +1,348 @@
+"""The service as a process of its own: how it starts, what it says, how it ends, what it leaves behind."""
+
+import json
+import os
+import queue
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+import servers
+from redis import Redis
+
+from cticache import embedded
+from cticache.connection import connect
+from cticache.embedded import socket_url
+from cticache.errors import ScriptError
+from cticache.loader import Scripts, read_scripts
+from cticache.passwords import hashed
+
+if sys.platform == "win32":
+    pytest.skip("no Unix sockets and signals there", allow_module_level=True)
+
+_WAIT_S = 15.0
+POOL = "[pool:system-y]\nnumbers = 100-104\n"
+
+
+class Running:
+    """One `cticache serve`; its standard output read line by line, its standard error in a file."""
+
+    def __init__(self, config: Path, errors: Path) -> None:
+        self.errors = errors
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("CTICACHE_")}
+        with errors.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cticache", "serve", "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                env=environment,
+                text=True,
+            )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def line(self) -> str:
+        """The next line; it fails when the service ends, or says nothing for long."""
+        line = self._lines.get(timeout=_WAIT_S)
+        assert line is not None, self.said()
+        return line
+
+    def command(self) -> list[str]:
+        """The words of the command that the service offers to try; it is up by then."""
+        while not (line := self.line()).startswith("  curl "):
+            pass
+        return shlex.split(line)
+
+    def said(self) -> str:
+        """What stands on standard error."""
+        return self.errors.read_text()
+
+    def ended(self) -> int:
+        """The exit code, once the process has ended; all its output is read then."""
+        code = self.process.wait(_WAIT_S)
+        self._reader.join(_WAIT_S)
+        return code
+
+    def end(self, by: signal.Signals) -> int:
+        """Send the signal; the exit code."""
+        self.process.send_signal(by)
+        return self.ended()
+
+    def close(self) -> None:
+        """End it if it has not ended; gently first, so that its embedded server goes with it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(_WAIT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(_WAIT_S)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+Start = Callable[[], Running]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder whose path is short enough for a Unix socket; a server left in it is stopped."""
+    with tempfile.TemporaryDirectory(prefix="cti") as name:
+        yield Path(name)
+        with connect(socket_url(Path(name)), 5) as client:
+            if _answers(client):
+                client.shutdown(nosave=True)
+
+
+@pytest.fixture
+def configure(tmp_path: Path, folder: Path) -> Callable[[str], None]:
+    """Writes config.ini: the embedded server on ``folder``, and more."""
+
+    def write(more: str) -> None:
+        (tmp_path / "config.ini").write_text(f"[redis]\ndata = {folder}\n{more}\n{POOL}")
+
+    return write
+
+
+@pytest.fixture
+def start(tmp_path: Path, configure: Callable[[str], None]) -> Iterator[Start]:
+    """Starts a service on config.ini and ends it after the test."""
+    configure("[server]\nport = 0")
+    started: list[Running] = []
+
+    def run() -> Running:
+        started.append(Running(tmp_path / "config.ini", tmp_path / f"errors-{len(started)}"))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.close()
+
+
+def _answers(client: Redis) -> bool:
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
+def _request(url: str, credentials: str = "", body: str | None = None) -> tuple[int, str, str]:
+    """Status, Location and body of an answer."""
+    request = urllib.request.Request(url, body.encode() if body is not None else None)
+    request.add_header("Content-Type", "application/json")
+    if credentials:
+        request.add_header("Authorization", "Basic " + b64encode(credentials.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
+            return answer.status, answer.headers["Location"] or "", answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, "", error.read().decode()
+
+
+def _curl(command: list[str]) -> tuple[int, str, str]:
+    """Does what the offered command would."""
+    assert command[0] == "curl"
+    assert "Content-Type:application/json" in command
+    return _request(command[-1], command[command.index("--user") + 1], command[command.index("-d") + 1])
+
+
+def _read(command: list[str], path: str) -> tuple[int, str, str]:
+    base = command[-1].partition("/cticache")[0]
+    return _request(base + path, command[command.index("--user") + 1])
+
+
+def test_the_line_it_prints_can_be_run_as_it_is(start: Start, tmp_path: Path) -> None:
+    running = start()
+    first = running.line()
+    assert first.startswith("cticache listens on http://127.0.0.1:")
+    assert first.endswith(f" with {tmp_path / 'config.ini'}")
+    assert "password has been invented" in running.line()
+    command = running.command()
+    base = first.split()[3]
+    assert command[-1] == f"{base}/cticache/DNIS-ANI"
+    status, location, body = _curl(command)
+    assert status == 201
+    assert location == "/cticache/DNIS-ANI/100:1234567890"
+    assert json.loads(body) == {"dnis": "100", "ani": "1234567890", "value": "12345678"}
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert _request(base + location, "username:wrong")[0] == 401
+    assert _request(base + "/readyz")[0] == 200
+
+
+def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) -> None:
+    one, other = start(), None
+    first = one.command()[2]
+    one.end(signal.SIGTERM)
+    other = start()
+    second = other.command()[2]
+    assert first != second
+    assert first.partition(":")[2] not in one.said()
+    assert len(first.partition(":")[2]) == 32
+
+
+def test_with_users_no_password_is_invented(start: Start, configure: Callable[[str], None]) -> None:
+    configure(f"[server]\nport = 0\n[user:bob]\npassword = {hashed('right')}")
+    running = start()
+    base = running.line().split()[3]
+    assert _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}')[0] == 201
+    assert running.end(signal.SIGTERM) == 0
+    assert running._lines.get(timeout=_WAIT_S) is None  # not a word more
+
+
+def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure: Callable[[str], None]) -> None:
+    configure("[server]\nport = 0\nhost = 0.0.0.0")
+    running = start()
+    assert running.line().startswith("cticache listens on http://127.0.0.1:")
+    assert "not on 0.0.0.0" in running.line()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
+def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder: Path, by: signal.Signals) -> None:
+    running = start()
+    command = running.command()
+    _, location, _ = _curl(command)
+    with connect(socket_url(folder), 5) as client:
+        assert _answers(client)
+    assert running.end(by) == 0
+    assert "Traceback" not in running.said()
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+    command = start().command()
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert _curl(command)[1] == "/cticache/DNIS-ANI/101:1234567890"
+
+
+def test_a_signal_during_the_start_leaves_no_server_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(client: Redis, process: subprocess.Popen[bytes]) -> bool:
+        assert really(client, process)
+        raise SystemExit(0)  # what the handler of SIGTERM raises
+
+    really = embedded._answers
+    monkeypatch.setattr("cticache.embedded._answers", stopped)
+    with pytest.raises(SystemExit):
+        embedded.Embedded(folder).start()
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_after_a_kill_the_next_start_has_the_data(start: Start, folder: Path) -> None:
+    killed = start()
+    _, location, _ = _curl(killed.command())
+    killed.end(signal.SIGKILL)
+    with connect(socket_url(folder), 5) as client:
+        assert _answers(client)  # the server is left behind
+        orphan = client.info("server")["process_id"]
+    command = start().command()
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    with connect(socket_url(folder), 5) as client:
+        assert client.info("server")["process_id"] != orphan
+
+
+def test_a_second_service_on_the_same_folder_is_refused(start: Start, folder: Path) -> None:
+    first = start()
+    command = first.command()
+    second = start()
+    assert second.ended() == 2
+    (line,) = second.said().splitlines()
+    assert line.startswith(f"cticache: another cticache keeps its data in {folder}")
+    assert _curl(command)[0] == 201  # the first is undisturbed
+
+
+def test_a_port_in_use_is_one_line_and_exit_2(start: Start, configure: Callable[[str], None], folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        configure(f"[server]\nport = {port}")
+        running = start()
+        assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith(f"cticache: [server] host = 127.0.0.1, port = {port}: cannot listen there: ")
+    assert "CTICACHE_SERVER_PORT" in line
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_a_host_of_another_machine_is_one_line_and_exit_2(start: Start, configure: Callable[[str], None]) -> None:
+    configure(f"[server]\nport = 0\nhost = 192.0.2.1\n[user:bob]\npassword = {hashed('right')}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert "[server] host = 192.0.2.1" in line
+
+
+def test_a_folder_that_is_a_file_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
+    (folder / "file").write_text("")
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = {folder / 'file'}\n{POOL}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert "cannot be used" in line
+    assert "[redis] data" in line
+
+
+def test_a_folder_with_too_long_a_path_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = {folder / ('x' * 100)}\n{POOL}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert "too long for a socket" in line
+
+
+def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path) -> None:
+    url = f"redis://:secret-word@127.0.0.1:{servers.free_port()}/0"
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\nurl = {url}\n{POOL}")
+    running = start()
+    base = running.line().split()[3]
+    assert "not in place yet" in running.line()
+    command = running.command()
+    assert _request(base + "/healthz")[0] == 200
+    assert _request(base + "/readyz")[0] == 503
+    assert _curl(command)[0] == 503
+    assert running.end(signal.SIGTERM) == 0
+    assert "Redis is away" in running.said()
+    assert "Traceback" not in running.said()
+    assert "secret-word" not in running.said()
+
+
+def test_a_script_that_does_not_compile_is_told_by_its_name(client: Redis, tmp_path: Path) -> None:
+    (tmp_path / "good.lua").write_text("#!lua\nreturn 1\n")
+    (tmp_path / "broken.lua").write_text("#!lua\nlocal x = = 1\n")
+    (tmp_path / "notes.txt").write_text("no script")
+    sources = read_scripts(tmp_path)
+    assert set(sources) == {"good", "broken"}
+    with pytest.raises(ScriptError) as caught:
+        Scripts(client, sources).load()
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("lua/broken.lua does not compile: ")
+    assert "2" in line  # the line of the mistake
+
+
+@pytest.mark.parametrize("name", ["none", "empty"])
+def test_a_folder_without_scripts_is_an_incomplete_installation(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScriptError, match="installation is incomplete") as caught:
+        read_scripts(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
