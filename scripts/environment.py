@@ -1,0 +1,72 @@
+"""Makes .venv with the project in it, once: a second call with nothing changed does nothing."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_FOLDER = ROOT / ".venv"
+_STAMP = _FOLDER / "installed"
+_SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+OLDEST = (3, 11)
+
+
+def ready(*extras: str) -> Path:
+    """The interpreter of .venv, in which the project and these extras of it are installed."""
+    if sys.version_info < OLDEST:
+        sys.exit(f"cticache needs Python {OLDEST[0]}.{OLDEST[1]} or later; this is {sys.version.split()[0]}")
+    python = _FOLDER / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    fingerprint, installed = _installed()
+    wanted = installed | set(extras)
+    if python.exists() and fingerprint == _fingerprint() and wanted == installed:
+        return python
+    print("Setting up .venv; this takes a minute, once.", flush=True)
+    _STAMP.unlink(missing_ok=True)
+    try:
+        venv.EnvBuilder(with_pip=True, clear=python.exists() and fingerprint != _fingerprint()).create(_FOLDER)
+        _install(python, wanted)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"Setting up .venv failed; the lines above say why. (On Debian, install python3-venv.) {error}")
+    _STAMP.write_text(f"{_fingerprint()} {','.join(sorted(wanted))}", "utf-8")
+    return python
+
+
+def run(python: Path, *arguments: str) -> None:
+    """Run the interpreter in the project's folder in place of this program."""
+    os.chdir(ROOT)
+    command = [str(python), *arguments]
+    if sys.platform == "win32":  # exec there returns to the shell at once
+        try:
+            sys.exit(subprocess.call(command))
+        except KeyboardInterrupt:
+            sys.exit(1)
+    os.execv(python, command)
+
+
+def _install(python: Path, extras: set[str]) -> None:
+    constraints = str(ROOT / "constraints.txt")
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", constraints,
+         "--editable", f".[{','.join(sorted(extras))}]"],
+        cwd=ROOT,
+        env=os.environ | {"PIP_CONSTRAINT": constraints},  # for what builds the project, too
+        check=True,
+    )  # fmt: skip
+
+
+def _installed() -> tuple[str, set[str]]:
+    try:
+        fingerprint, _, extras = _STAMP.read_text("utf-8").partition(" ")
+    except FileNotFoundError:
+        return "", set()
+    return fingerprint, set(extras.split(",")) - {""}
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for source in _SOURCES:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,11 @@
+"""Run the tests: ``python3 scripts/test.py``. Arguments go to pytest.
+
+TEST_REDIS names the server under test, see tests/servers.py. ``--long`` runs the long forms.
+"""
+
+import sys
+
+from environment import ready, run
+
+if __name__ == "__main__":
+    run(ready("embedded", "test"), "-m", "pytest", *sys.argv[1:])
