@@ -1,5 +1,6 @@
 """waitress as this service wants it: a stricter parser, and its own refusals as JSON too."""
 
+import re
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -17,14 +18,33 @@ _REFUSALS = {
 }
 
 
+_TARGET = re.compile(r"/|https?://|\*$", re.IGNORECASE)
+"""How the target of a request begins: RFC 9112 section 3.2, without the form of CONNECT."""
+_FRAMING = 8
+"""A chunked body may arrive as so many times its own bytes: chunks of one byte take six."""
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Refuses what two readers may understand differently (RFC 9112 sections 6.1 and 6.3)."""
+    """Refuses what two readers may understand differently (RFC 9112 sections 3, 6.1 and 6.3)."""
+
+    _raw_bytes = 0
+
+    @property
+    def body_bytes_received(self) -> int:
+        """What waitress holds against its limit: a chunked body's own bytes, the framing within bounds of its own."""
+        return max(len(self.body_rcv), self._raw_bytes // _FRAMING) if self.chunked else self._raw_bytes
+
+    @body_bytes_received.setter
+    def body_bytes_received(self, received: int) -> None:
+        self._raw_bytes += received - self.body_bytes_received
 
     def parse_header(self, header_plus: bytes) -> None:
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # a Content-Length of thousands of digits, a malformed address
             raise ParsingError(str(error)) from None
+        if self.version not in ("1.0", "1.1") or not _TARGET.match(self.request_uri):
+            raise ParsingError("Not a request of HTTP/1")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length beside Transfer-Encoding")
         if "TRANSFER_ENCODING" in self.headers:  # waitress leaves it there on HTTP/1.0, and would ignore the body

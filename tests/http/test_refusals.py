@@ -291,9 +291,7 @@ VERBS = [("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/take")]
 
 
 @pytest.mark.parametrize(("method", "suffix"), VERBS)
-def test_a_call_in_anothers_pool_is_403_and_stays(
-    service: Service, api: TestClient, method: str, suffix: str
-) -> None:
+def test_a_call_in_anothers_pool_is_403_and_stays(service: Service, api: TestClient, method: str, suffix: str) -> None:
     api.simulate_post(CALLS, body=BODY)
     stranger = TestClient(service.app, headers={"Authorization": basic("other-pool")})
     check(stranger.simulate_request(method, CALL + suffix), 403, "forbidden")
