@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from cticache.errors import BadArgument, PoolExhausted, RedisUnavailable
 from cticache.keys import Keys
@@ -176,8 +176,8 @@ class Store:
             for code in _CODE.findall(str(error)):
                 if refusal := _REFUSALS.get(code):
                     return refusal(str(error).partition(" ")[2])
-                if code == "READONLY":  # a demoted primary: the next call must find the new one
-                    self._client.connection_pool.disconnect()
+            if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # 6.2 wraps what a script met
+                self._client.connection_pool.disconnect()  # a demoted primary: the next call must find the new one
         return RedisUnavailable(
             "The store is away or refuses to work. Nothing was answered from it; try again.",
             retry_after=self._retry_after,

@@ -96,6 +96,10 @@ end
 
 local dnis, latest, next_latest
 
+-- These reads fail, before any write, on a key of a wrong type.
+redis.call('HEXISTS', stats, 'leased')
+redis.call('ZCARD', shared)
+
 for _ = 1, share_scan do
   local free = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, 1)[1]
   if not free then
