@@ -1,0 +1,274 @@
+"""What an operator can learn from a pool's figures: how many numbers, which TTL, which number nobody answers.
+
+A pool is a group of lines in the sense of teletraffic theory: a call holds a number from its lease to its take, and
+through the cool-down; one that finds none free is blocked. So Erlang's formula says how many numbers are enough.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+_HOUR_MS = 3_600_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BUCKET = re.compile(r"t([0-9]{1,9})")
+
+ARRIVED = 0.999
+"""The share of calls that the TTL is to wait for."""
+LEAST_MISSES = 3
+"""So many leases in a row must have gone unclaimed before a number is suspected."""
+CHANCE = 0.05
+"""A number is suspected when chance alone would make fewer than this many in the whole pool look as bad."""
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What a pool did in one hour; times are whole milliseconds where a name says so."""
+
+    start: datetime
+    """In UTC."""
+    leased: int = 0
+    rejected: int = 0
+    shared: int = 0
+    fallback: int = 0
+    taken: int = 0
+    unclaimed: int = 0
+    """Leases that ended before anybody asked for them."""
+    ambiguous: int = 0
+    """Questions that more than one caller fitted: 409."""
+    held_ms: int = 0
+    """How long the leases held their numbers, all together; an unclaimed one its whole TTL. Without the cool-down."""
+    peak: int = 0
+    """Most numbers leased at once."""
+    transits: Mapping[int, int] = field(default_factory=dict)
+    """Upper bound in whole seconds -> takes whose time since the lease is within it, and above the bound before."""
+
+    @classmethod
+    def of(cls, index: int, fields: Mapping[str, int]) -> "Hour":
+        """Read the counters of the hour that began ``index`` hours after 1970 (UTC).
+
+        The names are those of the attributes, and ``t22`` for the takes up to 22 s. A missing counter is 0, an
+        unknown one is ignored.
+        """
+        buckets = ((_BUCKET.fullmatch(name), count) for name, count in fields.items())
+        return cls(
+            start=_EPOCH + timedelta(hours=index),
+            leased=fields.get("leased", 0),
+            rejected=fields.get("rejected", 0),
+            shared=fields.get("shared", 0),
+            fallback=fields.get("fallback", 0),
+            taken=fields.get("taken", 0),
+            unclaimed=fields.get("unclaimed", 0),
+            ambiguous=fields.get("ambiguous", 0),
+            held_ms=fields.get("held_ms", 0),
+            peak=fields.get("peak", 0),
+            transits={int(bucket[1]): count for bucket, count in buckets if bucket},
+        )
+
+    @property
+    def calls(self) -> int:
+        """The calls offered: those that got a number and those that did not."""
+        return self.leased + self.rejected
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a pool's hours say. Shares are 0 to 1."""
+
+    size: int
+    """Numbers that the pool has."""
+    ttl_s: int
+    """The pool's TTL as it is."""
+    busy: Hour | None
+    """The hour with the most traffic; None when no call was offered in any: what follows then means nothing."""
+    holding_s: float
+    """How long a call of the busy hour held a number on average, the cool-down included."""
+    offered: float
+    """Traffic of the busy hour in Erlang: how many numbers it would keep busy on average, had every call found one."""
+    blocking: float
+    """Share of the busy hour's calls that find none of ``size`` numbers free, by Erlang's formula."""
+    needed_for_1_percent: int
+    needed_for_01_percent: int
+    transit_s: int | None
+    """99.9 % of all calls arrive within this time; None: it is more than the TTL, or no call has ended yet."""
+    suggested_ttl_s: int | None
+    """None where ``transit_s`` is None: a longer TTL does not help calls that never arrive."""
+    unclaimed: float
+    """Share of the leases that ended before anybody asked for them."""
+    peak: int
+    """Most numbers leased at once in any of the hours."""
+    suspects: Mapping[str, int]
+    """DNIS -> leases in a row that nobody picked up, where chance does not explain it; the most first."""
+
+
+def erlang_b(offered: float, numbers: int) -> float:
+    """The share of calls that find all ``numbers`` busy, 0 to 1, at a load of ``offered`` Erlang (0 or more).
+
+    Erlang's loss formula (A. K. Erlang 1917; ITU-T E.501), B = (A^N / N!) / (sum of A^k / k! for k = 0 to N), divided
+    by its numerator: 1/B = 1 + N/A + N(N-1)/A^2 + ... All terms are positive, so nothing cancels; and they count only
+    until they stop mattering, which for large N comes after some multiples of sqrt(N).
+    """
+    if not offered:
+        return 0.0 if numbers else 1.0  # also without a call, no number means that none would find one
+    inverse = term = 1.0
+    for busy in range(numbers, 0, -1):
+        term *= busy / offered
+        inverse += term
+        if term < 1e-18 * inverse or term == math.inf:  # inf: the blocking is too small for a float, 0
+            break
+    return 1 / inverse
+
+
+def numbers_needed(offered: float, blocking: float) -> int:
+    """The fewest numbers that block at most this share of calls (above 0, below 1) at a load of ``offered`` Erlang."""
+    # N numbers carry less than N Erlang, so offered x (1 - B) < N: up to here they are too few.
+    too_few = math.floor(offered * (1 - blocking))
+    step = 1
+    while erlang_b(offered, too_few + step) > blocking:
+        too_few += step
+        step *= 2
+    enough = too_few + step
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if erlang_b(offered, middle) > blocking:
+            too_few = middle
+        else:
+            enough = middle
+    return enough
+
+
+def transit_quantile(hours: Iterable[Hour], share: float) -> int | None:
+    """The time in seconds, from lease to take, within which this share of all calls arrived; None: more than the TTL.
+
+    It is the bound of a bucket. An unclaimed lease counts as slower than any that was taken: leaving them out would
+    call a TTL long enough because it cuts off those who are late. None too when no lease was taken or unclaimed.
+    """
+    transits: Counter[int] = Counter()
+    unclaimed = 0
+    for hour in hours:
+        transits.update(hour.transits)
+        unclaimed += hour.unclaimed
+    wanted = share * (transits.total() + unclaimed)
+    arrived = 0
+    for bound in sorted(transits):
+        arrived += transits[bound]
+        if arrived and arrived >= wanted:
+            return bound
+    return None
+
+
+def advise(
+    hours: Iterable[Hour], *, size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: Mapping[str, int]
+) -> Advice:
+    """Weigh a pool's hours; ``misses`` says for each DNIS how many of its leases in a row ended unclaimed."""
+    hours = list(hours)
+    leased = sum(hour.leased for hour in hours)
+    unclaimed = sum(hour.unclaimed for hour in hours)
+    # A lease is counted in the hour it began, and unclaimed in the hour it ended, so the latter may be more.
+    unclaimed_share = unclaimed / max(leased, unclaimed, 1)
+    mean_held_ms = sum(hour.held_ms for hour in hours) / leased if leased else ttl_ms
+
+    def holding_ms(hour: Hour) -> float:
+        return (hour.held_ms / hour.leased if hour.leased else mean_held_ms) + cooldown_ms
+
+    def traffic(hour: Hour) -> float:
+        return hour.calls * holding_ms(hour) / _HOUR_MS
+
+    # Where nothing held a number for long enough to show, the calls themselves decide.
+    busy = max((hour for hour in hours if hour.calls), key=lambda hour: (traffic(hour), hour.calls), default=None)
+    offered = traffic(busy) if busy else 0.0
+    transit_s = transit_quantile(hours, ARRIVED)
+    return Advice(
+        size=size,
+        ttl_s=ttl_ms // 1000,
+        busy=busy,
+        holding_s=holding_ms(busy) / 1000 if busy else 0.0,
+        offered=offered,
+        blocking=erlang_b(offered, size),
+        needed_for_1_percent=numbers_needed(offered, 0.01),
+        needed_for_01_percent=numbers_needed(offered, 0.001),
+        transit_s=transit_s,
+        suggested_ttl_s=None if transit_s is None else _ttl_for(transit_s, max_ttl_ms // 1000),
+        unclaimed=unclaimed_share,
+        peak=max((hour.peak for hour in hours), default=0),
+        suspects=_suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
+    )
+
+
+def _ttl_for(transit_s: int, max_ttl_s: int) -> int:
+    """A third more than the time within which 999 of 1,000 calls arrive, in whole seconds.
+
+    Too short a TTL loses a caller's data, while too long a one costs a number only for calls that are lost anyway, so
+    some margin is right. Where lateness falls off exponentially, each third of that time leaves a tenth of the late
+    calls: with it 1 call in 10,000 comes too late.
+    """
+    return max(1, min(math.ceil(transit_s * 4 / 3), max_ttl_s))
+
+
+def _suspects(misses: Mapping[str, int], size: int, unclaimed: float) -> dict[str, int]:
+    """Those whose misses are too many for chance, given the share of leases that go unclaimed in the whole pool.
+
+    ``size`` numbers each get their chance to look bad: size x share^misses of them do on average.
+    """
+    suspects = {
+        dnis: count for dnis, count in misses.items() if count >= LEAST_MISSES and size * unclaimed**count < CHANCE
+    }
+    return dict(sorted(suspects.items(), key=lambda item: (-item[1], item[0])))
+
+
+def lines(advice: Advice, pool_name: str) -> list[str]:
+    """The advice as sentences for a person at a terminal, a line each."""
+    if not advice.busy:
+        return [f"{pool_name}: nothing has been leased in the last eight days"]
+    calls = advice.busy.calls
+    return [
+        f"{pool_name}: busy hour {advice.busy.start:%Y-%m-%d %H:%M} UTC, {calls:,} call{'' if calls == 1 else 's'} "
+        f"offered, {'' if calls == 1 else 'each '}holding a number for {_decimal(advice.holding_s)} s"
+        f"{'' if calls == 1 else ' on average'}: {_decimal(advice.offered)} Erlang (numbers busy on average)",
+        f"  numbers: has {advice.size:,}; {_are(advice.needed_for_1_percent)} needed for 1 % blocking "
+        f"(calls that find none free), {advice.needed_for_01_percent:,} for 0.1 %",
+        f"  load: at most {advice.peak:,} {'was' if advice.peak == 1 else 'were'} leased at once; with {advice.size:,} "
+        f"{'number' if advice.size == 1 else 'numbers'} the busy hour has {_percent(advice.blocking)} blocking",
+        f"  ttl: {_ttl_sentence(advice)}",
+        *(
+            f"  look at {dnis}: its last {count:,} leases were not picked up while others were: is its routing broken?"
+            for dnis, count in advice.suspects.items()
+        ),
+    ]
+
+
+def _ttl_sentence(advice: Advice) -> str:
+    transit, ttl, better = advice.transit_s, advice.ttl_s, advice.suggested_ttl_s
+    if transit is None or better is None:
+        if advice.unclaimed <= 1 - ARRIVED:  # those that were only read, or are still on their way, tell no time
+            return f"too few calls were taken to tell whether ttl = {ttl} suits them"
+        return (
+            f"fewer than 99.9 % of calls arrive within the TTL of {ttl:,} s: {_percent(advice.unclaimed)} were not "
+            "picked up; look at routing, or at the caller's number (ANI) that the receiving system sees, before "
+            "raising it"
+        )
+    known = f"99.9 % of calls arrive within {transit:,} s; "
+    if better < transit:
+        return f"{known}max_ttl = {better} is too short for that, unless leases are renewed on the way"
+    if ttl < better:
+        return f"{known}ttl = {ttl} leaves little room, {better} would be safer"
+    if ttl > 2 * better:
+        return f"{known}ttl = {ttl} holds numbers of lost calls for long, {better} would do"
+    return f"{known}ttl = {ttl} suits that"
+
+
+def _are(count: int) -> str:
+    return f"{count:,} {'is' if count == 1 else 'are'}"
+
+
+def _decimal(value: float) -> str:
+    return "less than 0.1" if value < 0.05 else f"{value:,.1f}"
+
+
+def _percent(share: float) -> str:
+    """As much of 100 as tells something: ``3.1 %``, ``0.02 %``, ``100 %``."""
+    if 0 < share < 0.0001:
+        return "less than 0.01 %"
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"

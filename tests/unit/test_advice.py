@@ -1,0 +1,407 @@
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import factorial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cticache.advice import Advice, Hour, advise, erlang_b, lines, numbers_needed, transit_quantile
+
+NINE = 498_825  # hours from 1970 to 2026-11-27 09:00 UTC
+MOST = 5_000_000  # numbers in a pool
+LARGEST = 2**63 - 1  # of Redis's integers
+
+_LOADS = st.floats(0, 100_000)
+_COUNTS = st.integers(0, 10**12)
+_TRANSITS = st.dictionaries(st.integers(1, 3600), st.integers(0, 30), max_size=6)
+_HOURS = st.builds(
+    Hour,
+    start=st.datetimes(timezones=st.just(UTC)),
+    leased=_COUNTS,
+    rejected=_COUNTS,
+    shared=_COUNTS,
+    fallback=_COUNTS,
+    taken=_COUNTS,
+    unclaimed=_COUNTS,
+    ambiguous=_COUNTS,
+    held_ms=_COUNTS,
+    peak=_COUNTS,
+    transits=st.dictionaries(st.integers(0, 100_000), _COUNTS, max_size=6),
+)
+
+
+def _hour(index: int = NINE, /, *, transits: Mapping[int, int] | None = None, **fields: int) -> Hour:
+    return Hour.of(index, fields | {f"t{bound}": count for bound, count in (transits or {}).items()})
+
+
+def _advise(
+    *hours: Hour,
+    size: int = 40,
+    cooldown: int = 5,
+    ttl: int = 300,
+    max_ttl: int = 3600,
+    misses: Mapping[str, int] | None = None,
+) -> Advice:
+    """``advise`` with times in seconds."""
+    return advise(
+        hours,
+        size=size,
+        cooldown_ms=cooldown * 1000,
+        ttl_ms=ttl * 1000,
+        max_ttl_ms=max_ttl * 1000,
+        misses=misses or {},
+    )
+
+
+def _text(advice: Advice) -> str:
+    return "\n".join(lines(advice, "system-y"))
+
+
+def _line(advice: Advice, label: str) -> str:
+    return next(line for line in lines(advice, "system-y") if line.startswith(f"  {label}"))
+
+
+# Hours
+
+
+def test_an_hour_is_read_from_flat_fields() -> None:
+    counters = {
+        "leased": 1,
+        "rejected": 2,
+        "shared": 3,
+        "fallback": 4,
+        "taken": 5,
+        "unclaimed": 6,
+        "ambiguous": 7,
+        "held_ms": 8,
+        "peak": 9,
+    }
+    hour = Hour.of(NINE, counters | {"t1": 10, "t3600": 11})
+    assert hour == Hour(datetime(2026, 11, 27, 9, tzinfo=UTC), **counters, transits={1: 10, 3600: 11})
+
+
+def test_missing_fields_are_0_and_unknown_ones_ignored() -> None:
+    fields = dict.fromkeys(["new", "t", "t-1", "t1.5", "t1s", "xt1", "t\u0661", "t1\n", "T1"], 7)
+    assert Hour.of(0, fields) == Hour(datetime(1970, 1, 1, tzinfo=UTC))
+
+
+# Erlang's formula
+
+
+@pytest.mark.parametrize(
+    ("offered", "one_percent", "one_in_a_thousand"),
+    [(3, 8, 10), (15, 24, 28), (30, 42, 47), (150, 170, 183), (300, 324, 344)],
+)
+def test_the_numbers_needed_are_those_of_erlangs_tables(
+    offered: float, one_percent: int, one_in_a_thousand: int
+) -> None:
+    assert numbers_needed(offered, 0.01) == one_percent
+    assert numbers_needed(offered, 0.001) == one_in_a_thousand
+
+
+@given(st.floats(0.01, 50), st.integers(0, 60))
+def test_blocking_is_what_the_formula_says_term_by_term(offered: float, numbers: int) -> None:
+    terms = [offered**busy / factorial(busy) for busy in range(numbers + 1)]
+    assert erlang_b(offered, numbers) == pytest.approx(terms[-1] / sum(terms), rel=1e-12)
+
+
+@pytest.mark.parametrize("numbers", [10, 900, 1000, 1100, 1500, 5000])
+def test_blocking_is_what_the_recursion_says_for_many_numbers(numbers: int) -> None:
+    blocking = 1.0
+    for count in range(1, numbers + 1):
+        blocking = 1000 * blocking / (count + 1000 * blocking)
+    assert erlang_b(1000, numbers) == pytest.approx(blocking, rel=1e-12)
+
+
+@given(_LOADS, st.integers(0, MOST))
+def test_more_numbers_never_block_more(offered: float, numbers: int) -> None:
+    assert 0 <= erlang_b(offered, numbers + 1) <= erlang_b(offered, numbers) * (1 + 1e-12) <= 1 + 1e-12
+
+
+@given(_LOADS, _LOADS, st.integers(0, 100_000))
+def test_more_load_never_blocks_less(one: float, other: float, numbers: int) -> None:
+    assert erlang_b(min(one, other), numbers) <= erlang_b(max(one, other), numbers) * (1 + 1e-12)
+
+
+def test_without_load_only_a_pool_of_nothing_blocks() -> None:
+    assert [erlang_b(0, numbers) for numbers in (0, 1, MOST)] == [1, 0, 0]
+
+
+@given(_LOADS, st.floats(1e-6, 0.999))
+def test_the_numbers_needed_are_the_fewest(offered: float, blocking: float) -> None:
+    needed = numbers_needed(offered, blocking)
+    assert erlang_b(offered, needed) <= blocking < erlang_b(offered, needed - 1)
+
+
+def test_the_largest_pools_are_reckoned_at_once() -> None:
+    started = time.perf_counter()
+    assert 0 < erlang_b(4_999_999, MOST) < 0.001
+    assert erlang_b(1, MOST) == 0
+    assert numbers_needed(1_000_000, 0.01) == 990_099
+    assert numbers_needed(1_000_000, 0.001) == 999_697
+    assert time.perf_counter() - started < 1
+
+
+# The time that calls take
+
+
+@given(st.lists(st.tuples(_TRANSITS, st.integers(0, 5)), max_size=4), st.floats(0, 1))
+def test_the_quantile_is_that_of_all_calls_in_a_row(figures: list[tuple[dict[int, int], int]], share: float) -> None:
+    hours = [_hour(transits=transits, unclaimed=unclaimed) for transits, unclaimed in figures]
+    row: list[float] = sorted(
+        [bound for transits, _ in figures for bound, count in transits.items() for _ in range(count)]
+        + [float("inf") for _, unclaimed in figures for _ in range(unclaimed)]
+    )
+    reached = [bound for place, bound in enumerate(row, start=1) if place >= share * len(row)]
+    expected = reached[0] if reached else float("inf")
+    assert transit_quantile(hours, share) == (None if expected == float("inf") else expected)
+
+
+def test_the_quantile_is_none_when_too_many_never_came() -> None:
+    assert transit_quantile([_hour(transits={8: 500, 22: 499}, unclaimed=1)], 0.999) == 22
+    assert transit_quantile([_hour(transits={8: 500, 22: 498}, unclaimed=2)], 0.999) is None
+    assert transit_quantile([_hour(unclaimed=1)], 0.5) is None
+    assert transit_quantile([], 0.999) is None
+
+
+# Advice
+
+
+def test_the_busy_hour_is_the_one_with_the_most_traffic() -> None:
+    many_short = _hour(1, leased=1000, held_ms=1_000_000)  # each 1 s and the cool-down of 5 s
+    few_long = _hour(2, leased=100, held_ms=30_000_000)  # each 300 s
+    advice = _advise(many_short, few_long)
+    assert advice.busy == few_long
+    assert advice.holding_s == 305
+    assert advice.offered == pytest.approx(100 * 305 / 3600)
+    assert advice.blocking == erlang_b(advice.offered, 40)
+    assert advice.needed_for_1_percent == numbers_needed(advice.offered, 0.01)
+    assert advice.needed_for_01_percent == numbers_needed(advice.offered, 0.001)
+
+
+def test_the_cool_down_counts_as_holding() -> None:
+    many_short, few_long = _hour(1, leased=1000, held_ms=1_000_000), _hour(2, leased=100, held_ms=1_500_000)
+    assert _advise(many_short, few_long, cooldown=0).busy == few_long
+    assert _advise(many_short, few_long, cooldown=5).busy == many_short
+
+
+def test_rejected_calls_are_offered_too() -> None:
+    advice = _advise(_hour(1, leased=100, held_ms=1_000_000), _hour(2, leased=60, rejected=60, held_ms=600_000))
+    assert advice.busy is not None
+    assert advice.busy.calls == 120
+    assert advice.offered == pytest.approx(120 * 15 / 3600)
+
+
+def test_an_hour_of_nothing_but_rejections_has_the_holding_of_all_hours() -> None:
+    leasing = _hour(1, leased=10, held_ms=200_000), _hour(2, leased=30, held_ms=200_000)
+    assert _advise(*leasing, _hour(3, rejected=1000)).holding_s == 15  # 10 s and the cool-down
+
+
+def test_where_nothing_was_ever_leased_the_ttl_is_the_holding() -> None:
+    assert _advise(_hour(rejected=1)).holding_s == 305
+
+
+def test_where_no_time_was_counted_the_hour_with_the_most_calls_is_the_busy_one() -> None:
+    advice = _advise(_hour(1, leased=1), _hour(2, leased=3), _hour(3, leased=2), cooldown=0)
+    assert advice.busy == _hour(2, leased=3)
+    assert (advice.offered, advice.blocking, advice.needed_for_1_percent) == (0, 0, 1)
+
+
+def test_the_peak_is_that_of_all_hours() -> None:
+    assert _advise(_hour(1, leased=9, peak=2), _hour(2, leased=1, peak=7)).peak == 7
+
+
+@pytest.mark.parametrize(
+    ("leased", "unclaimed", "share"),
+    [
+        pytest.param(200, 5, 0.025, id="some"),
+        pytest.param(200, 0, 0, id="none"),
+        pytest.param(0, 3, 1, id="leased before the first hour"),
+        pytest.param(0, 0, 0, id="nothing"),
+    ],
+)
+def test_the_share_of_the_unclaimed_is_of_all_leases(leased: int, unclaimed: int, share: float) -> None:
+    assert _advise(_hour(1, leased=leased), _hour(2, unclaimed=unclaimed)).unclaimed == share
+
+
+@pytest.mark.parametrize(
+    ("bound", "suggested"),
+    [
+        pytest.param(22, 30, id="a third more, rounded up"),
+        pytest.param(3, 4, id="a third more"),
+        pytest.param(1, 2, id="shortest bucket"),
+        pytest.param(0, 1, id="at least 1"),
+        pytest.param(2800, 3600, id="at most max_ttl"),
+    ],
+)
+def test_the_suggested_ttl_has_a_margin(bound: int, suggested: int) -> None:
+    assert _advise(_hour(leased=1000, taken=1000, transits={bound: 1000})).suggested_ttl_s == suggested
+
+
+def test_no_ttl_is_suggested_for_calls_that_never_come() -> None:
+    advice = _advise(_hour(leased=100, taken=97, unclaimed=3, transits={8: 97}))
+    assert (advice.transit_s, advice.suggested_ttl_s) == (None, None)
+
+
+def test_a_number_that_nobody_picks_up_is_suspected_the_worst_first() -> None:
+    hour = _hour(leased=1000, taken=970, unclaimed=30)
+    misses = {"5551": 0, "5552": 2, "5553": 3, "5554": 7, "5555": 3}  # 40 x 0.03^3 is about 0.001
+    assert list(_advise(hour, misses=misses).suspects.items()) == [("5554", 7), ("5553", 3), ("5555", 3)]
+
+
+@pytest.mark.parametrize(
+    ("size", "misses", "suspected"),
+    [
+        pytest.param(40, 9, False, id="40 x 0.5^9 = 0.078"),
+        pytest.param(40, 10, True, id="40 x 0.5^10 = 0.039"),
+        pytest.param(1000, 14, False, id="1000 x 0.5^14 = 0.061"),
+        pytest.param(1000, 15, True, id="1000 x 0.5^15 = 0.031"),
+        pytest.param(MOST, LARGEST, True, id="misses without end"),
+    ],
+)
+def test_misses_that_chance_explains_make_no_suspect(size: int, misses: int, suspected: bool) -> None:
+    hour = _hour(leased=100, taken=50, unclaimed=50)
+    assert bool(_advise(hour, size=size, misses={"5551": misses}).suspects) is suspected
+
+
+def test_where_nothing_was_picked_up_no_number_is_suspected() -> None:
+    hour = _hour(leased=1000, unclaimed=30)
+    assert not _advise(hour, misses={"5551": 30}).suspects
+    assert _advise(hour, _hour(taken=1), misses={"5551": 30}).suspects
+
+
+@settings(deadline=None)  # figures beyond any pool's take longer to reckon with
+@given(
+    hours=st.lists(_HOURS, max_size=5),
+    size=st.integers(0, MOST),
+    cooldown_ms=st.integers(0, 86_400_000),
+    ttl_ms=st.integers(1, 86_400_000),
+    max_ttl_ms=st.integers(1, 86_400_000),
+    misses=st.dictionaries(st.from_regex(r"[0-9]{1,4}", fullmatch=True), _COUNTS, max_size=5),
+)
+def test_any_figures_give_advice_and_sentences(
+    *, hours: list[Hour], size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: dict[str, int]
+) -> None:
+    advice = advise(
+        iter(hours), size=size, cooldown_ms=cooldown_ms, ttl_ms=ttl_ms, max_ttl_ms=max_ttl_ms, misses=misses
+    )
+    assert advice.offered >= 0
+    assert 0 <= advice.blocking <= 1
+    assert 0 <= advice.unclaimed <= 1
+    assert 1 <= advice.needed_for_1_percent <= advice.needed_for_01_percent
+    assert (advice.busy is None) == (not any(hour.calls for hour in hours))
+    assert (advice.suggested_ttl_s is None) == (advice.transit_s is None)
+    assert all(lines(advice, "system-y"))
+
+
+def test_the_largest_figures_that_redis_can_hold_give_advice() -> None:
+    names = ["leased", "rejected", "taken", "unclaimed", "held_ms", "peak"]
+    hour = _hour(**dict.fromkeys(names, LARGEST), transits={10**9 - 1: LARGEST})
+    assert _text(_advise(hour, replace(hour, held_ms=0), replace(hour, leased=1), cooldown=0))
+
+
+# Sentences
+
+
+def test_the_advice_reads_as_sentences() -> None:
+    hour = _hour(
+        leased=1200,
+        rejected=4,
+        taken=1199,
+        unclaimed=1,
+        held_ms=10_440_000,
+        peak=17,
+        transits={8: 1000, 22: 199},
+    )
+    assert lines(_advise(hour, misses={"5551234567": 7}), "system-y") == [
+        "system-y: busy hour 2026-11-27 09:00 UTC, 1,204 calls offered, each holding a number for 13.7 s on average: "
+        "4.6 Erlang (numbers busy on average)",
+        "  numbers: has 40; 11 are needed for 1 % blocking (calls that find none free), 13 for 0.1 %",
+        "  load: at most 17 were leased at once; with 40 numbers the busy hour has less than 0.01 % blocking",
+        "  ttl: 99.9 % of calls arrive within 22 s; ttl = 300 holds numbers of lost calls for long, 30 would do",
+        "  look at 5551234567: its last 7 leases were not picked up while others were: is its routing broken?",
+    ]
+
+
+def test_one_of_anything_is_singular() -> None:
+    advice = _advise(_hour(leased=1, peak=1), size=1, cooldown=0)
+    assert lines(advice, "system-y")[:3] == [
+        "system-y: busy hour 2026-11-27 09:00 UTC, 1 call offered, holding a number for less than 0.1 s: "
+        "less than 0.1 Erlang (numbers busy on average)",
+        "  numbers: has 1; 1 is needed for 1 % blocking (calls that find none free), 1 for 0.1 %",
+        "  load: at most 1 was leased at once; with 1 number the busy hour has 0 % blocking",
+    ]
+
+
+def test_large_figures_have_separators_and_options_are_as_config_ini_has_them() -> None:
+    hour = _hour(leased=2_000_000, held_ms=2_000_000 * 3_600_000, peak=1_234_567, transits={1000: 1})
+    advice = _advise(hour, size=MOST, cooldown=0, ttl=3600, max_ttl=3600, misses={"5551": 1})
+    assert lines(advice, "system-y") == [
+        "system-y: busy hour 2026-11-27 09:00 UTC, 2,000,000 calls offered, each holding a number for 3,600.0 s on "
+        "average: 2,000,000.0 Erlang (numbers busy on average)",
+        "  numbers: has 5,000,000; 1,980,099 are needed for 1 % blocking (calls that find none free), "
+        "1,998,783 for 0.1 %",
+        "  load: at most 1,234,567 were leased at once; with 5,000,000 numbers the busy hour has 0 % blocking",
+        "  ttl: 99.9 % of calls arrive within 1,000 s; ttl = 3600 holds numbers of lost calls for long, 1334 would do",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ttl", "max_ttl", "ending"),
+    [
+        pytest.param(29, 3600, "ttl = 29 leaves little room, 30 would be safer", id="too short"),
+        pytest.param(30, 3600, "ttl = 30 suits that", id="as suggested"),
+        pytest.param(60, 3600, "ttl = 60 suits that", id="twice"),
+        pytest.param(61, 3600, "ttl = 61 holds numbers of lost calls for long, 30 would do", id="too long"),
+        pytest.param(25, 25, "ttl = 25 suits that", id="max_ttl just above"),
+        pytest.param(
+            20, 20, "max_ttl = 20 is too short for that, unless leases are renewed on the way", id="max_ttl too short"
+        ),
+    ],
+)
+def test_the_ttl_is_held_against_the_time_that_calls_take(ttl: int, max_ttl: int, ending: str) -> None:
+    advice = _advise(_hour(leased=9, taken=9, transits={22: 9}), ttl=ttl, max_ttl=max_ttl)
+    assert _line(advice, "ttl") == f"  ttl: 99.9 % of calls arrive within 22 s; {ending}"
+
+
+def test_for_calls_that_never_come_it_says_where_to_look_before_the_ttl_is_raised() -> None:
+    advice = _advise(_hour(leased=1000, taken=969, unclaimed=31, transits={8: 969}))
+    assert _line(advice, "ttl") == (
+        "  ttl: fewer than 99.9 % of calls arrive within the TTL of 300 s: 3.1 % were not picked up; look at routing, "
+        "or at the caller's number (ANI) that the receiving system sees, before raising it"
+    )
+
+
+@pytest.mark.parametrize(
+    "hour",
+    [
+        pytest.param(_hour(leased=9), id="none has ended"),
+        pytest.param(_hour(leased=10_000, unclaimed=1), id="read but not taken"),
+    ],
+)
+def test_without_takes_nothing_is_said_about_the_ttl(hour: Hour) -> None:
+    assert _line(_advise(hour), "ttl") == "  ttl: too few calls were taken to tell whether ttl = 300 suits them"
+
+
+@pytest.mark.parametrize(
+    ("size", "blocking"),
+    [(0, "100 %"), (1, "50 %"), (2, "20 %"), (4, "1.54 %"), (6, "0.05 %"), (7, "less than 0.01 %")],
+)
+def test_blocking_is_a_share_that_tells_something(size: int, blocking: str) -> None:
+    one_erlang = _hour(leased=3600, held_ms=3_600_000)
+    assert _line(_advise(one_erlang, size=size, cooldown=0), "load").endswith(f" has {blocking} blocking")
+
+
+@pytest.mark.parametrize("hours", [[], [_hour()], [_hour(taken=3, unclaimed=1, transits={8: 3})]])
+def test_where_nothing_was_offered_one_line_says_so(hours: list[Hour]) -> None:
+    advice = _advise(*hours, misses={"5551": 9})
+    assert lines(advice, "system-y") == ["system-y: nothing has been leased in the last eight days"]
+
+
+def test_a_pool_that_only_rejected_has_something_to_say() -> None:
+    text = _text(_advise(_hour(rejected=5), size=0))
+    assert "5 calls offered" in text
+    assert "numbers: has 0; 3 are needed" in text
