@@ -1,6 +1,10 @@
 """The canonical form of a caller's number (ANI), by which the two sides of a hand-off mean the same caller."""
 
 import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from cticache.country import Country
 
 WITHHELD = ""
 """The canonical form of every withheld number: they are one ANI."""
@@ -8,34 +12,91 @@ WITHHELD = ""
 _WITHHELD_WORDS = frozenset(
     {"", "anonymous", "restricted", "unavailable", "private", "unknown", "withheld", "<null>", "null"}
 )
+_WITHHELD_HOST = "anonymous.invalid"  # RFC 3323 section 4.1.1.3
+_SCHEMES = frozenset({"sip", "sips", "tel"})
+# What a copied number brings along unseen: marks of the writing direction, and spaces that do not break.
+_SPACE = " \t\u00a0\u202f\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_SEPARATORS = re.compile(rf"[{_SPACE}().\-/\u2010-\u2015\u2212]+")  # the dashes from hyphen to minus
 _DISPLAY_NAME = re.compile(r'(?:"(?:[^"\\]|\\.)*"[ \t]*|[^<"]*)<([^<>]+)>.*', re.DOTALL)
-_SEPARATORS = re.compile(r"[ \t().\-/]+")
-_DIGITS = re.compile(r"\+?([0-9]{1,32})")
+_AFTER_HOST = re.compile(r"[:;?]")
+_NUMBER = re.compile(r"\+?[0-9]{1,32}")
 
 
-def canonical(text: str) -> str:
-    """The form under which a call is kept: 1 to 32 ASCII digits, or ``WITHHELD``.
+def canonical(text: str, country: Country | None = None) -> str:
+    """The form under which a call is kept: 1 to 32 ASCII digits, or ``WITHHELD``; it is its own canonical form.
 
-    ``sip:``, ``sips:`` and ``tel:`` go, with the display name, parameters and host around them (RFC 3261 section
-    20.10, RFC 3966), and the leading plus and separators of a written number. ValueError when no number is left.
+    The number as ``written``, by the rules of ``country`` or, without one, just its digits. ValueError when the text
+    is no number.
     """
-    bare = text.strip(" \t")
-    if bare.lower() in _WITHHELD_WORDS:
-        return WITHHELD
-    if named := _DISPLAY_NAME.fullmatch(bare):
-        bare = named[1].strip(" \t")
-    scheme, colon, rest = bare.partition(":")
-    if colon and scheme.lower() in ("sip", "sips", "tel"):
-        bare = rest
-    bare = bare.partition(";")[0].partition("@")[0].partition(";")[0].strip(" \t")
-    if bare.lower() in _WITHHELD_WORDS:
-        return WITHHELD
-    digits = _DIGITS.fullmatch(_SEPARATORS.sub("", bare))
-    if not digits:
-        raise ValueError("must be a telephone number of 1 to 32 digits, or empty when the caller withholds it")
-    return digits[1]
+    *_, (_, form) = _worked(text, country)
+    return form
+
+
+def written(text: str) -> str:
+    """The bare number that a system wrote: 1 to 32 ASCII digits after an optional plus, or ``WITHHELD``.
+
+    ``sip:``, ``sips:`` and ``tel:`` go, with the display name, password, parameters and host around the number (RFC
+    3261 sections 19.1 and 20.10, RFC 3966); percent-escapes in such an address are resolved; separators go. ValueError
+    when no number is left.
+    """
+    *_, (_, bare) = _unwrapped(text)
+    return bare
+
+
+def steps(text: str, country: Country | None = None) -> list[tuple[str, str]]:
+    """How ``canonical`` comes to its form: for each step that changed something, what it was and its result.
+
+    Empty when the text is in canonical form; ValueError when it is no number.
+    """
+    changes = []
+    before = text
+    for done, after in _worked(text, country):
+        if after != before:
+            changes.append((done, after))
+            before = after
+    return changes
 
 
 def masked(text: str) -> str:
     """The last digits of a number, for a log: enough to find a call, too few to name a caller."""
     return "\N{HORIZONTAL ELLIPSIS}" + text[-3:] if len(text) > 5 else "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _worked(text: str, country: Country | None) -> Iterator[tuple[str, str]]:
+    """Every step to the canonical form, in plain words, and its result."""
+    for done, bare in _unwrapped(text):
+        yield done, bare
+    yield country.read(bare) if country else ("plus removed", bare.removeprefix("+"))
+
+
+def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
+    """Every step to the bare number, in plain words, and its result."""
+    bare = text.strip(_SPACE)
+    yield "space around it removed", bare
+    if bare.lower() in _WITHHELD_WORDS:
+        yield "withheld, by its word", WITHHELD
+        return
+    if named := _DISPLAY_NAME.fullmatch(bare):
+        bare = named[1].strip(_SPACE)
+        yield "display name and brackets removed", bare
+    scheme, _, address = bare.partition(":")
+    is_address = scheme.lower() in _SCHEMES
+    user, at, host = (address if is_address else bare).partition("@")
+    if at and _AFTER_HOST.split(host, 1)[0].lower() == _WITHHELD_HOST:
+        yield "withheld, by its host", WITHHELD
+        return
+    bare = user.partition(";")[0]
+    if at:
+        bare = bare.partition(":")[0]  # without a host, what follows the colon is a port and the address no number
+    yield "scheme, password, host and parameters removed", bare
+    if is_address:
+        bare = unquote(bare)
+        yield "percent-escapes resolved", bare
+    bare = bare.strip(_SPACE)
+    if bare.lower() in _WITHHELD_WORDS:
+        yield "withheld, by its word", WITHHELD
+        return
+    bare = _SEPARATORS.sub("", bare)
+    yield "separators removed", bare
+    if not _NUMBER.fullmatch(bare):
+        raise ValueError("must be a telephone number of 1 to 32 digits, or empty when the caller withholds it")

@@ -8,7 +8,7 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 MAX_DIGITS = 32
@@ -33,11 +33,25 @@ class Span(NamedTuple):
         return f"{self.number(self.first)}-{self.number(self.last)}"
 
 
+class Tails(NamedTuple):
+    """Neighbouring numbers by their last digits: ``number(base + tail)`` of the span for each tail, ends included."""
+
+    first: int
+    last: int
+    base: int
+    span: Span
+
+    def number(self, tail: int) -> str:
+        """The number that ends in this tail."""
+        return self.span.number(self.base + tail)
+
+
 class NumberSet:
     """An immutable set of numbers."""
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:
         self._spans = _merge(spans)
+        self._indexes: dict[int, tuple[list[Tails], list[int]]] = {}  # by how many last digits
 
     @classmethod
     def parse(cls, text: str, limit: int) -> "NumberSet":
@@ -83,6 +97,41 @@ class NumberSet:
     def __str__(self) -> str:
         return ", ".join(map(str, self._spans))
 
+    def ending(self, digits: str) -> list[str]:
+        """The numbers whose last digits are these: none, one, or two of them, which show that it is ambiguous.
+
+        None too when ``digits`` are no ASCII digits. The first call for each count of digits sorts the ranges.
+        """
+        if not _NUMBER.fullmatch(digits) or digits[0] == "+":
+            return []
+        tail = int(digits)
+        tails, reached = self._by_tail(len(digits))
+        found: list[str] = []
+        at = bisect_right(tails, tail, key=lambda one: one.first)
+        while at and reached[at - 1] >= tail and len(found) < 2:
+            at -= 1
+            if tails[at].last >= tail:
+                found.append(tails[at].number(tail))
+        return found
+
+    def alike(self, digits: int) -> tuple[str, str] | None:
+        """Two numbers that their last ``digits`` digits do not tell apart; None when they tell all apart.
+
+        A number of fewer digits is compared with none.
+        """
+        tails, _ = self._by_tail(digits)
+        for one, other in pairwise(tails):
+            if other.first <= one.last:
+                return one.number(other.first), other.number(other.first)
+        return None
+
+    def _by_tail(self, digits: int) -> tuple[list[Tails], list[int]]:
+        """The numbers in the order of their last digits, and the highest tail up to each place of it."""
+        if digits not in self._indexes:
+            tails = sorted(piece for span in self._spans for piece in _tails(span, digits))
+            self._indexes[digits] = tails, list(accumulate((one.last for one in tails), max))
+        return self._indexes[digits]
+
     def _size(self) -> int:
         return sum(span.last - span.first + 1 for span in self._spans)
 
@@ -104,6 +153,15 @@ def _span(part: str) -> Span:
     if int(start[2]) > int(end[2]):
         raise ValueError(f"the range {part!r} runs backwards")
     return Span(start[1], len(start[2]), int(start[2]), int(end[2]))
+
+
+def _tails(span: Span, digits: int) -> Iterator[Tails]:
+    """The span, cut where the last digits start anew, and only so far that each tail it has twice is there twice."""
+    if span.digits < digits:
+        return
+    step = 10**digits
+    for base in range(span.first - span.first % step, span.last + 1, step)[:3]:
+        yield Tails(max(span.first - base, 0), min(span.last - base, step - 1), base, span)
 
 
 def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:

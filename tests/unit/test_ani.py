@@ -1,10 +1,14 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cticache.ani import WITHHELD, canonical, masked
+from cticache.ani import WITHHELD, canonical, masked, steps, written
+from cticache.country import Country
 
-_WITHHELD_WORDS = ["anonymous", "restricted", "unavailable", "private", "unknown", "withheld", "<null>"]
+_WITHHELD_WORDS = ["anonymous", "restricted", "unavailable", "private", "unknown", "withheld", "<null>", "null"]
+_COUNTRIES = [None, *map(Country.of, ["1", "44", "49", "39", "7"])]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,27 @@ _WITHHELD_WORDS = ["anonymous", "restricted", "unavailable", "private", "unknown
         pytest.param('"" <sip:5551234567@example.com>', "5551234567", id="empty quotes"),
         pytest.param('"5551234567" <sip:5557654321@example.com>', "5557654321", id="another number within quotes"),
         pytest.param("< sip:5551234567@example.com >", "5551234567", id="space within brackets"),
+        pytest.param("sip:5551234567:secret@example.com", "5551234567", id="password"),
+        pytest.param("sip:5551234567:a;b@example.com", "5551234567", id="password with a semicolon"),
+        pytest.param("sip:%2B15551234567@example.com", "15551234567", id="escaped plus"),
+        pytest.param("sip:%2b1%20555%201234567@example.com", "15551234567", id="escapes in small letters, and spaces"),
+        pytest.param("<sips:555%2D123%2d4567@example.com;user=phone>", "5551234567", id="escaped separators"),
+        pytest.param("tel:%2B1-555-123-4567", "15551234567", id="escapes in tel"),
+        pytest.param("sip:%35551234567@example.com", "5551234567", id="escaped digit"),
+        pytest.param("555\u00a0123\u202f4567", "5551234567", id="no-break spaces"),
+        pytest.param("555\u2010123\u20114567", "5551234567", id="hyphens"),
+        pytest.param("555\u2012123\u20134567", "5551234567", id="figure dash and en dash"),
+        pytest.param("555\u2014123\u20154567", "5551234567", id="em dash and bar"),
+        pytest.param("555\u2212123\u22124567", "5551234567", id="minus"),
+        pytest.param("\u202a+1 555 123 4567\u202c", "15551234567", id="embedding marks"),
+        pytest.param("\u2066+15551234567\u2069", "15551234567", id="isolate marks"),
+        pytest.param("\u200e5551234567\u200f", "5551234567", id="direction marks"),
+        pytest.param("\u202dsip:5551234567@example.com\u202c", "5551234567", id="marks around an address"),
+        pytest.param('"Anonymous" <sip:5551234567@example.com>', "5551234567", id="Anonymous beside a number"),
+        pytest.param("Anonymous <tel:5551234567>", "5551234567", id="Anonymous beside a tel number"),
+        pytest.param(
+            "sip:5551234567@anonymous.invalid.example.com", "5551234567", id="a host that is like the anonymous"
+        ),
     ],
 )
 def test_every_way_to_write_a_number_is_one_caller(sent: str, expected: str) -> None:
@@ -71,6 +96,14 @@ def test_a_withheld_number_is_one_token_in_any_case(word: str) -> None:
         '"Anonymous" <sip:anonymous@anonymous.invalid>',
         "<sip:unavailable@unknown.invalid:5060;user=phone>",
         "tel:private",
+        '"Anonymous" <sip:thisuser@anonymous.invalid>',
+        "sip:5551234567@anonymous.invalid",
+        "<SIP:x@Anonymous.Invalid:5060;user=phone>;tag=7",
+        "sip:x:secret@anonymous.invalid?subject=y",
+        "anonymous@anonymous.invalid",
+        "sip:%61nonymous@example.com",
+        "\u202aAnonymous\u202c",
+        "<anonymous>",
     ],
 )
 def test_a_withheld_number_in_a_sip_address_is_withheld(sent: str) -> None:
@@ -85,7 +118,6 @@ def test_a_withheld_number_in_a_sip_address_is_withheld(sent: str) -> None:
         pytest.param("555\n1234567", id="line end within"),
         pytest.param("anonymous\n", id="line end after a word"),
         pytest.param("sip:5551234567\n@example.com", id="line end in an address"),
-        pytest.param("555\u00a01234567", id="no-break space"),
         pytest.param("555\x001234567", id="NUL"),
         pytest.param("\u0661\u0662\u0663", id="Arabic digits"),
         pytest.param("\uff11\uff12\uff13", id="wide digits"),
@@ -106,6 +138,19 @@ def test_a_withheld_number_in_a_sip_address_is_withheld(sent: str) -> None:
         pytest.param("5551234567,5557654321", id="two numbers"),
         pytest.param("*67", id="star"),
         pytest.param("-5551234567#", id="hash"),
+        pytest.param("5551234567:secret", id="password without a host"),
+        pytest.param("%2B15551234567", id="escape outside an address"),
+        pytest.param("%2B15551234567@example.com", id="escape without a scheme"),
+        pytest.param("sip:%252B15551234567@example.com", id="escaped twice"),
+        pytest.param("sip:5551234567%0A@example.com", id="escaped line end"),
+        pytest.param("sip:555%FF1234567@example.com", id="escape that is no UTF-8"),
+        pytest.param("sip:%D9%A1%D9%A2@example.com", id="escaped Arabic digits"),
+        pytest.param("sip:%2B%2B15551234567@example.com", id="two pluses, escaped"),
+        pytest.param('"Anonymous" <sip:alice@example.com>', id="Anonymous beside a name"),
+        pytest.param("\uff0b15551234567", id="wide plus"),
+        pytest.param("555\u200b1234567", id="zero-width space"),
+        pytest.param("555\u30fc1234567", id="a letter that looks like a dash"),
+        pytest.param("\u200e-", id="a mark and a dash alone"),
         pytest.param("<>", id="empty brackets"),
         pytest.param("<sip:5551234567@example.com", id="bracket not closed"),
         pytest.param('"Alice <sip:5551234567@example.com>', id="quote not closed"),
@@ -113,26 +158,82 @@ def test_a_withheld_number_in_a_sip_address_is_withheld(sent: str) -> None:
     ],
 )
 def test_what_is_no_number_is_refused(sent: str) -> None:
-    with pytest.raises(ValueError, match="1 to 32 digits"):
-        canonical(sent)
+    for read in (canonical, written, steps, lambda text: canonical(text, Country.of("1"))):
+        with pytest.raises(ValueError, match="1 to 32 digits"):
+            read(sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("5551234567", "5551234567"),
+        ("+1 (555) 123-4567", "+15551234567"),
+        ("(+49) 30 1234", "+49301234"),
+        ('"Alice" <sip:%2B15551234567;isub=1@10.0.0.1:5060;user=phone>;tag=1', "+15551234567"),
+        ("tel:+1-555-123-4567", "+15551234567"),
+        ("00", "00"),
+        ("Restricted", WITHHELD),
+    ],
+)
+def test_a_bare_number_keeps_its_plus(sent: str, expected: str) -> None:
+    assert written(sent) == expected
+
+
+def test_the_steps_say_what_was_done_in_the_order_in_which_it_was_done() -> None:
+    assert steps('"A" <sip:%2B44-20-7946-0000:pw@h;x=y>;tag=1', Country.of("44")) == [
+        ("display name and brackets removed", "sip:%2B44-20-7946-0000:pw@h;x=y"),
+        ("scheme, password, host and parameters removed", "%2B44-20-7946-0000"),
+        ("percent-escapes resolved", "+44-20-7946-0000"),
+        ("separators removed", "+442079460000"),
+        ("a number of this country, by its calling code", "442079460000"),
+    ]
+    assert steps(" 5551234567") == [("space around it removed", "5551234567")]
+    assert steps("+1555") == [("plus removed", "1555")]
+    assert steps("sip:x@anonymous.invalid") == [("withheld, by its host", WITHHELD)]
+    assert steps("tel:private")[-1] == ("withheld, by its word", WITHHELD)
+    assert steps("5551234567") == steps("", Country.of("1")) == []
 
 
 _FRAGMENTS = st.lists(
     st.sampled_from(
-        [*'0123456789+-./()@;:<>" \t\\', "sip:", "sips:", "TEL:", "anonymous", "<null>", "Alice", "555", "\n", "\u0661"]
+        [
+            *'0123456789+-./()@;:?%<>" \t\\\u2010\u200e',
+            "sip:",
+            "sips:",
+            "TEL:",
+            "anonymous",
+            "<null>",
+            "Alice",
+            "555",
+            "\n",
+            "\u0661",
+            "%2B",
+            "%25",
+        ]
     ),
     max_size=20,
 ).map("".join)
 
 
-@given(st.one_of(_FRAGMENTS, st.text(), st.from_regex(r"\+?[0-9 ().-]{1,40}", fullmatch=True)))
-def test_the_canonical_form_is_ascii_digits_and_its_own_canonical_form(sent: str) -> None:
+@given(
+    st.one_of(_FRAGMENTS, st.text(), st.from_regex(r"\+?[0-9 ().-]{1,40}", fullmatch=True)),
+    st.sampled_from(_COUNTRIES),
+)
+def test_the_canonical_form_is_ascii_digits_its_own_canonical_form_and_the_last_step(
+    sent: str, country: Country | None
+) -> None:
     try:
-        form = canonical(sent)
+        form = canonical(sent, country)
     except ValueError:
+        with pytest.raises(ValueError, match="1 to 32 digits"):
+            steps(sent, country)
         return
     assert form == WITHHELD or (form.isascii() and form.isdigit() and len(form) <= 32)
-    assert canonical(form) == form
+    assert canonical(form, country) == form
+    results = [sent, *(result for _, result in steps(sent, country))]
+    assert results[-1] == form
+    assert all(before != after for before, after in pairwise(results))
+    assert canonical(written(sent), country) == form
 
 
 @given(st.from_regex(r"[0-9]{1,32}", fullmatch=True), st.text(alphabet=" .-/()", max_size=3))

@@ -182,3 +182,55 @@ def test_the_fingerprint_differs_for_other_sets(
 def test_what_is_printed_reads_as_the_same_set(parts: list[tuple[str, int, int, int]]) -> None:
     numbers = _parse(_expanded(parts)[0])
     assert _parse(str(numbers)).fingerprint() == numbers.fingerprint()
+
+
+@given(st.lists(_PARTS, max_size=6), st.from_regex(r"[0-9]{1,4}", fullmatch=True))
+def test_an_ending_finds_the_numbers_that_end_so_and_two_of_them_at_most(
+    parts: list[tuple[str, int, int, int]], ending: str
+) -> None:
+    text, numbers = _expanded(parts)
+    matching = {number for number in numbers if number.endswith(ending)}
+    found = _parse(text).ending(ending)
+    assert set(found) <= matching
+    assert len(set(found)) == len(found) == min(2, len(matching))
+
+
+@given(st.lists(_PARTS, max_size=6), st.integers(1, 4))
+def test_numbers_alike_are_two_that_end_alike_and_are_found_if_there_are_any(
+    parts: list[tuple[str, int, int, int]], digits: int
+) -> None:
+    text, numbers = _expanded(parts)
+    ends = [number[-digits:] for number in numbers if len(number.lstrip("+")) >= digits]
+    alike = _parse(text).alike(digits)
+    assert (alike is not None) == (len(set(ends)) < len(ends))
+    if alike:
+        one, other = alike
+        assert {one, other} <= numbers
+        assert one != other
+        assert one[-digits:] == other[-digits:]
+
+
+@pytest.mark.parametrize("ending", ["", "+5", "x", "5\n", "\u0665", "\u00b2", "0" * 33, "9" * 5000])
+def test_what_is_no_digits_ends_no_number(ending: str) -> None:
+    assert _parse("0-9, +5").ending(ending) == []
+
+
+def test_a_number_shorter_than_the_ending_is_compared_with_none() -> None:
+    numbers = _parse("67, 4567, 1234567")
+    assert sorted(numbers.ending("4567")) == ["1234567", "4567"]
+    assert numbers.ending("34567") == ["1234567"]
+    assert numbers.alike(5) is None
+    assert numbers.alike(4) is not None
+
+
+def test_a_range_of_millions_and_a_hundred_thousand_single_numbers_are_compared_unexpanded() -> None:
+    millions = _parse("5550000000-5554999999")
+    assert millions.alike(7) is None
+    assert millions.alike(6) == ("5550000000", "5551000000")
+    assert millions.ending("4999999") == ["5554999999"]
+    assert len(millions.ending("0042")) == 2
+    singles = _parse(",".join(f"55{value * 37:08d}" for value in range(100_000)))
+    assert singles.alike(8) is None
+    assert singles.alike(4) is not None
+    assert singles.ending("00000037") == ["5500000037"]
+    assert singles.ending("00000038") == []
