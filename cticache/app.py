@@ -10,11 +10,12 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import falcon
 from falcon import Request, Response
 
+from cticache.audit import Audit, became
 from cticache.auth import BasicAuth
 from cticache.errors import Refusal, WrongCredentials, WrongFields
 from cticache.passwords import Verifier
 from cticache.pools import Pools
-from cticache.resources import CALLS, Call, Calls, Health, Metrics, PoolFigures, Ready, Take
+from cticache.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
 from cticache.store import Store
 from cticache.sync import Keeper
 
@@ -31,10 +32,10 @@ _DETAILS = {
 
 
 def create_app(
-    store: Store, pools: Pools, verifier: Verifier, keeper: Keeper, max_body: int
+    store: Store, pools: Pools, verifier: Verifier, keeper: Keeper, *, audit: Audit, max_body: int
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
-    app = _App(media_type=_JSON, middleware=[_NoStore(), BasicAuth(verifier, _PROBES)])
+    app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
     app.add_route(CALLS, Calls(store, pools, max_body))
@@ -43,6 +44,7 @@ def create_app(
     figures = PoolFigures(store, pools)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
+    app.add_route("/cticache/explain", Explain(store, pools, audit))
     app.add_route("/metrics", Metrics(store, pools))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper))
@@ -86,8 +88,9 @@ def _escaped_path(env: dict[str, Any]) -> str:
     return "/".join(quote(unquote_to_bytes(segment.encode("latin-1")), safe=":@+") for segment in path.split("/"))
 
 
-def _refusal(_req: Request, resp: Response, refusal: Refusal, _params: dict[str, Any]) -> None:
-    if refusal.__cause__:
+def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, Any]) -> None:
+    became(req, refusal.code)
+    if refusal.__cause__ and refusal.status >= 500:
         _log.warning("%s: %s", refusal.code, refusal.__cause__)
     resp.status = refusal.status
     fields = refusal.fields if isinstance(refusal, WrongFields) else None
@@ -108,6 +111,7 @@ def _falcon_error(_req: Request, resp: Response, error: falcon.HTTPError, _param
 def _internal(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
     """Log where it happened, without the message: it may quote a caller's data."""
     frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+    became(req, "internal")
     _log.error("%s in %s\n%s", type(error).__name__, req.method, frames)
     resp.status = 500
     resp.text = error_body("internal", "A fault in cticache; its log tells where.", 500)

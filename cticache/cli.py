@@ -1,4 +1,4 @@
-"""The command line: cticache serve | check | user | pools.
+"""The command line: cticache serve | check | user | pools | advise | explain.
 
 Exit codes: 0 all well; 1 Redis is away, or check found something that would lose data; 2 a mistake in the
 configuration or the command.
@@ -18,9 +18,15 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from cticache import config, doctor, logs, passwords, server
+from cticache.advice import Hour, advise, lines
+from cticache.audit import Audit
 from cticache.connection import connect
 from cticache.embedded import Embedded, data_folder, socket_url
 from cticache.errors import RedisUnavailable, UserError
+from cticache.explain import explain
+from cticache.pools import Pools, unambiguous
+from cticache.report import explain_lines, pool_lines
+from cticache.store import KEPT_HOURS, Store
 
 _WELL, _TROUBLE, _MISTAKE = 0, 1, 2
 _INI_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -53,13 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("serve", _serve, "run the service until it is stopped"),
         ("check", _check, "validate the configuration, reach Redis, report what would lose data"),
-        ("pools", _pools, "print how full each pool is"),
+        ("pools", _pools, "print how full each pool is, and what was done with it"),
+        ("advise", _advise, "tell how many numbers and which TTL the last eight days ask for"),
+        ("explain", _explain, "tell where a call's data went: what an ANI and DNIS lead to, step by step"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.add_argument(
             "--config", type=Path, metavar="FILE", help="the config.ini; else ./config.ini, else the user's own"
         )
         command.set_defaults(run=run)
+        if run is _explain:
+            command.add_argument("dnis", metavar="DNIS", help="the number called, as System Y saw it")
+            command.add_argument("ani", metavar="ANI", help="the caller's number, as System Y saw it; '' if withheld")
     text = "print the section of a user, to paste into config.ini"
     command = commands.add_parser("user", help=text, description=text.capitalize() + ".")
     command.add_argument("name", metavar="NAME", help="1 to 64 of A-Z a-z 0-9 _ . -")
@@ -98,17 +109,43 @@ def _check(arguments: argparse.Namespace) -> int:
 def _pools(arguments: argparse.Namespace) -> int:
     settings = _config(arguments)
     with ExitStack() as stack:
-        client = _redis(settings, stack, start=False)
-        store, scripts = server.new_store(client, settings)
-        scripts.load()
+        stats = _open(settings, stack).pool_stats(settings.pools)
+    print("\n".join(pool_lines(settings.pools, stats)))
+    return _WELL
+
+
+def _advise(arguments: argparse.Namespace) -> int:
+    settings = _config(arguments)
+    with ExitStack() as stack:
+        store = _open(settings, stack)
         stats = store.pool_stats(settings.pools)
-    columns = ("size", "free", "leased", "cooling", "shared", "leaving")
-    width = max(len("pool"), *(len(pool.name) for pool in settings.pools))
-    print(f"{'pool':{width}}" + "".join(f"{column:>9}" for column in columns) + "  next free")
-    for pool, figures in zip(settings.pools, stats, strict=True):
-        wait = figures.next_free_ms
-        when = "now" if wait == 0 else "never" if wait < 0 else f"in {wait / 1000:.1f} s"
-        print(f"{pool.name:{width}}" + "".join(f"{getattr(figures, column):>9}" for column in columns) + f"  {when}")
+        for pool, figures in zip(settings.pools, stats, strict=True):
+            advice = advise(
+                [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS)],
+                size=len(pool.numbers),
+                cooldown_ms=pool.rest_ms,
+                ttl_ms=pool.ttl_ms,
+                max_ttl_ms=pool.max_ttl_ms,
+                misses={dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers},
+            )
+            print("\n".join(lines(advice, pool.name)))
+    return _WELL
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    settings = _config(arguments)
+    pools = Pools(settings.pools)
+    audit = Audit(settings.server.audit_key)
+    with ExitStack() as stack:
+        store = _open(settings, stack)
+        places = unambiguous(pools.of(arguments.dnis))
+        if not places:
+            raise UserError(f"{arguments.dnis} is a number of no pool in {settings.source}: compare it with `numbers`")
+        try:
+            found = [explain(store, place, arguments.ani, audit.digest) for place in places]
+        except ValueError as error:
+            raise UserError(f"the ANI {arguments.ani!r} {error}") from None
+    print("\n".join(line for place in found for line in explain_lines(place)))
     return _WELL
 
 
@@ -141,6 +178,13 @@ def _asked() -> str:
     elif getpass.getpass("Once more: ") != password:
         raise UserError("the two passwords differ: run the command again")
     return password
+
+
+def _open(settings: config.Config, stack: ExitStack) -> Store:
+    """The store of a running service."""
+    store, scripts = server.new_store(_redis(settings, stack, start=False), settings)
+    scripts.load()
+    return store
 
 
 def _config(arguments: argparse.Namespace) -> config.Config:

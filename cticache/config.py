@@ -20,10 +20,12 @@ from argon2.exceptions import InvalidHashError
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from redis.connection import parse_url
 
+from cticache.country import Country
 from cticache.errors import ConfigError
-from cticache.numbers import NumberSet
+from cticache.numbers import MAX_DIGITS, NumberSet
 from cticache.passwords import HASH_PREFIX
 from cticache.pools import Pool
+from cticache.store import MOST_CALLERS
 from cticache.users import ROLES, User
 
 MOST_NUMBERS = 5_000_000
@@ -40,6 +42,8 @@ SAMPLE = next(
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ENVIRONMENT = "CTICACHE_"
+_LEAST_AUDIT_KEY = 16
+"""Telephone numbers are few: a digest under a key that can be guessed tells them."""
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _LATER_SCHEMES = ("redis+sentinel://", "redis+cluster://")
 
@@ -58,6 +62,13 @@ class _Whole(fields.Field[int]):
         raise ValidationError(f"must be a whole number{unit and ' of '}{unit}, {least} to {most}")
 
 
+class _MaybeWhole(_Whole):
+    """The same, or empty for 0."""
+
+    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        return super()._deserialize(value, attr, data, **kwargs) if value else 0
+
+
 class _Seconds(fields.Field[float]):
     """A positive number of seconds."""
 
@@ -67,12 +78,33 @@ class _Seconds(fields.Field[float]):
         raise ValidationError("must be a number of seconds above 0, such as 1.0")
 
 
+class _YesNo(fields.Field[bool]):
+    """yes or no."""
+
+    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if value.lower() not in ("yes", "no"):
+            raise ValidationError("must be yes or no")
+        return value.lower() == "yes"
+
+
 class _Numbers(fields.Field[NumberSet]):
     """Telephone numbers and ranges of them."""
 
     def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> NumberSet:
         try:
             return NumberSet.parse(value, MOST_NUMBERS)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class _Country(fields.Field[Country | None]):
+    """A country by its calling code, or empty for none."""
+
+    def _deserialize(
+        self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Country | None:
+        try:
+            return Country.of(value) if value else None
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
@@ -126,6 +158,20 @@ def _name(value: str) -> None:
         raise ValidationError("must be 1 to 64 of A-Z a-z 0-9 _ . -")
 
 
+def _audit_key(value: str) -> None:
+    if value and len(value) < _LEAST_AUDIT_KEY:
+        raise ValidationError(f"must be at least {_LEAST_AUDIT_KEY} characters that nobody can guess, or empty")
+
+
+def _number(value: str) -> None:
+    if value and not re.fullmatch(rf"\+?[0-9]{{1,{MAX_DIGITS}}}", value):
+        raise ValidationError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
+
+
+def _one_of(*words: str) -> validate.OneOf:
+    return validate.OneOf(words, error="must be one of {choices}")
+
+
 class _ServerSection(Schema):
     host = fields.String(load_default="127.0.0.1", validate=validate.Length(min=1, error="must not be empty"))
     port = _Whole(0, 65535, "", load_default=8080)
@@ -135,6 +181,8 @@ class _ServerSection(Schema):
     idle_timeout = _Whole(1, 3600, "seconds", load_default=30)
     auth_cache = _Whole(0, 3600, "seconds", load_default=60)
     auth_cache_size = _Whole(1, 1_000_000, "", load_default=10_000)
+    audit = _YesNo(load_default=True)
+    audit_key = fields.String(load_default="", validate=_audit_key)
 
 
 class _RedisSection(Schema):
@@ -152,17 +200,23 @@ class _PoolSection(Schema):
     ttl = _Whole(1, 86_400, "seconds", load_default=300)
     max_ttl = _Whole(1, 86_400, "seconds", load_default=3600)
     cooldown = _Whole(0, 86_400, "seconds", load_default=5)
-    exhausted = fields.String(
-        load_default="share", validate=validate.OneOf(("share", "reject"), error="must be one of {choices}")
-    )
+    exhausted = fields.String(load_default="share", validate=_one_of("share", "reject", "fallback"))
+    fallback = fields.String(load_default="", validate=_number)
     share_scan = _Whole(1, 1000, "numbers", load_default=64)
-    max_callers = _Whole(1, 1000, "callers", load_default=20)
+    max_callers = _Whole(1, MOST_CALLERS, "callers", load_default=20)
+    match = fields.String(load_default="exact", validate=_one_of("exact", "suffix", "sole"))
+    match_digits = _Whole(1, 32, "digits", load_default=7)
+    country_code = _Country(load_default=None)
+    dnis_digits = _MaybeWhole(1, 32, "digits", load_default=0)
+    retry_window = _Whole(0, 3600, "seconds", load_default=0)
+    remember = _Whole(1, 3600, "seconds", load_default=60)
 
 
 class _UserSection(Schema):
     password = _PasswordHash(required=True, error_messages={"required": "is missing: run `cticache user NAME`"})
     pools = _Words(load_default=frozenset({"*"}))
     roles = _Words(ROLES, load_default=frozenset({"lease", "read", "take"}))
+    max_live = _MaybeWhole(1, 1_000_000, "leases", load_default=0)
 
 
 _SECTIONS: dict[str, Schema] = {
@@ -171,7 +225,7 @@ _SECTIONS: dict[str, Schema] = {
     "pool": _PoolSection(unknown=EXCLUDE),
     "user": _UserSection(unknown=EXCLUDE),
 }
-_SECRETS = {("redis", "url"), ("user", "password")}
+_SECRETS = {("redis", "url"), ("user", "password"), ("server", "audit_key")}
 
 
 @dataclass(frozen=True)
@@ -186,6 +240,8 @@ class ServerConfig:
     idle_timeout: int
     auth_cache: int
     auth_cache_size: int
+    audit: bool
+    audit_key: str
 
 
 @dataclass(frozen=True)
@@ -356,6 +412,8 @@ class _Reader:
             if pool.ttl_ms > pool.max_ttl_ms:
                 most = f"must not be above max_ttl = {pool.max_ttl_ms // 1000}"
                 self._faults.append(self._fault(f"pool:{pool.name}", "ttl", str(pool.ttl_ms // 1000), most))
+            self._matching(pool)
+            self._fallback(pool, pools)
         for one, other in combinations(pools, 2):
             if common := (one.numbers | one.draining) & (other.numbers | other.draining):
                 self._faults.append(
@@ -368,6 +426,30 @@ class _Reader:
                 self._faults.append(
                     self._fault(f"user:{user.name}", "pools", name, f"is no pool; there are {', '.join(sorted(names))}")
                 )
+
+    def _matching(self, pool: Pool) -> None:
+        """The rules of one pool that must fit together."""
+        section = f"pool:{pool.name}"
+        if pool.match == "sole" and pool.exhausted != "reject":
+            wanted = "means one caller a number: set exhausted = reject, or match = exact or suffix"
+            self._faults.append(self._fault(section, "match", "sole", f"with exhausted = {pool.exhausted}; {wanted}"))
+        every = pool.numbers | pool.draining | NumberSet.parse(pool.fallback, 1)
+        if pool.dnis_digits and (alike := every.alike(pool.dnis_digits)):
+            wanted = f"does not tell {alike[0]} and {alike[1]} apart; give more digits, or leave it empty for all"
+            self._faults.append(self._fault(section, "dnis_digits", str(pool.dnis_digits), wanted))
+
+    def _fallback(self, pool: Pool, pools: tuple[Pool, ...]) -> None:
+        fault = ""
+        if not pool.fallback and pool.exhausted == "fallback":
+            fault = "give the number for callers beyond the pool's own, or another exhausted"
+        elif pool.fallback:
+            for other in pools:
+                if pool.fallback in other.numbers or pool.fallback in other.draining:
+                    fault = f"is a number of [pool:{other.name}]; give one of no pool"
+                elif other is not pool and pool.fallback == other.fallback:
+                    fault = f"is the fallback of [pool:{other.name}], too; give each pool its own"
+        if fault:
+            self._faults.append(self._fault(f"pool:{pool.name}", "fallback", pool.fallback, fault))
 
 
 def _options(section: str) -> list[str]:
@@ -408,9 +490,16 @@ def _pool(name: str, options: dict[str, Any]) -> Pool:
         exhausted=options["exhausted"],
         share_scan=options["share_scan"],
         max_callers=options["max_callers"],
+        fallback=options["fallback"],
+        match=options["match"],
+        match_digits=options["match_digits"],
+        country=options["country_code"],
+        dnis_digits=options["dnis_digits"],
+        retry_window_ms=options["retry_window"] * 1000,
+        remember_ms=options["remember"] * 1000,
     )
 
 
 def _user(name: str, options: dict[str, Any]) -> User:
     pools = None if "*" in options["pools"] else options["pools"]
-    return User(name, options["password"], pools, options["roles"])
+    return User(name, options["password"], pools, options["roles"], options["max_live"])

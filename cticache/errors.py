@@ -48,6 +48,24 @@ class NoSuchCall(Refusal):
     status, code = 404, "not_found"
 
 
+class Ambiguous(Refusal):
+    """More than one live call fits the number and the ANI: never a guess."""
+
+    status, code = 409, "ambiguous"
+
+
+class Gone(Refusal):
+    """The call was taken a moment ago."""
+
+    status, code = 410, "gone"
+
+
+class Stale(Refusal):
+    """If-Match names another lease than the one that is live under this key."""
+
+    status, code = 412, "stale"
+
+
 class TooLarge(Refusal):
     """The body is longer than ``max_body``."""
 
@@ -68,6 +86,18 @@ class WrongFields(Refusal):
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
         super().__init__("These fields are missing, unknown or wrong: " + ", ".join(sorted(fields)) + ".")
         self.fields = dict(fields)
+
+
+class KeyReused(Refusal):
+    """The idempotency key was used for another request."""
+
+    status, code = 422, "key_reused"
+
+
+class TooManyLive(Refusal):
+    """The user has as many live leases in the pool as ``max_live`` allows."""
+
+    status, code = 429, "max_live"
 
 
 class PoolExhausted(Refusal):

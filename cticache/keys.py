@@ -5,13 +5,20 @@
 - ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + cool-down; until the latest of these
 - ``cti:{pool}:synced``, a string: fingerprint of the configured numbers, all of them in place; for ever
 - ``cti:{pool}:stats``, a hash: counters; for ever
+- ``cti:{pool}:stats:HOUR``, a hash: the counters of one hour since 1970; eight days
+- ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
+- ``cti:{pool}:unclaimed``, a zset: DNIS -> how many of its calls in a row nobody asked for; eight days
 - ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee; its TTL
-- ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + cool-down
+- ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + rest
+- ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, also under the ANI presented; a minute
+- ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
+- ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; the lease's TTL
+- ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
 """
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|stats)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|stats|pending)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 
@@ -21,21 +28,64 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def lease(self, pool: str) -> list[str]:
-        """KEYS of lease.lua."""
-        return self._of(pool, "numbers", "shared", "stats", "call:", "callers:")
+    def lease(self, pool: str, user: str, key: str) -> list[str]:
+        """KEYS of lease.lua; ``key`` is the idempotency key, or empty."""
+        return self._of(
+            pool,
+            "numbers",
+            "shared",
+            "pending",
+            "unclaimed",
+            "stats",
+            f"live:{user}",
+            f"reply:{user}:{key}",
+            "call:",
+            "callers:",
+            "stats:",
+        )
 
-    def read(self, pool: str, dnis: str, ani: str) -> list[str]:
+    def read(self, pool: str, dnis: str) -> list[str]:
         """KEYS of read.lua."""
-        return self._of(pool, f"call:{dnis}:{ani}")
+        return self._of(
+            pool, "pending", "unclaimed", "stats", f"callers:{dnis}", f"call:{dnis}:", f"gone:{dnis}:", "stats:"
+        )
 
-    def take(self, pool: str, dnis: str, ani: str) -> list[str]:
-        """KEYS of take.lua."""
-        return self._of(pool, "numbers", "shared", "stats", f"call:{dnis}:{ani}", f"callers:{dnis}", "call:")
+    def take(self, pool: str, dnis: str, user: str, key: str) -> list[str]:
+        """KEYS of take.lua; ``key`` is the idempotency key, or empty."""
+        return self._of(
+            pool,
+            "numbers",
+            "shared",
+            "pending",
+            "unclaimed",
+            "stats",
+            f"taken:{user}:{key}",
+            f"callers:{dnis}",
+            f"call:{dnis}:",
+            f"gone:{dnis}:",
+            "live:",
+            "stats:",
+        )
 
-    def renew(self, pool: str, dnis: str, ani: str) -> list[str]:
+    def renew(self, pool: str, dnis: str) -> list[str]:
         """KEYS of renew.lua."""
-        return self._of(pool, "numbers", "shared", "leaving", "stats", f"call:{dnis}:{ani}", f"callers:{dnis}", "call:")
+        return self._of(
+            pool,
+            "numbers",
+            "shared",
+            "leaving",
+            "pending",
+            "stats",
+            f"callers:{dnis}",
+            f"call:{dnis}:",
+            f"gone:{dnis}:",
+            "live:",
+            "stats:",
+        )
+
+    def explain(self, pool: str, dnis: str) -> list[str]:
+        """KEYS of explain.lua."""
+        return self._of(pool, f"callers:{dnis}", f"call:{dnis}:", f"gone:{dnis}:")
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
@@ -43,7 +93,11 @@ class Keys:
 
     def pool_stats(self, pool: str) -> list[str]:
         """KEYS of pool_stats.lua."""
-        return self._of(pool, "numbers", "shared", "leaving", "stats")
+        return self._of(pool, "numbers", "shared", "leaving", "pending", "unclaimed", "stats", "stats:")
+
+    def pool_hours(self, pool: str) -> list[str]:
+        """KEYS of pool_hours.lua."""
+        return self._of(pool, "stats:")
 
     def _of(self, pool: str, *names: str) -> list[str]:
         return [f"{self._prefix}:{{{pool}}}:{name}" for name in names]

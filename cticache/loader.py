@@ -14,14 +14,18 @@ from cticache.errors import ScriptError
 
 _PLACES = (Path(__file__).parent / "lua", Path(__file__).parent.parent / "lua")
 """In a wheel, and in a checkout."""
+_INCLUDE = re.compile(r"include\('([a-z_]+)'\)")
 
 
 def read_scripts(folder: Path | None = None) -> dict[str, str]:
-    """The scripts' sources by name; ScriptError when there are none."""
+    """The scripts' sources by name, what they include put in; ScriptError when there are none.
+
+    ``include('name')`` in a script stands for the value that lua/include/name.lua returns.
+    """
     places = (folder,) if folder else _PLACES
     for place in places:
         if sources := {path.stem: path.read_text("utf-8") for path in sorted(place.glob("*.lua"))}:
-            return sources
+            return {name: _assembled(name, source, place / "include") for name, source in sources.items()}
     looked_at = " or ".join(map(str, places))
     raise ScriptError(f"no Lua scripts in {looked_at}: the installation is incomplete, install cticache again")
 
@@ -64,6 +68,16 @@ class Scripts:
                 return False
             raise
         return True
+
+
+def _assembled(name: str, source: str, folder: Path) -> str:
+    def included(match: re.Match[str]) -> str:
+        try:
+            return f"(function()\n{(folder / f'{match[1]}.lua').read_text('utf-8')}end)()"
+        except FileNotFoundError:
+            raise ScriptError(f"lua/{name}.lua includes {match[1]}, and there is no {folder / match[1]}.lua") from None
+
+    return _INCLUDE.sub(included, source)
 
 
 def _without_flags(source: str) -> str:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from cticache.ani import masked
+from cticache.audit import LOGGER
 
 _KEY = re.compile(r"(?<=/DNIS-ANI/)([^\s/?:\"']*):([^\s/?\"']*)")
 _LONG_NUMBER = re.compile(r"\d(?:[ ()/-]*\d){5,}")
@@ -32,4 +33,8 @@ def configure() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    audit = logging.StreamHandler()  # its lines are masked already, and DNIS, tokens and digests must stay whole
+    audit.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger(LOGGER).addHandler(audit)
+    logging.getLogger(LOGGER).propagate = False
     logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread

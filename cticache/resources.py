@@ -1,20 +1,23 @@
 """One class per URL, one ``on_*`` per verb: load a schema, call one method of the store, answer."""
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from falcon import Request, Response
 
-from cticache.ani import canonical
+from cticache.ani import canonical, written
+from cticache.audit import Audit, about, became
 from cticache.auth import require
 from cticache.bodies import parse
-from cticache.errors import Forbidden, NoSuchCall, NotReady, TooLarge, WrongFields
+from cticache.errors import Forbidden, Gone, NoSuchCall, NotReady, TooLarge, WrongFields
+from cticache.explain import explain, utc
 from cticache.metrics import CONTENT_TYPE, exposition
-from cticache.pools import Pool, Pools
-from cticache.schemas import LeaseSchema, RenewSchema, load
+from cticache.pools import Place, Pool, Pools
+from cticache.schemas import LeaseSchema, RenewSchema, TakeSchema, load
 from cticache.store import Held, Store
 from cticache.sync import Keeper
 from cticache.users import Role, User
@@ -22,6 +25,12 @@ from cticache.users import Role, User
 CALLS = "/cticache/DNIS-ANI"
 _LEASE = LeaseSchema()
 _RENEW = RenewSchema()
+_TAKE = TakeSchema()
+_KEY = "idempotency_key"
+
+
+Ask = Callable[[Place, str], Held | None]
+"""One call of the store: what it has in this place under this canonical ANI."""
 
 
 class Calls:
@@ -37,12 +46,17 @@ class Calls:
         user = require(req, "lease")
         asked = load(_LEASE, parse(req.content_type, _body(req, self._max_body)))
         pool = self._pool(user, asked.get("pool"))
-        ani, value = asked["ani"], asked["value"]
-        lease = self._store.lease(pool, ani.canonical, value, user.name, _ttl_ms(pool, asked))
+        sent, value = asked["ani"].sent, asked["value"]
+        ani, ttl_ms, key = canonical(asked["ani"].written, pool.country), _ttl_ms(pool, asked), _key(req, asked)
+        about(req, "lease", pool.name, "", ani)
+        lease = self._store.lease(pool, ani, value, user.name, ttl_ms, sent=sent, key=key, max_live=user.max_live)
+        became(req, lease.outcome, dnis=lease.dnis, token=lease.token)
         resp.status = 201
-        resp.text = f'{{"dnis":{_text(lease.dnis)},"ani":{_text(ani.sent)},"value":{value}}}'
-        resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(ani.sent, safe='')}"
+        detail = _detail(req, pool, None, lease.leased_ms, lease.left_ms)
+        resp.text = f'{{"dnis":{_text(lease.dnis)},"ani":{_text(sent)},"value":{value}{detail}}}'
+        resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(sent, safe='')}"
         resp.etag = lease.token
+        _tell_replayed(resp, lease.outcome == "replayed")
 
     def _pool(self, user: User, name: str | None) -> Pool:
         if name is None:
@@ -66,20 +80,35 @@ class _OneCall:
         self._pools = pools
         self._max_body = max_body
 
-    def _places(self, req: Request, key: str, role: Role) -> list[tuple[Pool, str, str]]:
-        """Pool, DNIS and canonical ANI of a key as it stands, escaped, in the URL; more than one while numbers move."""
+    def _answer(self, req: Request, resp: Response, url_key: str, role: Role, ask: Ask) -> None:
+        """Answer with the first call that is found; a place is asked only when the one before has none."""
         user = require(req, role)
-        dnis, ani = _key(key)
-        pools = self._pools.of(dnis)
-        if not pools:
-            raise NoSuchCall("The number before the colon is in no pool.")
-        places = [(pool, dnis, ani) for pool in pools if user.may_use(pool.name)]
-        if not places:
-            raise Forbidden(f"The number before the colon is not in a pool of user {user.name}'s.")
-        return places
+        dnis, sent = _split(url_key)
+        gone: Gone | None = None
+        for place in _places(user, self._pools, dnis):
+            ani = canonical(sent, place.pool.country)
+            about(req, role if req.method != "PUT" else "renew", place.pool.name, place.dnis, ani)
+            try:
+                held = ask(place, ani)
+            except Gone as error:
+                gone = gone or error
+                continue
+            if held:
+                became(req, "replayed" if held.replayed else held.grade, token=held.token)
+                detail = _detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)
+                resp.text = f'{{"value":{held.value}{detail}}}'
+                resp.etag = held.token
+                _tell_replayed(resp, held.replayed)
+                return
+        raise gone or NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
 
-    def _take(self, req: Request, resp: Response, key: str) -> None:
-        _answer(resp, (self._store.take(*place) for place in self._places(req, key, "take")))
+    def _take(self, req: Request, resp: Response, url_key: str, asked: dict[str, Any]) -> None:
+        def take(place: Place, ani: str) -> Held | None:
+            return self._store.take(place, ani, user.name, key=key, if_match=if_match)
+
+        user = require(req, "take")
+        key, if_match = _key(req, asked), _if_match(req)
+        self._answer(req, resp, url_key, "take", take)
 
 
 class Call(_OneCall):
@@ -87,19 +116,24 @@ class Call(_OneCall):
 
     def on_get(self, req: Request, resp: Response, key: str) -> None:
         """Answer with the value, and leave it there."""
-        _answer(resp, (self._store.read(*place) for place in self._places(req, key, "read")))
+        reader = require(req, "read").name
+        self._answer(req, resp, key, "read", lambda place, ani: self._store.read(place, ani, reader))
 
     def on_put(self, req: Request, resp: Response, key: str) -> None:
         """Start the call's time again, with a new value if one is sent."""
-        places = self._places(req, key, "lease")
+
+        def renew(place: Place, ani: str) -> Held | None:
+            return self._store.renew(place, ani, _ttl_ms(place.pool, asked), asked.get("value"), if_match=if_match)
+
+        require(req, "lease")
         body = _body(req, self._max_body)
         asked = load(_RENEW, parse(req.content_type, body) if body else {})
-        value, ttls = asked.get("value"), [_ttl_ms(pool, asked) for pool, _, _ in places]
-        _answer(resp, (self._store.renew(*place, ttl_ms, value) for place, ttl_ms in zip(places, ttls, strict=True)))
+        if_match = _if_match(req)
+        self._answer(req, resp, key, "lease", renew)
 
     def on_delete(self, req: Request, resp: Response, key: str) -> None:
         """Answer with the value, and delete it."""
-        self._take(req, resp, key)
+        self._take(req, resp, key, {})
 
 
 class Take(_OneCall):
@@ -107,7 +141,31 @@ class Take(_OneCall):
 
     def on_post(self, req: Request, resp: Response, key: str) -> None:
         """Answer with the value, and delete it."""
-        self._take(req, resp, key)
+        require(req, "take")
+        body = _body(req, self._max_body)
+        self._take(req, resp, key, load(_TAKE, parse(req.content_type, body)) if body.strip() else {})
+
+
+class Explain:
+    """GET /cticache/explain?dnis=...&ani=...: where a call's data went, step by step, values hidden."""
+
+    def __init__(self, store: Store, pools: Pools, audit: Audit) -> None:
+        self._store = store
+        self._pools = pools
+        self._audit = audit
+
+    def on_get(self, req: Request, resp: Response) -> None:
+        """Answer with every place in which the call may be."""
+        user = require(req, "watch")
+        dnis, ani = req.get_param("dnis"), req.get_param("ani")
+        if dnis is None or ani is None:
+            raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
+        try:
+            found = _places(user, self._pools, dnis)
+            places = [explain(self._store, place, ani, self._audit.digest) for place in found]
+        except ValueError as error:
+            raise WrongFields({"ani": [f"It {error}."]}) from None
+        resp.media = {"dnis": dnis, "ani": ani, "places": places}
 
 
 class PoolFigures:
@@ -202,22 +260,60 @@ def _ttl_ms(pool: Pool, asked: dict[str, Any]) -> int:
     return ttl_ms
 
 
-def _answer(resp: Response, found: Iterator[Held | None]) -> None:
-    """Answer with the first call that is found; a place is asked only when the one before has none."""
-    held = next(filter(None, found), None)
-    if not held:
-        raise NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
-    resp.text = f'{{"value":{held.value}}}'
-    resp.etag = held.token
+def _places(user: User, pools: Pools, dnis: str) -> list[Place]:
+    """Where this user may look for a call on this number."""
+    places = pools.of(dnis)
+    if not places:
+        raise NoSuchCall("The number before the colon is in no pool.")
+    own = [place for place in places if user.may_use(place.pool.name)]
+    if not own:
+        raise Forbidden(f"The number before the colon is not in a pool of user {user.name}'s.")
+    if len({place.dnis for place in own}) > 1:  # its last digits mean two numbers: only the whole ANI tells which
+        return [place._replace(rule="exact") for place in own]
+    return own
 
 
-def _key(key: str) -> tuple[str, str]:
-    """The DNIS and the canonical ANI of a key, split at its first colon."""
+def _key(req: Request, asked: dict[str, Any]) -> str:
+    """The idempotency key that the header, the body or, on a take, the URL says; empty without one."""
+    said = [asked[_KEY]] if _KEY in asked else []
+    headers = [req.get_header("Idempotency-Key"), req.get_header("X-Idempotency-Key")]
+    in_url = [req.get_param(_KEY, default=None)]
+    for text in headers + in_url:
+        if text is not None:
+            said.append(load(_TAKE, {_KEY: text})[_KEY])
+    if len(set(said)) > 1:
+        raise WrongFields({_KEY: ["Given twice, and not the same."]})
+    return said[0] if said else ""
+
+
+def _if_match(req: Request) -> str:
+    """The strong entity tags of If-Match (RFC 9110 section 13.1.1), one after the other; empty for any lease."""
+    header = req.get_header("If-Match")
+    if header is None or header.strip() == "*":
+        return ""
+    return " ".join(re.findall(r'(?<!/)"[!#-~]*"', header)) or '""'
+
+
+def _tell_replayed(resp: Response, replayed: bool) -> None:
+    if replayed:
+        resp.set_header("Idempotent-Replayed", "true")
+
+
+def _detail(req: Request, pool: Pool, grade: str | None, leased_ms: int, left_ms: int) -> str:
+    """More members of the answer's object, where ``?detail=1`` asks for them."""
+    if req.get_param("detail") != "1":
+        return ""
+    more = {"pool": pool.name, "match": grade, "leased_at": utc(leased_ms), "expires_in": left_ms // 1000}
+    return "," + json.dumps(more, separators=(",", ":"))[1:-1]
+
+
+def _split(key: str) -> tuple[str, str]:
+    """The DNIS of a key, and its ANI bare of all that is not its digits; split at the first colon."""
     dnis, colon, ani = _unquoted(key).partition(":")
     if not colon:
         raise WrongFields({"key": ["No colon: the URL ends in the DNIS, a colon and the ANI."]})
     try:
-        return dnis, canonical(ani)
+        return dnis, written(ani)
     except ValueError as error:
         raise WrongFields({"ani": [f"The ANI in the URL {error}."]}) from None
 

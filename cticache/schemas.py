@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from cticache.ani import canonical
+from cticache.ani import written
 from cticache.errors import WrongFields
 
 _MOST_SECONDS_DIGITS = 9
 
 
 class Ani(NamedTuple):
-    """A caller's number as it was sent, and its canonical form."""
+    """A caller's number as it was sent, and bare of all that is not its digits; "" is the withheld one."""
 
     sent: str
-    canonical: str
+    written: str
 
 
 class AniField(fields.Field[Ani]):
@@ -26,7 +26,7 @@ class AniField(fields.Field[Ani]):
         if not isinstance(value, str):
             raise ValidationError("Not a string: put the number in quotes, or its leading zeros are lost.")
         try:
-            return Ani(value, canonical(value))
+            return Ani(value, written(value))
         except ValueError:
             raise ValidationError('Not a telephone number of 1 to 32 digits; "" if it is withheld.') from None
 
@@ -42,6 +42,17 @@ class SecondsField(fields.Field[int]):
         return int(value)
 
 
+class KeyField(fields.Field[str]):
+    """An idempotency key: 1 to 128 visible ASCII characters, bare or as a quoted string of RFC 8941."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if isinstance(value, str):
+            bare = value[1:-1] if len(value) > 2 and value[0] == value[-1] == '"' else value
+            if re.fullmatch(r"[!-~]{1,128}", bare):
+                return bare
+        raise ValidationError("Not a key of 1 to 128 visible ASCII characters.")
+
+
 class LeaseSchema(Schema):
     """The body of POST /cticache/DNIS-ANI."""
 
@@ -54,6 +65,7 @@ class LeaseSchema(Schema):
     ani = AniField(required=True)
     pool = fields.String()
     ttl = SecondsField()
+    idempotency_key = KeyField()
 
 
 class RenewSchema(Schema):
@@ -66,6 +78,17 @@ class RenewSchema(Schema):
 
     value = fields.Raw(allow_none=True)
     ttl = SecondsField()
+
+
+class TakeSchema(Schema):
+    """The body of POST /cticache/DNIS-ANI/{dnis}:{ani}/take, and what a take's URL may say; all of it is optional."""
+
+    class Meta:
+        """A field that is not listed is an error, so that a misspelt one is noticed."""
+
+        unknown = RAISE
+
+    idempotency_key = KeyField()
 
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:

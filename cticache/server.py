@@ -15,6 +15,7 @@ from waitress import create_server
 
 from cticache import passwords
 from cticache.app import create_app
+from cticache.audit import Audit
 from cticache.config import Config, ServerConfig
 from cticache.connection import connect
 from cticache.embedded import Embedded, data_folder
@@ -63,7 +64,8 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             _log.warning("Redis is away, requests are answered with 503 until it is back: %s", error)
         keeper = Keeper(store, pools, config.redis.sync_interval)
         verifier = passwords.Verifier(users, config.server.auth_cache, config.server.auth_cache_size)
-        app = create_app(store, pools, verifier, keeper, config.server.max_body)
+        audit = Audit(config.server.audit_key, enabled=config.server.audit)
+        app = create_app(store, pools, verifier, keeper, audit=audit, max_body=config.server.max_body)
         keeper.start()
         stack.callback(keeper.stop)
         server = create_server(app, sockets=[listener], **_adjustments(config.server))

@@ -17,6 +17,8 @@ class User:
     pools: frozenset[str] | None
     """Names of the pools; None is all of them."""
     roles: frozenset[Role]
+    max_live: int = 0
+    """Most leases that the user may have live in one pool; 0 is any number."""
 
     def may_use(self, pool: str) -> bool:
         """Whether this pool is among the user's."""

@@ -1,45 +1,68 @@
 #!lua
 -- lease -- lend a number to one caller and keep the caller's value under the two of them.
 --
--- The number that has been free longest is lent to this caller alone. With none free, `share` puts the caller on
--- the number with the fewest live callers, among those whose leases end soonest; a cooling number comes last.
--- A number is never shared by two calls of one ANI, nor lent to an ANI whose last call on it still cools down.
+-- A request that was answered before under the same key gets that answer again. Otherwise the number that has been
+-- free longest is lent to this caller alone. With none free, `share` puts the caller on the number with the fewest live
+-- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. A number is never
+-- shared by two calls of one ANI, or of one tail where tails tell calls apart, nor lent to an ANI whose last call on
+-- it still rests; and where tails tell calls apart, a resting number is lent to nobody.
 --
--- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
--- KEYS[2]  shared          zset    DNIS -> time (ms) until which it has more than one live caller
--- KEYS[3]  stats           hash    counters: leased, shared, rejected
--- KEYS[4]  call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
--- KEYS[5]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- ARGV[1]  ani             canonical; '' is withheld
--- ARGV[2]  value           opaque text
--- ARGV[3]  token           names this lease, unique
--- ARGV[4]  lessee          the user who asks
--- ARGV[5]  ttl_ms          length of the lease, integer > 0
--- ARGV[6]  cooldown_ms     rest of a number after its last call, integer >= 0
--- ARGV[7]  exhausted       'share' or 'reject'
--- ARGV[8]  share_scan      most numbers looked at in one step, integer > 0
--- ARGV[9]  max_callers     most live callers on one number, integer > 0
+-- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
+-- KEYS[2]   shared          zset    DNIS -> time (ms) until which it has more than one live caller
+-- KEYS[3]   pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[4]   unclaimed       zset    DNIS -> how many of its calls in a row nobody asked for
+-- KEYS[5]   stats           hash    counters
+-- KEYS[6]   live            zset    dnis:ani of the lessee's live leases -> time (ms) at which they end
+-- KEYS[7]   reply           hash    the answer under this key: dnis, token, leased_ms, fingerprint
+-- KEYS[8]   call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[9]   callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- KEYS[10]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
+-- ARGV[1]   ani             canonical; '' is withheld
+-- ARGV[2]   value           opaque text
+-- ARGV[3]   token           names this lease, unique
+-- ARGV[4]   lessee          the user who asks
+-- ARGV[5]   ttl_ms          length of the lease, integer > 0
+-- ARGV[6]   rest_ms         rest of a number after its last call, integer >= 0
+-- ARGV[7]   exhausted       'share', 'fallback' or 'reject'
+-- ARGV[8]   fallback        the fallback number; '' without one
+-- ARGV[9]   share_scan      most numbers looked at in one step, integer > 0
+-- ARGV[10]  max_callers     most live callers on one number, integer > 0
+-- ARGV[11]  tail_digits     digits at the end that must tell calls on one number apart, 0: all; integer >= 0
+-- ARGV[12]  max_live        most live leases of this user, 0: any number; integer >= 0
+-- ARGV[13]  reply_ms        how long the answer is kept under its key, 0: there is no key; integer >= 0
+-- ARGV[14]  while_live      1 when the kept answer counts only while its call is live, else 0
+-- ARGV[15]  fingerprint     of the request
+-- ARGV[16]  reap_step       most ended calls counted in passing, integer >= 0
+-- ARGV[17]  most_callers    most callers whose tails are looked at on one number, integer > 0
 --
--- The call and callers keys are built here, in the slot of their prefixes, because the script chooses the number.
+-- The call, callers and stats keys are built here, in the slot of their prefixes, because the script chooses the number
+-- and the hour.
 --
--- Returns  {dnis, shared}, shared 1 or 0; or an integer when none can be had: ms until a number falls free,
---          -1 when the pool has no numbers.
--- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is neither word.
+-- Returns  {outcome, dnis, token, leased_ms, left_ms}, outcome 'leased', 'shared', 'fallback' or 'replayed';
+--          {'exhausted', ms until a number falls free}, -1 when the pool has no numbers;
+--          {'max_live', ms until the first of the user's leases ends}.
+-- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is no such word.
+--          REUSED  the key was used for another request.
 
-local numbers, shared, stats, call_prefix, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local numbers, shared, pending, unclaimed, stats, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local reply, call_prefix, callers_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local ani, value, token, lessee = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local ttl_ms, cooldown_ms, exhausted = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local share_scan, max_callers = tonumber(ARGV[8]), tonumber(ARGV[9])
+local ttl_ms, rest_ms, exhausted, fallback = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local share_scan, max_callers, tail_digits = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local max_live, reply_ms, while_live = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
+local fingerprint, reap_step, most_callers = ARGV[15], tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local function whole(number, least)
   return number and number >= least and number % 1 == 0
 end
 
-if not (whole(ttl_ms, 1) and whole(cooldown_ms, 0) and whole(share_scan, 1) and whole(max_callers, 1)) then
-  return redis.error_reply('BADARG ttl_ms, cooldown_ms, share_scan and max_callers must be integers in range')
+if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(share_scan, 1) and whole(max_callers, 1)
+  and whole(tail_digits, 0) and whole(max_live, 0) and whole(reply_ms, 0) and whole(reap_step, 0)
+  and whole(most_callers, 1)) then
+  return redis.error_reply('BADARG a time, digits, a step or a most is not an integer in its range')
 end
-if exhausted ~= 'share' and exhausted ~= 'reject' then
-  return redis.error_reply("BADARG exhausted must be 'share' or 'reject'")
+if exhausted ~= 'share' and exhausted ~= 'fallback' and exhausted ~= 'reject' then
+  return redis.error_reply("BADARG exhausted must be 'share', 'fallback' or 'reject'")
 end
 
 local time = redis.call('TIME')
@@ -49,103 +72,152 @@ local function ms(number)
   return string.format('%.0f', number)
 end
 
-local function call_key(dnis, caller)
-  return call_prefix .. dnis .. ':' .. caller
+local tally, hour = include('tally')(stats, stats_prefix, now)
+local ends, reap = include('ends'), include('reap')
+
+if reply_ms > 0 then
+  local said = redis.call('HMGET', reply, 'dnis', 'token', 'leased_ms', 'fingerprint')
+  if said[1] and said[4] ~= fingerprint then
+    return redis.error_reply('REUSED the key was used for another request')
+  end
+  local call = said[1] and call_prefix .. said[1] .. ':' .. ani
+  local is_live = said[1] and redis.call('HGET', call, 'token') == said[2]
+  if said[1] and (is_live or while_live ~= '1') then
+    tally('replayed', 1)
+    return {'replayed', said[1], said[2], tonumber(said[3]), is_live and redis.call('PTTL', call) or 0}
+  end
 end
 
--- How many live callers the number has, and the latest two of their ends. A caller listed whose call key is gone
--- is not live; those beyond the first max_callers are counted unseen, so that the walk has its bound.
-local function live(dnis)
+if max_live > 0 then
+  local running = redis.call('ZRANGE', live, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, max_live, 'WITHSCORES')
+  if #running >= 2 * max_live then
+    tally('over_max_live', 1)
+    return {'max_live', running[2] - now}
+  end
+end
+
+-- These reads fail, before any write, on a key of a wrong type.
+redis.call('ZCARD', shared)
+redis.call('ZCARD', pending)
+redis.call('ZCARD', unclaimed)
+
+local function live_on(dnis, most)
+  return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most, now)
+end
+
+-- A call of this ANI, or of its tail, is live on the number, or ended so lately that it may still be asked for.
+local function clashes(dnis)
   local callers = callers_prefix .. dnis
-  local count = redis.call('ZCOUNT', callers, '(' .. ms(now), '+inf')
-  local ends = {}
-  if count > 0 then
-    local listed = redis.call('ZRANGE', callers, '+inf', '(' .. ms(now), 'BYSCORE', 'REV',
-      'LIMIT', 0, max_callers, 'WITHSCORES')
-    for i = 1, #listed, 2 do
-      if redis.call('EXISTS', call_key(dnis, listed[i])) == 1 then
-        ends[#ends + 1] = tonumber(listed[i + 1])
-      else
-        count = count - 1
+  local ended = redis.call('ZSCORE', callers, ani)
+  if (ended and ended + rest_ms > now) or redis.call('EXISTS', call_prefix .. dnis .. ':' .. ani) == 1 then
+    return true
+  end
+  if tail_digits > 0 and #ani >= tail_digits then
+    local listed = redis.call('ZRANGE', callers, '(' .. ms(now - rest_ms), '+inf', 'BYSCORE',
+      'LIMIT', 0, most_callers + 1)
+    for at, caller in ipairs(listed) do
+      if at > most_callers or #caller >= tail_digits and caller:sub(-tail_digits) == ani:sub(-tail_digits) then
+        return true
       end
     end
   end
-  return count, ends[1], ends[2]
+  return false
 end
 
--- This ANI's call on the number is live, or ended less than a cool-down ago and may still be asked for.
-local function lingers(dnis)
-  local ended = redis.call('ZSCORE', callers_prefix .. dnis, ani)
-  return (ended and ended + cooldown_ms > now) or redis.call('EXISTS', call_key(dnis, ani)) == 1
-end
-
--- The number with the fewest live callers of those between two scores, on which this ANI is alone.
+-- The number with the fewest live callers of those between two scores, on which this ANI is told apart.
 local function emptiest(from, to)
-  local best, fewest, first, second
+  local best, fewest
   for _, dnis in ipairs(redis.call('ZRANGE', numbers, from, to, 'BYSCORE', 'LIMIT', 0, share_scan)) do
-    local count, latest, next_latest = live(dnis)
-    if count < (fewest or max_callers) and not lingers(dnis) then
-      best, fewest, first, second = dnis, count, latest, next_latest
-      if count < 2 then
+    local running = live_on(dnis, max_callers)
+    if #running < (fewest and #fewest or max_callers) and not clashes(dnis) then
+      best, fewest = dnis, running
+      if #running < 2 then
         break
       end
     end
   end
-  return best, first, second
+  return best, fewest
 end
 
-local dnis, latest, next_latest
-
--- These reads fail, before any write, on a key of a wrong type.
-redis.call('HEXISTS', stats, 'leased')
-redis.call('ZCARD', shared)
+local dnis, others = nil, {}
 
 for _ = 1, share_scan do
   local free = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, 1)[1]
   if not free then
     break
   end
-  local count, last_end = live(free)
-  if count == 0 and not lingers(free) then
+  local last_end = live_on(free, 1)[1]
+  if not last_end and not clashes(free) then
     dnis = free
     break
   end
   -- Its score said free and its callers say otherwise (a restored or edited database): put the score right.
-  local left = math.max(redis.call('PTTL', call_key(free, ani)), 1)
-  redis.call('ZADD', numbers, 'XX', ms(math.max(last_end or 0, now + left) + cooldown_ms), free)
+  local left = math.max(redis.call('PTTL', call_prefix .. free .. ':' .. ani), 1)
+  redis.call('ZADD', numbers, 'XX', ms(math.max(last_end or 0, now + left) + rest_ms), free)
 end
 
 if not dnis and exhausted == 'share' then
-  dnis, latest, next_latest = emptiest('(' .. ms(now + cooldown_ms), '+inf')
-  if not dnis then
-    dnis, latest, next_latest = emptiest('(' .. ms(now), ms(now + cooldown_ms))
+  dnis, others = emptiest('(' .. ms(now + rest_ms), '+inf')
+  if not dnis and tail_digits == 0 then
+    dnis, others = emptiest('(' .. ms(now), ms(now + rest_ms))
+  end
+end
+
+local outcome = dnis and others[1] and 'shared' or 'leased'
+
+if not dnis and exhausted == 'fallback' then
+  local running = live_on(fallback, max_callers)
+  if #running < max_callers and not clashes(fallback) then
+    dnis, others, outcome = fallback, running, 'fallback'
   end
 end
 
 if not dnis then
-  redis.call('HINCRBY', stats, 'rejected', 1)
+  tally('rejected', 1)
   local soonest = redis.call('ZRANGE', numbers, 0, 0, 'WITHSCORES')[2]
-  return soonest and math.max(soonest - now, 1) or -1
+  return {'exhausted', soonest and math.max(soonest - now, 1) or -1}
 end
 
-local call, callers = call_key(dnis, ani), callers_prefix .. dnis
+local member = dnis .. ':' .. ani
+local call, callers = call_prefix .. member, callers_prefix .. dnis
 local until_ms = now + ttl_ms
-local last_end = math.max(until_ms, latest or 0)
+local last_end = math.max(until_ms, others[1] or 0)
 
+-- The counters come first: a field that is no number fails here, with nothing stored.
+tally('leased', 1)
+tally('held_ms', ttl_ms)
+if outcome ~= 'leased' then
+  tally(outcome, 1)
+end
+reap(pending, unclaimed, tally, reap_step, member, now)
 redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), 'lessee', lessee)
 redis.call('PEXPIREAT', call, ms(until_ms))
-redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - cooldown_ms))
+redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - rest_ms))
 redis.call('ZADD', callers, ms(until_ms), ani)
-redis.call('PEXPIREAT', callers, ms(last_end + cooldown_ms))
-redis.call('ZADD', numbers, 'XX', ms(last_end + cooldown_ms), dnis)
-redis.call('HINCRBY', stats, 'leased', 1)
-if not latest then
-  return {dnis, 0}
+redis.call('PEXPIREAT', callers, ms(last_end + rest_ms))
+redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
+redis.call('ZADD', pending, ms(until_ms), member)
+
+if others[1] then
+  -- The number stays shared until the second-latest of its callers' ends.
+  redis.call('ZREMRANGEBYSCORE', shared, '-inf', ms(now))
+  redis.call('ZADD', shared, ms(math.max(math.min(until_ms, others[1]), others[2] or 0)), dnis)
+  redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+end
+if max_live > 0 then
+  redis.call('ZREMRANGEBYSCORE', live, '-inf', ms(now))
+  redis.call('ZADD', live, ms(until_ms), member)
+  redis.call('PEXPIREAT', live, ms(redis.call('ZRANGE', live, -1, -1, 'WITHSCORES')[2]))
+end
+if reply_ms > 0 then
+  redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', ms(now), 'fingerprint', fingerprint)
+  redis.call('PEXPIRE', reply, ms(reply_ms))
 end
 
--- The number stays shared until the second-latest of its callers' ends.
-redis.call('ZREMRANGEBYSCORE', shared, '-inf', ms(now))
-redis.call('ZADD', shared, ms(math.max(math.min(until_ms, latest), next_latest or 0)), dnis)
-redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
-redis.call('HINCRBY', stats, 'shared', 1)
-return {dnis, 1}
+local at_once = redis.call('ZCOUNT', numbers, '(' .. ms(now + rest_ms), '+inf')
+for _, peaks in ipairs({hour, stats}) do
+  if at_once > tonumber(redis.call('HGET', peaks, 'peak') or 0) then
+    redis.call('HSET', peaks, 'peak', at_once)
+  end
+end
+return {outcome, dnis, token, now, ttl_ms}

@@ -13,7 +13,7 @@
 -- ARGV[2]  fingerprint     begin, finish: of the configured numbers
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
--- ARGV[5]  cooldown_ms     drop, add: rest of a number after its last call
+-- ARGV[5]  rest_ms     drop, add: rest of a number after its last call
 -- ARGV[6]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
 -- ARGV[7]  take_over       begin: 1 to put this configuration in another one's place, else 0
 -- ARGV[8...]  dnis         drop: numbers to drop; add: numbers to add
@@ -25,7 +25,7 @@
 
 local numbers, leaving, synced, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local cooldown_ms, free_ms, take_over = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local rest_ms, free_ms, take_over = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local dnises = {unpack(ARGV, 8)}
 
 local function whole(number)
@@ -66,7 +66,7 @@ function steps.drop()
   for _, dnis in ipairs(dnises) do
     local ended = last_end(dnis)
     if ended and redis.call('ZSCORE', numbers, dnis) then
-      redis.call('ZADD', leaving, ms(ended + cooldown_ms), dnis)
+      redis.call('ZADD', leaving, ms(ended + rest_ms), dnis)
       redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
     end
     gone = gone + redis.call('ZREM', numbers, dnis)
@@ -88,7 +88,7 @@ function steps.add()
   local any_leaving = redis.call('EXISTS', leaving) == 1
   for _, dnis in ipairs(dnises) do
     local ended = last_end(dnis)
-    new = new + redis.call('ZADD', numbers, 'NX', ms(math.max(ended and ended + cooldown_ms or 0, free_ms)), dnis)
+    new = new + redis.call('ZADD', numbers, 'NX', ms(math.max(ended and ended + rest_ms or 0, free_ms)), dnis)
     if any_leaving then
       redis.call('ZREM', leaving, dnis)
     end
@@ -105,7 +105,7 @@ function steps.leaving()
   return redis.call('ZRANGE', leaving, ms(now), '+inf', 'BYSCORE', 'LIMIT', cursor, count, 'WITHSCORES')
 end
 
-if not steps[step] or not (whole(tonumber(cursor)) and whole(count) and whole(cooldown_ms) and whole(free_ms)) then
+if not steps[step] or not (whole(tonumber(cursor)) and whole(count) and whole(rest_ms) and whole(free_ms)) then
   return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
 end
 return steps[step]()

@@ -1,14 +1,70 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- read -- the value of one call, left in place.
 --
--- KEYS[1]  call  hash  value, token, leased_ms, lessee
+-- It writes only when somebody else than the lessee asks for the call for the first time. Then it must run when Redis
+-- is full, too; the ZREM comes first for 6.2, which knows no flags.
 --
--- Returns  {value, token}; nil when nothing is live under this key.
+-- KEYS[1]  pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[2]  unclaimed     zset    DNIS -> how many of its calls in a row nobody asked for
+-- KEYS[3]  stats         hash    counters
+-- KEYS[4]  callers       zset    ANI -> time (ms) at which its lease ends
+-- KEYS[5]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[6]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[7]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- ARGV[1]  dnis          the number
+-- ARGV[2]  ani           as presented, canonical; '' is withheld
+-- ARGV[3]  rule          'exact', 'suffix' or 'sole'
+-- ARGV[4]  match_digits  digits at the end that must agree for suffix, integer > 0
+-- ARGV[5]  most_callers  most live callers looked at, integer > 0
+-- ARGV[6]  reader        the user who asks
+--
+-- The call, gone and stats keys are built here because the script finds the caller and the hour.
+--
+-- Returns  {value, token, grade, leased_ms, left_ms}; an integer, the time (ms) at which it was taken; nil when nothing
+--          is live under this key.
+-- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is no such word.
+--          AMBIGUOUS  more than one live caller fits.
 
-local call = KEYS[1]
+local pending, unclaimed, stats, callers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local call_prefix, gone_prefix, stats_prefix = KEYS[5], KEYS[6], KEYS[7]
+local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
 
-local held = redis.call('HMGET', call, 'value', 'token')
-if not held[1] or not held[2] then
+local function whole(number, least)
+  return number and number >= least and number % 1 == 0
+end
+
+if not (whole(match_digits, 1) and whole(most_callers, 1)) then
+  return redis.error_reply('BADARG match_digits and most_callers must be integers > 0')
+end
+if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local match, new_tally = include('match'), include('tally')
+
+local grade, found = match(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+if grade == 'ambiguous' then
+  local tally = new_tally(stats, stats_prefix, now)
+  tally('ambiguous', 1)
+  return redis.error_reply('AMBIGUOUS more than one live caller fits')
+end
+if grade == 'gone' then
+  return found
+end
+if not grade then
   return nil
 end
-return held
+
+local call, member = call_prefix .. found, dnis .. ':' .. found
+local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
+if held[4] ~= reader and redis.call('ZSCORE', pending, member) then
+  local tally = new_tally(stats, stats_prefix, now)
+  redis.call('ZREM', pending, member)
+  redis.call('ZREM', unclaimed, dnis)
+  tally('match_' .. grade, 1)
+end
+return {held[1], held[2], grade, tonumber(held[3]), redis.call('PTTL', call)}

@@ -1,35 +1,54 @@
 #!lua
 -- renew -- start the time of one call again and, if a value is given, replace its value.
 --
--- KEYS[1]  numbers      zset    DNIS -> time (ms) from which it may be leased again
--- KEYS[2]  shared       zset    DNIS -> time (ms) until which it has more than one live caller
--- KEYS[3]  leaving      zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
--- KEYS[4]  stats        hash    counters: renewed
--- KEYS[5]  call         hash    value, token, leased_ms, lessee
--- KEYS[6]  callers      zset    ANI -> time (ms) at which its lease ends
--- KEYS[7]  call_prefix  prefix  of call:<dnis>:<ani>, for the number's other callers
--- ARGV[1]  dnis         the number
--- ARGV[2]  ani          canonical; '' is withheld
--- ARGV[3]  ttl_ms       length of the lease from now, integer > 0
--- ARGV[4]  cooldown_ms  rest of a number after its last call, integer >= 0
--- ARGV[5]  max_callers  most live callers on one number, integer > 0
--- ARGV[6]  replace      1 when value is to be stored, else 0
--- ARGV[7]  value        opaque text
+-- On a number that is another pool's by now the call lives no longer than that pool was told it would: there the number
+-- may be leased from that time on.
 --
--- Returns  {value, token}, the value now stored; nil when nothing is live under this key.
--- Errors   BADARG  a number in ARGV is not an integer in its range.
+-- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
+-- KEYS[2]   shared        zset    DNIS -> time (ms) until which it has more than one live caller
+-- KEYS[3]   leaving       zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
+-- KEYS[4]   pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[5]   stats         hash    counters
+-- KEYS[6]   callers       zset    ANI -> time (ms) at which its lease ends
+-- KEYS[7]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[8]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[9]   live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
+-- KEYS[10]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- ARGV[1]   dnis          the number
+-- ARGV[2]   ani           as presented, canonical; '' is withheld
+-- ARGV[3]   rule          'exact', 'suffix' or 'sole'
+-- ARGV[4]   match_digits  digits at the end that must agree for suffix, integer > 0
+-- ARGV[5]   most_callers  most live callers looked at, integer > 0
+-- ARGV[6]   ttl_ms        length of the lease from now, integer > 0
+-- ARGV[7]   rest_ms       rest of a number after its last call, integer >= 0
+-- ARGV[8]   replace       1 when value is to be stored, else 0
+-- ARGV[9]   value         opaque text
+-- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
+-- ARGV[11]  moved         1 when the number is another pool's by now, else 0
+--
+-- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
+--
+-- Returns  {value, token, grade, leased_ms, left_ms}, the value now stored; an integer, the time (ms) at which it was
+--          taken; nil when nothing is live under this key.
+-- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is no such word.
+--          AMBIGUOUS  more than one live caller fits.
+--          STALE      the lease that is live has none of the tokens.
 
-local numbers, shared, leaving, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local call, callers, call_prefix = KEYS[5], KEYS[6], KEYS[7]
-local dnis, ani, ttl_ms, cooldown_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local max_callers, replace, value = tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local numbers, shared, leaving, pending, stats, callers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local most_callers, ttl_ms, rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local replace, value, if_match, moved = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 
 local function whole(number, least)
   return number and number >= least and number % 1 == 0
 end
 
-if not (whole(ttl_ms, 1) and whole(cooldown_ms, 0) and whole(max_callers, 1)) then
-  return redis.error_reply('BADARG ttl_ms, cooldown_ms and max_callers must be integers in range')
+if not (whole(match_digits, 1) and whole(most_callers, 1) and whole(ttl_ms, 1) and whole(rest_ms, 0)) then
+  return redis.error_reply('BADARG match_digits, most_callers, ttl_ms and rest_ms must be integers in range')
+end
+if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
 end
 
 local time = redis.call('TIME')
@@ -39,44 +58,66 @@ local function ms(number)
   return string.format('%.0f', number)
 end
 
-local held = redis.call('HMGET', call, 'value', 'token')
-if not held[1] or not held[2] then
+local match, ends = include('match'), include('ends')
+local tally = include('tally')(stats, stats_prefix, now)
+
+local grade, found = match(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+if grade == 'ambiguous' then
+  tally('ambiguous', 1)
+  return redis.error_reply('AMBIGUOUS more than one live caller fits')
+end
+if grade == 'gone' then
+  return found
+end
+if not grade then
   return nil
 end
 
--- The live ends on this number, the latest first. These reads also fail, before any write, on a key of a wrong type.
-local until_ms = now + ttl_ms
-local ends = {until_ms}
-local listed = redis.call('ZRANGE', callers, '+inf', '(' .. ms(now), 'BYSCORE', 'REV',
-  'LIMIT', 0, max_callers + 1, 'WITHSCORES')
-for i = 1, #listed, 2 do
-  if listed[i] ~= ani and redis.call('EXISTS', call_prefix .. dnis .. ':' .. listed[i]) == 1 then
-    ends[#ends + 1] = tonumber(listed[i + 1])
-  end
+local call, member = call_prefix .. found, dnis .. ':' .. found
+local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
+if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
+  return redis.error_reply('STALE the lease is another by now')
 end
-table.sort(ends, function(a, b) return a > b end)
-local rests_until = ends[1] + cooldown_ms
+
+-- The live ends on this number, the latest first. These reads also fail, before any write, on a key of a wrong type.
+local left = math.max(redis.call('PTTL', call), 0)
+local promised = moved == '1' and redis.call('ZSCORE', leaving, dnis)
+if promised then
+  ttl_ms = math.max(math.min(ttl_ms, promised - rest_ms - now), left)
+end
+local until_ms = now + ttl_ms
+local all_ends = ends(callers, call_prefix, found, most_callers, now)
+all_ends[#all_ends + 1] = until_ms
+table.sort(all_ends, function(a, b) return a > b end)
+local rests_until = all_ends[1] + rest_ms
+local live = live_prefix .. held[4]
+redis.call('ZSCORE', live, member)
+redis.call('ZSCORE', pending, member)
 redis.call('ZSCORE', numbers, dnis)
 redis.call('ZSCORE', shared, dnis)
 redis.call('ZSCORE', leaving, dnis)
-redis.call('HEXISTS', stats, 'renewed')
 
 if replace == '1' then
   redis.call('HSET', call, 'value', value)
   held[1] = value
 end
 redis.call('PEXPIREAT', call, ms(until_ms))
-redis.call('ZADD', callers, ms(until_ms), ani)
+redis.call('ZADD', callers, ms(until_ms), found)
 redis.call('PEXPIREAT', callers, ms(rests_until))
 redis.call('ZADD', numbers, 'XX', ms(rests_until), dnis)
+redis.call('ZADD', pending, 'XX', ms(until_ms), member)
+if redis.call('ZADD', live, 'XX', 'CH', ms(until_ms), member) == 1 then
+  redis.call('PEXPIREAT', live, ms(redis.call('ZRANGE', live, -1, -1, 'WITHSCORES')[2]))
+end
 if redis.call('ZADD', leaving, 'XX', 'CH', ms(rests_until), dnis) == 1 then
   redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
 end
-if ends[2] then
-  redis.call('ZADD', shared, ms(ends[2]), dnis)
+if all_ends[2] then
+  redis.call('ZADD', shared, ms(all_ends[2]), dnis)
   redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
 else
   redis.call('ZREM', shared, dnis)
 end
-redis.call('HINCRBY', stats, 'renewed', 1)
-return held
+tally('renewed', 1)
+tally('held_ms', ttl_ms - left)
+return {held[1], held[2], grade, tonumber(held[3]), ttl_ms}

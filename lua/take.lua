@@ -1,33 +1,56 @@
 #!lua flags=allow-oom
--- take -- hand the value of one call over, once, and release its number into the cool-down.
+-- take -- hand the value of one call over, once, and release its number into its rest.
 --
--- The ANI stays listed among the number's callers until the cool-down has passed, its end set to now: until then
--- lease puts no other call of this ANI on the number, so that a repeated take cannot meet one.
+-- Repeated under the same key it hands the same value over again; without a key it says when the call was taken. The
+-- ANI stays listed among the number's callers until the rest has passed, its end set to now: until then lease puts no
+-- call that this one could be taken for on the number.
 -- It frees memory and must run when Redis is full; the delete comes first for 6.2, which knows no flags.
 --
--- KEYS[1]  numbers      zset    DNIS -> time (ms) from which it may be leased again
--- KEYS[2]  shared       zset    DNIS -> time (ms) until which it has more than one live caller
--- KEYS[3]  stats        hash    counters: taken
--- KEYS[4]  call         hash    value, token, leased_ms, lessee
--- KEYS[5]  callers      zset    ANI -> time (ms) at which its lease ends
--- KEYS[6]  call_prefix  prefix  of call:<dnis>:<ani>, for the number's other callers
--- ARGV[1]  dnis         the number
--- ARGV[2]  ani          canonical; '' is withheld
--- ARGV[3]  cooldown_ms  rest of a number after its last call, integer >= 0
--- ARGV[4]  max_callers  most live callers on one number, integer > 0
+-- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
+-- KEYS[2]   shared        zset    DNIS -> time (ms) until which it has more than one live caller
+-- KEYS[3]   pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[4]   unclaimed     zset    DNIS -> how many of its calls in a row nobody asked for
+-- KEYS[5]   stats         hash    counters
+-- KEYS[6]   taken         hash    the answer under this key: value, token, grade, leased_ms, fingerprint
+-- KEYS[7]   callers       zset    ANI -> time (ms) at which its lease ends
+-- KEYS[8]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[9]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[10]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
+-- KEYS[11]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- ARGV[1]   dnis          the number
+-- ARGV[2]   ani           as presented, canonical; '' is withheld
+-- ARGV[3]   rule          'exact', 'suffix' or 'sole'
+-- ARGV[4]   match_digits  digits at the end that must agree for suffix, integer > 0
+-- ARGV[5]   most_callers  most live callers looked at, integer > 0
+-- ARGV[6]   rest_ms       rest of a number after its last call, integer >= 0
+-- ARGV[7]   gone_ms       how long it is remembered that the call was taken, integer > 0
+-- ARGV[8]   keyed         1 when the answer is kept under a key for as long, else 0
+-- ARGV[9]   if_match      quoted tokens, of which the lease must have one; '' for any
 --
--- Returns  {value, token}; nil when nothing is live under this key.
--- Errors   BADARG  a number in ARGV is not an integer in its range.
+-- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
+--
+-- Returns  {value, token, grade, leased_ms, left_ms, replayed}, replayed 1 or 0; an integer, the time (ms) at which it
+--          was taken; nil when nothing is live under this key.
+-- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is no such word.
+--          AMBIGUOUS  more than one live caller fits.
+--          REUSED     the key was used for another call.
+--          STALE      the lease that is live has none of the tokens.
 
-local numbers, shared, stats, call, callers, call_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local dnis, ani, cooldown_ms, max_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local numbers, shared, pending, unclaimed, stats, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local callers, call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local most_callers, rest_ms, gone_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local keyed, if_match = ARGV[8], ARGV[9]
 
 local function whole(number, least)
   return number and number >= least and number % 1 == 0
 end
 
-if not (whole(cooldown_ms, 0) and whole(max_callers, 1)) then
-  return redis.error_reply('BADARG cooldown_ms and max_callers must be integers in range')
+if not (whole(match_digits, 1) and whole(most_callers, 1) and whole(rest_ms, 0) and whole(gone_ms, 1)) then
+  return redis.error_reply('BADARG match_digits, most_callers, rest_ms and gone_ms must be integers in range')
+end
+if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
 end
 
 local time = redis.call('TIME')
@@ -37,33 +60,79 @@ local function ms(number)
   return string.format('%.0f', number)
 end
 
-local held = redis.call('HMGET', call, 'value', 'token')
-if not held[1] or not held[2] then
+local match, ends = include('match'), include('ends')
+local tally = include('tally')(stats, stats_prefix, now)
+
+if keyed == '1' then
+  local said = redis.call('HMGET', taken, 'value', 'token', 'grade', 'leased_ms', 'fingerprint')
+  if said[1] and said[5] ~= dnis .. ':' .. ani then
+    return redis.error_reply('REUSED the key was used for another call')
+  end
+  if said[1] then
+    tally('replayed', 1)
+    return {said[1], said[2], said[3], tonumber(said[4]), 0, 1}
+  end
+end
+
+local grade, found = match(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+if grade == 'ambiguous' then
+  tally('ambiguous', 1)
+  return redis.error_reply('AMBIGUOUS more than one live caller fits')
+end
+if grade == 'gone' then
+  return found
+end
+if not grade then
   return nil
 end
 
--- The ends of those who stay, the latest first. These reads also fail, before any write, on a key of a wrong type.
-local ends = {}
-local listed = redis.call('ZRANGE', callers, '+inf', '(' .. ms(now), 'BYSCORE', 'REV',
-  'LIMIT', 0, max_callers + 1, 'WITHSCORES')
-for i = 1, #listed, 2 do
-  if listed[i] ~= ani and redis.call('EXISTS', call_prefix .. dnis .. ':' .. listed[i]) == 1 then
-    ends[#ends + 1] = tonumber(listed[i + 1])
-  end
+local call, member = call_prefix .. found, dnis .. ':' .. found
+local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
+if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
+  return redis.error_reply('STALE the lease is another by now')
 end
+
+-- These reads also fail, before any write, on a key of a wrong type.
+local stay = ends(callers, call_prefix, found, most_callers, now)
+local left = math.max(redis.call('PTTL', call), 0)
 local was_shared = redis.call('ZSCORE', shared, dnis)
-local rests_until = (ends[1] or now) + cooldown_ms
+local was_pending = redis.call('ZSCORE', pending, member)
+local live = live_prefix .. held[4]
+redis.call('ZSCORE', live, member)
+redis.call('ZSCORE', unclaimed, dnis)
 redis.call('ZSCORE', numbers, dnis)
-redis.call('HEXISTS', stats, 'taken')
+local rests_until = (stay[1] or now) + rest_ms
 
 redis.call('DEL', call)
-redis.call('ZADD', callers, 'XX', ms(now), ani)
+redis.call('SET', gone_prefix .. found, ms(now), 'PX', ms(gone_ms))
+if found ~= ani then
+  redis.call('SET', gone_prefix .. ani, ms(now), 'PX', ms(gone_ms))
+end
+if keyed == '1' then
+  redis.call('HSET', taken, 'value', held[1], 'token', held[2], 'grade', grade, 'leased_ms', held[3],
+    'fingerprint', dnis .. ':' .. ani)
+  redis.call('PEXPIRE', taken, ms(gone_ms))
+end
+redis.call('ZADD', callers, 'XX', ms(now), found)
 redis.call('PEXPIREAT', callers, ms(rests_until))
 redis.call('ZADD', numbers, 'XX', ms(rests_until), dnis)
-if was_shared and ends[2] then
-  redis.call('ZADD', shared, 'XX', ms(ends[2]), dnis)
+if was_shared and stay[2] then
+  redis.call('ZADD', shared, 'XX', ms(stay[2]), dnis)
 elseif was_shared then
   redis.call('ZREM', shared, dnis)
 end
-redis.call('HINCRBY', stats, 'taken', 1)
-return held
+redis.call('ZREM', live, member)
+
+tally('taken', 1)
+tally('held_ms', -left)
+if was_pending then
+  redis.call('ZREM', pending, member)
+  redis.call('ZREM', unclaimed, dnis)
+  tally('match_' .. grade, 1)
+end
+
+-- The transit time in seconds, rounded up to a step that grows with it.
+local transit = math.max(math.ceil((now - held[3]) / 1000), 1)
+local step = transit <= 60 and 1 or transit <= 300 and 5 or transit <= 3600 and 60 or 600
+tally('t' .. ms(math.ceil(transit / step) * step), 1)
+return {held[1], held[2], grade, tonumber(held[3]), left, 0}

@@ -12,6 +12,10 @@ def age(client: Redis, ms: int) -> None:
             for member, score in client.zrange(key, 0, -1, withscores=True):
                 if score > ms:
                     client.zadd(key, {member: score - ms})
+        elif client.type(key) == "hash" and client.hexists(key, "leased_ms"):
+            client.hincrby(key, "leased_ms", -ms)
+        elif ":gone:" in key:
+            client.set(key, int(client.get(key)) - ms, keepttl=True)
         left = client.pttl(key)
         if left >= 0:
             client.pexpire(key, left - ms)  # deletes it where no time is left

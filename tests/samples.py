@@ -5,7 +5,7 @@ from typing import Any
 
 from cticache.numbers import NumberSet
 from cticache.passwords import hashed
-from cticache.pools import Pool
+from cticache.pools import Place, Pool
 from cticache.users import ROLES, Role, User
 
 PASSWORD = "correct:horse"
@@ -43,3 +43,8 @@ def make_pool(numbers: str = "5551234560-5551234562", name: str = "system-y", **
         "max_callers": 20,
     }
     return Pool(name=name, numbers=NumberSet.parse(numbers, 5_000_000) - draining, draining=draining, **rules | changes)
+
+
+def at(pool: Pool, dnis: str) -> Place:
+    """The place of this number in the pool, under the pool's own rule."""
+    return Place(pool, dnis, pool.match)

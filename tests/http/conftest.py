@@ -8,6 +8,7 @@ from running import MAX_BODY, Service, Wire
 from samples import USERS, basic, make_pool
 
 from cticache.app import create_app
+from cticache.audit import Audit
 from cticache.passwords import Verifier
 from cticache.pools import Pool, Pools
 from cticache.store import Store
@@ -28,7 +29,8 @@ def new_service(store: Store, verifier: Verifier) -> Callable[..., Service]:
         keeper = Keeper(store, directory, interval=3600)  # not started: the pools are put in place here
         sync(store, directory, take_over=True)
         keeper.synced.set()
-        return Service(create_app(store, directory, verifier, keeper, MAX_BODY), store, directory, keeper)
+        app = create_app(store, directory, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
+        return Service(app, store, directory, keeper)
 
     return make
 

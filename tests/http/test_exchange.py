@@ -51,8 +51,8 @@ def test_the_exchange_works_to_the_byte(api: TestClient) -> None:
     for answer in (api.simulate_get(LOCATION), api.simulate_get(LOCATION), api.simulate_delete(LOCATION)):
         check(answer, "200 OK", '{"value":"12345678"}')
         assert answer.headers["etag"] == posted.headers["etag"]
-    assert api.simulate_delete(LOCATION).status_code == 404
-    assert api.simulate_get(LOCATION).status_code == 404
+    assert api.simulate_delete(LOCATION).status_code == 410
+    assert api.simulate_get(LOCATION).status_code == 410
 
 
 def curl(wire: Wire, *args: str) -> tuple[str, dict[str, str], str]:
@@ -85,7 +85,7 @@ def test_the_exchange_works_to_the_byte_with_curl(wire: Wire) -> None:
         assert headers["content-length"] == "20"
         assert headers["cache-control"] == "no-store"
         assert headers["etag"] == etag
-    assert curl(wire, "-X", "DELETE", LOCATION)[0] == "HTTP/1.1 404 Not Found"
+    assert curl(wire, "-X", "DELETE", LOCATION)[0] == "HTTP/1.1 410 Gone"
 
 
 @needs_curl
@@ -102,8 +102,8 @@ def test_take_by_post_hands_the_value_over_once(api: TestClient) -> None:
     taken = api.simulate_post(LOCATION + "/take")
     check(taken, "200 OK", '{"value":"v"}')
     assert taken.headers["etag"] == etag
-    assert api.simulate_post(LOCATION + "/take").status_code == 404
-    assert api.simulate_delete(LOCATION).status_code == 404
+    assert api.simulate_post(LOCATION + "/take").status_code == 410
+    assert api.simulate_delete(LOCATION).status_code == 410
 
 
 def test_an_answer_is_never_304(api: TestClient) -> None:

@@ -147,7 +147,7 @@ def test_64_callers_share_8_numbers_and_each_takes_its_own_value(new_service: Ne
             taken = list(threads.map(lambda place: ask(wire.port, "DELETE", place), places))
         assert [answer.body for answer in taken] == [{"value": f"value {place}"} for place in range(64)]
         with ThreadPoolExecutor(16) as threads:
-            assert set(threads.map(lambda place: ask(wire.port, "DELETE", place).status, places)) == {404}
+            assert set(threads.map(lambda place: ask(wire.port, "DELETE", place).status, places)) == {410}
 
 
 @pytest.mark.parametrize("ani", ["1234567890", ""], ids=["one number", "withheld"])

@@ -40,11 +40,22 @@ FRESH = {
     "shared": 0,
     "leaving": 0,
     "next_free_ms": 0,
+    "peak": 0,
     "leased_total": 0,
     "shared_total": 0,
+    "fallback_total": 0,
     "rejected_total": 0,
+    "over_max_live_total": 0,
     "taken_total": 0,
     "renewed_total": 0,
+    "replayed_total": 0,
+    "match_exact_total": 0,
+    "match_suffix_total": 0,
+    "match_sole_total": 0,
+    "ambiguous_total": 0,
+    "unclaimed_total": 0,
+    "transits": {},
+    "missed": {},
 }
 
 

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from samples import basic, make_pool
 
 from cticache.app import create_app
+from cticache.audit import Audit
 from cticache.connection import connect
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
@@ -65,7 +66,7 @@ def api(client: Redis, proxy: Proxy, verifier: Verifier) -> Iterator[TestClient]
         sync(store, pools, take_over=True)
         keeper = Keeper(store, pools, interval=3600)
         keeper.synced.set()
-        app = create_app(store, pools, verifier, keeper, 4096)
+        app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=4096)
         yield falcon.testing.TestClient(app, headers={"Authorization": basic("username")})
 
 
@@ -211,6 +212,8 @@ def test_a_full_redis_leases_nothing_and_still_hands_over(api: TestClient, clien
         ("stats", WRITES),
         ("shared", WRITES[1:]),
         ("leaving", WRITES[1:2]),
+        ("pending", WRITES),
+        ("unclaimed", [WRITES[0], *WRITES[2:]]),
         ("callers:5551234560", WRITES[1:]),
         ("call:5551234560:1234567890", WRITES[1:]),
     ],

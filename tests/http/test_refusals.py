@@ -12,6 +12,7 @@ from running import MAX_BODY, Service
 from samples import PASSWORD, basic
 
 from cticache.app import create_app
+from cticache.audit import Audit
 from cticache.passwords import Verifier, hashed
 from cticache.users import ROLES, User
 
@@ -46,7 +47,7 @@ def untouched(service: Service, client: Redis) -> Iterator[None]:
 @pytest.fixture
 def roomy(service: Service, verifier: Verifier) -> TestClient:
     """The service with room for a body of two million bytes."""
-    app = create_app(service.store, service.pools, verifier, service.keeper, 2_000_000)
+    app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=2_000_000)
     return TestClient(app, headers={"Authorization": basic("username")})
 
 
@@ -276,7 +277,8 @@ def test_without_right_credentials_nothing_is_done(service: Service, header: str
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_right_password_may_have_any_letters(service: Service, encoding: str) -> None:
     user = User("jörg", hashed("pässwörd:ü"), None, frozenset(ROLES))
-    app = create_app(service.store, service.pools, Verifier([user], 60, 10), service.keeper, MAX_BODY)
+    verifier = Verifier([user], 60, 10)
+    app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=MAX_BODY)
     header = {"Authorization": encoded("jörg:pässwörd:ü".encode(encoding))}
     assert TestClient(app, headers=header).simulate_post(CALLS, body=BODY).status_code == 201
 

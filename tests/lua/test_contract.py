@@ -14,6 +14,7 @@ from cticache.loader import Scripts, read_scripts
 from cticache.store import Store
 
 SOURCES = read_scripts()
+WORDS = {name: re.findall(r"^-- ARGV\[\d+\]  +(\S+)", source, re.MULTILINE) for name, source in read_scripts().items()}
 KEY_TYPES = {"zset", "hash", "string", "prefix"}
 
 
@@ -25,7 +26,7 @@ def header(source: str) -> list[str]:
 
 def slots(source: str, kind: str) -> list[str]:
     return [
-        match[1] for line in header(source) if (match := re.match(rf"-- {kind}\[(\d+(?:\.\.\.)?)\]  \S+  +\S", line))
+        match[1] for line in header(source) if (match := re.match(rf"-- {kind}\[(\d+(?:\.\.\.)?)\]  +\S+  +\S", line))
     ]
 
 
@@ -59,7 +60,7 @@ def test_slots_are_named_once_and_not_seen_again(name: str) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_key_has_its_type(name: str) -> None:
     for line in header(SOURCES[name]):
-        if found := re.match(r"-- KEYS\[\d+\]  \S+ +(\S+)", line):
+        if found := re.match(r"-- KEYS\[\d+\]  +\S+ +(\S+)", line):
             assert found[1] in KEY_TYPES
 
 
@@ -91,8 +92,8 @@ def test_the_store_and_the_keys_have_one_method_for_each_script() -> None:
 def test_the_keys_come_in_the_order_of_the_header(name: str) -> None:
     keys = Keys("cti")
     method = getattr(keys, name)
-    given = method(*["p", "100", "777"][: len(inspect.signature(method).parameters)])
-    listed = re.findall(r"-- KEYS\[\d+\]  (\S+)", "\n".join(header(SOURCES[name])))
+    given = method(*["p", "100", "x", "key"][: len(inspect.signature(method).parameters)])
+    listed = re.findall(r"-- KEYS\[\d+\]  +(\S+)", "\n".join(header(SOURCES[name])))
     short = [key.split(":")[2] for key in given]
     assert short == [slot.removesuffix("_prefix") for slot in listed]
     assert all(key.startswith("cti:{p}:") for key in given)
@@ -103,7 +104,7 @@ def test_every_error_code_has_its_exception() -> None:
     assert codes == set(store_module._REFUSALS)
 
 
-@pytest.mark.parametrize("name", ["lease", "take", "renew", "pool_stats"])
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"pool_sync"}))
 @pytest.mark.parametrize("wrong", ["", "x", "-1", "1.5", "nan", "inf"])
 def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     client: Redis, store: Store, name: str, wrong: str
@@ -115,6 +116,8 @@ def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     right = ["1"] * len(slots(script, "ARGV"))
     if name == "lease":
         right[6] = "share"
+    if "rule" in WORDS[name]:
+        right[WORDS[name].index("rule")] = "exact"
     keys = [f"cti:{{p}}:{at}" for at in range(len(slots(script, "KEYS")))]
     assert numbers
     for at in numbers:
@@ -131,16 +134,18 @@ def test_a_script_that_does_not_compile_stops_the_start(client: Redis, tmp_path:
 
 
 def test_scripts_that_redis_has_forgotten_are_loaded_again_unnoticed(client: Redis, store: Store) -> None:
-    from samples import make_pool
+    from samples import at, make_pool
 
     pool = make_pool("100")
     store.pool_sync(pool, "add", dnises=["100"])
     for step in (
         lambda: store.lease(pool, "777", "1", "x", 60_000),
-        lambda: store.read(pool, "100", "777"),
-        lambda: store.renew(pool, "100", "777", 60_000),
-        lambda: store.take(pool, "100", "777"),
+        lambda: store.read(at(pool, "100"), "777", "y"),
+        lambda: store.renew(at(pool, "100"), "777", 60_000),
+        lambda: store.take(at(pool, "100"), "777", "y"),
         lambda: store.pool_stats([pool]),
+        lambda: store.pool_hours(pool, 24),
+        lambda: store.explain(at(pool, "100"), "777"),
     ):
         client.script_flush()
         assert step()

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis import Redis
-from samples import make_pool
+from samples import at, make_pool
 
-from cticache.errors import PoolExhausted
+from cticache.errors import Gone, PoolExhausted
 from cticache.pools import Pool, Pools
 from cticache.store import Store
 from cticache.sync import sync
@@ -44,6 +44,7 @@ class Handover(RuleBasedStateMachine):
         self.calls: dict[tuple[str, str], Call] = {}
         self.rests: dict[str, int] = dict.fromkeys(self.pool.numbers, 0)
         self.lingers: dict[tuple[str, str], int] = {}
+        self.gone: dict[tuple[str, str], int] = {}
         self.count = 0
 
     def live(self, dnis: str) -> list[Call]:
@@ -78,7 +79,7 @@ class Handover(RuleBasedStateMachine):
             busy = [other for other in fit if self.live(other)]
             if busy:
                 assert len(self.live(dnis)) == min(len(self.live(other)) for other in busy)
-        assert leased.shared == bool(self.live(dnis))
+        assert leased.outcome == ("shared" if self.live(dnis) else "leased")
         self.calls[dnis, ani] = Call(str(self.count), self.now + ttl * 1000)
         self.lingers[dnis, ani] = self.now + ttl * 1000 + COOLDOWN
         self.settle(dnis)
@@ -87,9 +88,14 @@ class Handover(RuleBasedStateMachine):
     def take(self, dnis: str, ani: str) -> None:
         on_the_second(self.client)
         call = self.calls.pop((dnis, ani), None)
-        held = self.store.take(self.pool, dnis, ani)
+        if not call and self.gone.get((dnis, ani), 0) > self.now:
+            with pytest.raises(Gone):
+                self.store.take(at(self.pool, dnis), ani, "y")
+            return
+        held = self.store.take(at(self.pool, dnis), ani, "y")
         assert (held and held.value) == (call and call.value)
         if call:
+            self.gone[dnis, ani] = self.now + 60_000
             self.lingers[dnis, ani] = self.now + COOLDOWN
             self.settle(dnis)
 
@@ -97,7 +103,11 @@ class Handover(RuleBasedStateMachine):
     def renew(self, dnis: str, ani: str, ttl: int) -> None:
         on_the_second(self.client)
         call = self.calls.get((dnis, ani))
-        held = self.store.renew(self.pool, dnis, ani, ttl * 1000)
+        if not call and self.gone.get((dnis, ani), 0) > self.now:
+            with pytest.raises(Gone):
+                self.store.renew(at(self.pool, dnis), ani, ttl * 1000)
+            return
+        held = self.store.renew(at(self.pool, dnis), ani, ttl * 1000)
         assert (held and held.value) == (call and call.value)
         if call:
             call.end = self.now + ttl * 1000
@@ -113,7 +123,7 @@ class Handover(RuleBasedStateMachine):
     @invariant()
     def everyone_reads_their_own(self) -> None:
         for (dnis, ani), call in getattr(self, "calls", {}).items():
-            held = self.store.read(self.pool, dnis, ani)
+            held = self.store.read(at(self.pool, dnis), ani, "y")
             assert held
             assert held.value == call.value
 

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 from aging import age, now_ms
 from redis import Redis
+from samples import at
 
 from cticache.errors import PoolExhausted
 from cticache.pools import Pool
@@ -37,7 +38,7 @@ def test_the_call_is_stored_with_its_ttl_and_who_asked(client: Redis, store: Sto
     assert call.pop("leased_ms").isdigit()
     assert call == {"value": '{"a": [1]}', "token": leased.token, "lessee": "bob"}
     assert 59_000 < client.pttl("cti:{system-y}:call:100:777") <= 60_000
-    assert not leased.shared
+    assert leased.outcome == "leased"
 
 
 def test_a_leased_number_rests_until_the_end_of_the_lease_and_its_cool_down(
@@ -86,7 +87,7 @@ def test_an_exhausted_pool_shares_the_number_with_the_fewest_callers(store: Stor
     pool = new_pool("100-102")
     dnises = [lease(store, pool, str(ani)) for ani in range(9)]
     assert sorted(dnises[:3]) == sorted(dnises[3:6]) == sorted(dnises[6:]) == ["100", "101", "102"]
-    assert store.lease(pool, "9", '""', "x", 60_000).shared
+    assert store.lease(pool, "9", '""', "x", 60_000).outcome == "shared"
 
 
 def test_a_number_is_never_shared_by_two_calls_of_one_ani(store: Store, new_pool: MakePool) -> None:
@@ -94,7 +95,7 @@ def test_a_number_is_never_shared_by_two_calls_of_one_ani(store: Store, new_pool
     assert {lease(store, pool, "777") for _ in range(2)} == {"100", "101"}
     with pytest.raises(PoolExhausted):
         lease(store, pool, "777")
-    assert store.read(pool, "100", "777")
+    assert store.read(at(pool, "100"), "777", "y")
 
 
 def test_no_more_than_max_callers_share_a_number(store: Store, new_pool: MakePool) -> None:
@@ -119,7 +120,7 @@ def test_only_share_scan_numbers_are_looked_at_those_that_end_soonest(
 def test_a_cooling_number_is_used_last(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-101", max_callers=2)
     first, second = lease(store, pool, "1"), lease(store, pool, "2")
-    store.take(pool, first, "1")
+    store.take(at(pool, first), "1", "y")
     assert lease(store, pool, "3") == second
     assert lease(store, pool, "4") == first
     assert not client.zscore("cti:{system-y}:shared", first)
@@ -130,7 +131,7 @@ def test_an_ani_whose_call_was_just_taken_does_not_get_that_number_back_in_its_c
 ) -> None:
     pool = new_pool("100")
     lease(store, pool, "777")
-    store.take(pool, "100", "777")
+    store.take(at(pool, "100"), "777", "y")
     with pytest.raises(PoolExhausted):
         lease(store, pool, "777")
     assert lease(store, pool, "888") == "100"
@@ -141,7 +142,7 @@ def test_an_ani_whose_call_was_just_taken_does_not_get_that_number_back_in_its_c
 def test_reject_neither_shares_nor_uses_a_cooling_number(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100", exhausted="reject")
     lease(store, pool, "1")
-    store.take(pool, "100", "1")
+    store.take(at(pool, "100"), "1", "y")
     with pytest.raises(PoolExhausted) as refused:
         lease(store, pool, "2")
     assert refused.value.retry_after == 5
@@ -161,7 +162,7 @@ def test_a_call_that_exists_is_never_overwritten_whatever_the_scores_say(
     with pytest.raises(PoolExhausted) as refused:
         lease(store, pool, "777")
     assert refused.value.retry_after == 65
-    assert store.read(pool, "100", "777") is not None
+    assert store.read(at(pool, "100"), "777", "y") is not None
 
 
 def test_a_wrong_score_is_put_right_and_the_next_free_number_is_lent(
@@ -196,8 +197,8 @@ def test_a_number_that_is_no_longer_in_the_pool_does_not_come_back(
     pool = new_pool("100-101")
     dnis = lease(store, pool, "777")
     client.zrem("cti:{system-y}:numbers", dnis)
-    store.renew(pool, dnis, "777", 60_000)
-    store.take(pool, dnis, "777")
+    store.renew(at(pool, dnis), "777", 60_000)
+    store.take(at(pool, dnis), "777", "y")
     assert client.zscore("cti:{system-y}:numbers", dnis) is None
 
 
@@ -212,7 +213,7 @@ def test_without_a_cool_down_a_taken_number_is_free_at_once(store: Store, new_po
     pool = new_pool("100", cooldown_ms=0, exhausted="reject")
     for _ in range(3):
         assert lease(store, pool, "777") == "100"
-        assert store.take(pool, "100", "777")
+        assert store.take(at(pool, "100"), "777", "y")
 
 
 def test_the_callers_of_a_number_are_known_until_the_last_cool_down(

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 from aging import age, everything
 from redis import Redis
-from samples import make_pool
+from samples import at, make_pool
 
-from cticache.errors import PoolExhausted
+from cticache.errors import Gone, PoolExhausted
 from cticache.pools import Pool, Pools
 from cticache.store import PoolStats, Store
 from cticache.sync import sync
@@ -21,7 +21,7 @@ def test_every_number_is_free_leased_or_cooling(client: Redis, store: Store, new
     pool = new_pool("100-104")
     for ani in ("1", "2", "3"):
         store.lease(pool, ani, "1", "x", 60_000)
-    store.take(pool, "100", "1")
+    store.take(at(pool, "100"), "1", "y")
     seen = stats(store, pool)
     assert (seen.size, seen.free, seen.leased, seen.cooling, seen.next_free_ms) == (5, 2, 2, 1, 0)
     age(client, 5_000)
@@ -65,9 +65,10 @@ def test_the_counters_count(store: Store, new_pool: MakePool) -> None:
     for _ in range(3):
         with pytest.raises(PoolExhausted):
             store.lease(pool, "3", "1", "x", 60_000)
-    store.renew(pool, "100", "1", 60_000)
-    store.take(pool, "100", "1")
-    store.take(pool, "100", "1")
+    store.renew(at(pool, "100"), "1", 60_000)
+    store.take(at(pool, "100"), "1", "y")
+    with pytest.raises(Gone):
+        store.take(at(pool, "100"), "1", "y")
     seen = stats(store, pool)
     assert (seen.leased_total, seen.shared_total, seen.rejected_total) == (2, 1, 3)
     assert (seen.taken_total, seen.renewed_total) == (1, 1)

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from aging import age, everything, now_ms
 from redis import Redis
-from samples import make_pool
+from samples import at, make_pool
 
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.pools import Pool, Pools
@@ -51,7 +51,7 @@ def test_live_leases_and_cool_downs_are_left_alone(client: Redis, store: Store, 
     pool = new_pool("100-104")
     store.lease(pool, "777", "1", "x", 60_000)
     store.lease(pool, "778", "1", "x", 60_000)
-    store.take(pool, "101", "778")
+    store.take(at(pool, "101"), "778", "y")
     before = everything(client)
     new_pool("100-105")
     after = everything(client)
@@ -69,7 +69,7 @@ def test_a_number_taken_out_is_not_leased_but_its_call_can_be_taken(
     pools = Pools([make_pool("200")])
     sync(store, pools, take_over=True)
     assert numbers(client) == {"200"}
-    assert store.take(*pools.of("100"), "100", "777")
+    assert store.take(*pools.of("100"), "777", "y")
     assert numbers(client) == {"200"}
 
 
@@ -94,10 +94,10 @@ def test_a_renewed_call_keeps_its_leaving_number_known(client: Redis, store: Sto
     pools = Pools([make_pool("200")])
     sync(store, pools, take_over=True)
     age(client, 50_000)
-    store.renew(pool, "100", "777", 60_000)
+    store.renew(at(pool, "100"), "777", 60_000)
     age(client, 50_000)
     sync(store, pools, take_over=True)
-    assert store.read(*pools.of("100"), "100", "777")
+    assert store.read(*pools.of("100"), "777", "y")
 
 
 def test_a_number_without_a_call_just_goes(client: Redis, store: Store, new_pool: MakePool) -> None:
@@ -118,8 +118,8 @@ def test_draining_numbers_are_not_leased_and_their_calls_can_be_taken(
     assert store.lease(draining, "1", "1", "x", 60_000).dnis == "101"
     with pytest.raises(PoolExhausted):
         store.lease(draining, "2", "2", "x", 60_000)
-    assert pools.of("100") == [draining]
-    assert store.take(draining, "100", "777")
+    assert pools.of("100") == [at(draining, "100")]
+    assert store.take(at(draining, "100"), "777", "y")
     with pytest.raises(PoolExhausted):
         store.lease(draining, "2", "2", "x", 60_000)
 
@@ -134,7 +134,7 @@ def test_a_number_put_back_rests_until_its_last_call_has_ended(client: Redis, st
     with pytest.raises(PoolExhausted) as refused:
         store.lease(pool, "888", "1", "x", 60_000)
     assert refused.value.retry_after == 65
-    assert store.take(pool, "100", "777")
+    assert store.take(at(pool, "100"), "777", "y")
 
 
 def test_a_number_that_moves_is_leased_in_its_new_pool_only_after_its_last_call(client: Redis, store: Store) -> None:
@@ -147,8 +147,8 @@ def test_a_number_that_moves_is_leased_in_its_new_pool_only_after_its_last_call(
     with pytest.raises(PoolExhausted) as refused:
         store.lease(two, "999", "1", "x", 60_000)
     assert refused.value.retry_after == 65
-    assert [pool.name for pool in pools.of("100")] == ["one", "two"]
-    assert store.take(pools.of("100")[0], "100", "777")
+    assert [place.pool.name for place in pools.of("100")] == ["one", "two"]
+    assert store.take(pools.of("100")[0], "777", "y")
 
 
 def test_an_emptied_redis_is_filled_again_by_itself(client: Redis, store: Store) -> None:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from redis import Redis
+from samples import at
 
-from cticache.errors import PoolExhausted
+from cticache.errors import Gone, PoolExhausted
 from cticache.pools import Pool
 from cticache.store import Store
 
@@ -44,8 +45,16 @@ def test_64_race_for_8_numbers_and_8_win_one_each(store: Store, new_pool: MakePo
 def test_64_race_to_take_one_value_and_one_gets_it(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     store.lease(pool, "777", '"the value"', "x", 60_000)
-    taken = [held.value for held in at_once(lambda _: store.take(pool, "100", "777")) if held]
-    assert taken == ['"the value"']
+
+    def take(_: int) -> str | None:
+        try:
+            held = store.take(at(pool, "100"), "777", "y")
+        except Gone:
+            return None
+        assert held
+        return held.value
+
+    assert [value for value in at_once(take) if value] == ['"the value"']
 
 
 def test_64_share_8_numbers_and_everyone_takes_their_own(client: Redis, store: Store, new_pool: MakePool) -> None:
@@ -53,7 +62,7 @@ def test_64_share_8_numbers_and_everyone_takes_their_own(client: Redis, store: S
 
     def hand_over(ani: int) -> str:
         dnis = store.lease(pool, str(ani), str(ani), "x", 60_000).dnis
-        held = store.take(pool, dnis, str(ani))
+        held = store.take(at(pool, dnis), str(ani), "y")
         assert held
         assert held.value == str(ani)
         return dnis

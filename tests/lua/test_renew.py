@@ -1,10 +1,14 @@
 from collections.abc import Callable
 
+import pytest
 from aging import age, everything, now_ms
 from redis import Redis
+from samples import at, make_pool
 
-from cticache.pools import Pool
+from cticache.errors import PoolExhausted
+from cticache.pools import Pool, Pools
 from cticache.store import Store
+from cticache.sync import sync
 
 MakePool = Callable[..., Pool]
 NUMBERS = "cti:{system-y}:numbers"
@@ -15,17 +19,17 @@ def test_the_time_starts_again(client: Redis, store: Store, new_pool: MakePool) 
     pool = new_pool("100")
     leased = store.lease(pool, "777", "1", "x", 60_000)
     age(client, 50_000)
-    assert store.renew(pool, "100", "777", 60_000) == ("1", leased.token)
+    assert store.renew(at(pool, "100"), "777", 60_000)[:2] == ("1", leased.token)  # type: ignore[index]
     assert 59_000 < client.pttl(CALL) <= 60_000
     assert now_ms(client) + 64_000 < client.zscore(NUMBERS, "100") <= now_ms(client) + 65_000
     age(client, 59_000)
-    assert store.read(pool, "100", "777")
+    assert store.read(at(pool, "100"), "777", "y")
 
 
 def test_the_time_may_be_made_shorter(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     store.lease(pool, "777", "1", "x", 60_000)
-    store.renew(pool, "100", "777", 1_000)
+    store.renew(at(pool, "100"), "777", 1_000)
     assert client.pttl(CALL) <= 1_000
     assert client.zscore(NUMBERS, "100") <= now_ms(client) + 6_000
 
@@ -33,8 +37,8 @@ def test_the_time_may_be_made_shorter(client: Redis, store: Store, new_pool: Mak
 def test_the_value_is_replaced_if_one_is_given(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     leased = store.lease(pool, "777", "1", "x", 60_000)
-    assert store.renew(pool, "100", "777", 60_000, '""') == ('""', leased.token)
-    assert store.take(pool, "100", "777") == ('""', leased.token)
+    assert store.renew(at(pool, "100"), "777", 60_000, '""')[:2] == ('""', leased.token)  # type: ignore[index]
+    assert store.take(at(pool, "100"), "777", "y")[:2] == ('""', leased.token)  # type: ignore[index]
 
 
 def test_what_is_not_live_is_not_renewed(client: Redis, store: Store, new_pool: MakePool) -> None:
@@ -42,7 +46,7 @@ def test_what_is_not_live_is_not_renewed(client: Redis, store: Store, new_pool: 
     store.lease(pool, "777", "1", "x", 60_000)
     age(client, 60_000)
     before = everything(client)
-    assert store.renew(pool, "100", "777", 60_000, "2") is None
+    assert store.renew(at(pool, "100"), "777", 60_000, "2") is None
     assert everything(client) == before
 
 
@@ -50,9 +54,43 @@ def test_a_sharer_renewed_does_not_shorten_the_others_rest(client: Redis, store:
     pool = new_pool("100")
     store.lease(pool, "1", "1", "x", 60_000)
     store.lease(pool, "2", "2", "x", 30_000)
-    store.renew(pool, "100", "2", 10_000)
+    store.renew(at(pool, "100"), "2", 10_000)
     assert client.zscore(NUMBERS, "100") > now_ms(client) + 64_000
     assert client.zscore("cti:{system-y}:shared", "100") <= now_ms(client) + 10_000
-    store.renew(pool, "100", "2", 90_000)
+    store.renew(at(pool, "100"), "2", 90_000)
     assert client.zscore(NUMBERS, "100") > now_ms(client) + 94_000
     assert now_ms(client) + 50_000 < client.zscore("cti:{system-y}:shared", "100") <= now_ms(client) + 60_000
+
+
+def test_a_call_on_a_number_that_is_another_pools_by_now_is_not_renewed_beyond_what_that_pool_was_told(
+    client: Redis, store: Store
+) -> None:
+    sync(store, Pools([old := make_pool("100", name="old"), make_pool("200", name="new")]), take_over=True)
+    leased = store.lease(old, "777", "1", "x", 60_000)
+    new = make_pool("100", name="new", exhausted="reject")
+    pools = Pools([make_pool("200", name="old"), new])
+    sync(store, pools, take_over=True)
+    (place, _) = pools.of("100")
+    for _ in range(2):
+        held = store.renew(place, "777", 3_600_000, "2")
+        assert held
+        assert (held.value, held.token) == ("2", leased.token)
+        assert 59_000 < held.left_ms <= 60_000
+    age(client, 60_000)
+    assert not client.exists("cti:{old}:call:100:777")
+    with pytest.raises(PoolExhausted):
+        store.lease(new, "888", "3", "x", 60_000)
+    age(client, 5_000)
+    assert store.lease(new, "888", "3", "x", 60_000).dnis == "100"
+
+
+def test_one_sharer_taken_does_not_free_the_number_of_one_who_was_renewed(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    for ani in "12":
+        store.lease(pool, ani, ani, "x", 30_000)
+    store.renew(at(pool, "100"), "1", 90_000)
+    store.take(at(pool, "100"), "2", "y")
+    assert client.zscore(NUMBERS, "100") > now_ms(client) + 94_000
+    assert client.pttl("cti:{system-y}:callers:100") > 94_000

@@ -14,8 +14,6 @@ from cticache import cli, config
 from cticache.connection import connect
 from cticache.embedded import socket_url
 from cticache.passwords import Verifier
-from cticache.pools import Pool
-from cticache.store import Store
 
 ANY_PORT = "[server]\nport = 0\n"
 POOL = "[pool:system-y]\nnumbers = 100-104\n"
@@ -43,6 +41,9 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lines
 
 
+COMMANDS = ["serve", "check", "pools", "advise", "explain", "user"]
+
+
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder whose path is short enough for a Unix socket."""
@@ -67,7 +68,7 @@ def _run(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["check"], ["pools"], ["user"]], ids=" ".join)
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_every_command_explains_itself(command: list[str], printed: Printed) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([*command, "--help"])
@@ -201,7 +202,7 @@ def test_each_of_several_mistakes_is_a_line(printed: Printed) -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["check", "pools"])
+@pytest.mark.parametrize("command", ["check", "pools", "advise"])
 def test_a_redis_that_is_away_is_one_line_and_exit_1(command: str) -> None:
     _write(f"url = redis://:secret-word@127.0.0.1:{servers.free_port()}/0")
     done = _run(command)
@@ -209,38 +210,6 @@ def test_a_redis_that_is_away_is_one_line_and_exit_1(command: str) -> None:
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("cticache: Redis cannot be reached: ")
     assert "secret-word" not in done.stdout + done.stderr
-
-
-def test_pools_prints_how_full_each_pool_is(
-    redis_url: str, store: Store, new_pool: Callable[..., Pool], printed: Printed
-) -> None:
-    pool = new_pool("100-104")
-    new_pool("200", name="a-pool-with-a-long-name", exhausted="reject")
-    for ani in ("1", "2", "3"):
-        store.lease(pool, ani, "1", "x", 60_000)
-    store.take(pool, "100", "1")
-    _write(
-        f"url = {redis_url}", f"{POOL}[pool:a-pool-with-a-long-name]\nnumbers = 200\n[pool:not-there]\nnumbers = 9\n"
-    )
-    assert cli.main(["pools"]) == 0
-    out, err = printed()
-    assert not err
-    assert out[0].split() == ["pool", "size", "free", "leased", "cooling", "shared", "leaving", "next", "free"]
-    assert out[1].split() == ["system-y", "5", "2", "2", "1", "0", "0", "now"]
-    assert out[2].split() == ["a-pool-with-a-long-name", "1", "1", "0", "0", "0", "0", "now"]
-    assert out[3].split() == ["not-there", "0", "0", "0", "0", "0", "0", "never"]
-    assert len({line.index(" " * 2 + end) for line, end in zip(out, ["next", "now", "now", "never"], strict=True)}) == 1
-
-
-def test_pools_says_when_the_next_number_falls_free(
-    redis_url: str, store: Store, new_pool: Callable[..., Pool], printed: Printed
-) -> None:
-    pool = new_pool("100")
-    store.lease(pool, "1", "1", "x", 60_000)
-    _write(f"url = {redis_url}", "[pool:system-y]\nnumbers = 100\n")
-    assert cli.main(["pools"]) == 0
-    (seconds,) = [word for word in printed()[0][1].split() if "." in word]
-    assert 64 < float(seconds) <= 65
 
 
 def test_pools_without_a_running_embedded_server_is_a_mistake(short_folder: Path, printed: Printed) -> None:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -6,6 +7,7 @@ import pytest
 
 from cticache import config
 from cticache.config import SAMPLE, Config
+from cticache.country import Country
 from cticache.errors import ConfigError
 from cticache.passwords import hashed
 
@@ -45,6 +47,8 @@ connections = 50
 idle_timeout = 10
 auth_cache = 0
 auth_cache_size = 5
+audit = no
+audit_key = sixteen-letters-
 [redis]
 url = rediss://:p%40ss@redis.example:6380/3
 timeout = 0.25
@@ -61,25 +65,38 @@ cooldown = 0
 exhausted = reject
 share_scan = 8
 max_callers = 3
+match = sole
+match_digits = 9
+country_code = 44
+dnis_digits = 3
+retry_window = 4
+remember = 30
 [pool:B_2.c-d]
 numbers = 900
+exhausted = fallback
+fallback = +7
 [user:bob]
 password = {HASH}
 pools = a, B_2.c-d
 roles = lease watch
+max_live = 6
 [user:eve]
 password = {HASH}
 """,
     )
     assert read.source == tmp_path / "config.ini"
-    assert read.server == config.ServerConfig("0.0.0.0", 0, 2, 1024, 50, 10, 0, 5)
+    assert read.server == config.ServerConfig("0.0.0.0", 0, 2, 1024, 50, 10, 0, 5, False, "sixteen-letters-")
     assert read.redis == config.RedisConfig("rediss://:p%40ss@redis.example:6380/3", 0.25, "other", 10.0, 7, "~/data")
     a, b = read.pools
     assert (a.name, b.name) == ("a", "B_2.c-d")
     assert (str(a.numbers), str(a.draining)) == ("100-149, 160-199, +300", "150-159")
     assert (a.ttl_ms, a.max_ttl_ms, a.cooldown_ms) == (60_000, 120_000, 0)
     assert (a.exhausted, a.share_scan, a.max_callers) == ("reject", 8, 3)
+    assert (a.match, a.match_digits, a.dnis_digits, a.retry_window_ms, a.remember_ms) == ("sole", 9, 3, 4_000, 30_000)
+    assert a.country == Country.of("44")
+    assert (b.exhausted, b.fallback, b.country, b.dnis_digits) == ("fallback", "+7", None, 0)
     bob, eve = read.users
+    assert (bob.max_live, eve.max_live) == (6, 0)
     assert (bob.name, bob.password, bob.pools, bob.roles) == ("bob", HASH, {"a", "B_2.c-d"}, {"lease", "watch"})
     assert (eve.name, eve.pools, eve.roles) == ("eve", None, {"lease", "read", "take"})
 
@@ -89,7 +106,7 @@ def test_the_shipped_file_has_the_values_that_apply_without_it(tmp_path: Path) -
     (pool,) = shipped.pools
     bare = _read(tmp_path, f"[pool:system-y]\nnumbers = {pool.numbers}\n")
     assert (shipped.server, shipped.redis, shipped.users) == (bare.server, bare.redis, bare.users)
-    for option in ("name", "ttl_ms", "max_ttl_ms", "cooldown_ms", "exhausted", "share_scan", "max_callers"):
+    for option in {field.name for field in fields(pool)} - {"numbers", "draining"}:
         assert getattr(pool, option) == getattr(bare.pools[0], option), option
     assert str(pool.numbers) == str(bare.pools[0].numbers)
     assert not pool.draining
@@ -111,7 +128,7 @@ def test_the_shipped_file_shows_every_option_with_a_comment() -> None:
 
 def test_a_user_section_made_from_the_shipped_comments_is_read(tmp_path: Path) -> None:
     text = SAMPLE.read_text("utf-8").replace("$argon2id$...", HASH)
-    commented = re.sub(r"(?m)^; (\[user:|password =|pools =|roles =)", r"\1", text)
+    commented = re.sub(r"(?m)^; (\[user:|password =|pools =|roles =|max_live =)", r"\1", text)
     (user,) = _read(tmp_path, commented).users
     defaults = _read(tmp_path, POOL + f"[user:username]\npassword = {HASH}\n").users[0]
     assert user == defaults
@@ -140,6 +157,11 @@ _WHOLE = [
     ("pool:x", "cooldown", "seconds, 0 to 86400", "86401"),
     ("pool:x", "share_scan", "numbers, 1 to 1000", "0"),
     ("pool:x", "max_callers", "callers, 1 to 1000", "1001"),
+    ("pool:x", "match_digits", "digits, 1 to 32", "0"),
+    ("pool:x", "dnis_digits", "digits, 1 to 32", "33"),
+    ("pool:x", "retry_window", "seconds, 0 to 3600", "3601"),
+    ("pool:x", "remember", "seconds, 1 to 3600", "0"),
+    ("user:bob", "max_live", "leases, 1 to 1000000", "0"),
 ]
 _BAD_WHOLES = ["-1", "1.0", "1e3", "ten", "1_000", "0x10", "", "\u0661", "9" * 5000]
 _BAD_SECONDS = ["0", "0.0", "-1", "1e3", "inf", "nan", "1,5", "", "\u0661", "1 s"]
@@ -161,6 +183,13 @@ _WRONG = [
     Wrong("pool:x", "draining", "x", "'x' is not a number"),
     Wrong("pool:x", "exhausted", "never", "share, reject"),
     Wrong("pool:x", "exhausted", "Share", "share, reject"),
+    Wrong("server", "audit", "on", "yes or no"),
+    Wrong("pool:x", "match", "loose", "exact, suffix, sole"),
+    Wrong("pool:x", "match", "sole", "set exhausted = reject"),
+    Wrong("pool:x", "country_code", "9999", "calling code"),
+    Wrong("pool:x", "country_code", "US", "calling code"),
+    Wrong("pool:x", "fallback", "five", "one number of 1 to 32 digits"),
+    Wrong("pool:x", "fallback", "5", "is a number of [pool:x]"),
     Wrong("user:bob", "roles", "lease, admin", "lease, read, take, watch"),
     Wrong("user:bob", "pools", "y", "there are x"),
 ]
@@ -221,6 +250,57 @@ def test_a_password_that_is_no_hash_is_told_but_not_shown(tmp_path: Path, passwo
     assert line.startswith("environment variable CTICACHE_USER_BOB_PASSWORD: must be a hash")
 
 
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        (
+            "[pool:x]\nnumbers = 1\nexhausted = fallback\n",
+            ["[pool:x] fallback", "give the number for callers beyond the pool's own"],
+        ),
+        (
+            "[pool:x]\nnumbers = 1\nfallback = 3\n[pool:y]\nnumbers = 2\ndraining = 3\n",
+            ["[pool:x] fallback = 3", "is a number of [pool:y]"],
+        ),
+        (
+            "[pool:x]\nnumbers = 1\nfallback = 3\n[pool:y]\nnumbers = 2\nfallback = 4\n[pool:z]\nnumbers = 5\n"
+            "draining = 4\n",
+            ["[pool:y] fallback = 4", "is a number of [pool:z]"],
+        ),
+        (
+            "[pool:x]\nnumbers = 1\nmatch = sole\nexhausted = fallback\nfallback = 3\n",
+            ["[pool:x] match = sole", "with exhausted = fallback"],
+        ),
+        (
+            "[pool:x]\nnumbers = 15551234567\ndraining = 24567\ndnis_digits = 4\n",
+            ["[pool:x] dnis_digits = 4", "15551234567", "24567", "apart"],
+        ),
+        (
+            "[pool:x]\nnumbers = 10-19\nfallback = 119\ndnis_digits = 2\n",
+            ["[pool:x] dnis_digits = 2", "19", "119", "apart"],
+        ),
+    ],
+    ids=["no fallback", "another's draining", "a second's", "sole and fallback", "ending", "the fallback's ending"],
+)
+def test_rules_that_do_not_fit_together_are_told(tmp_path: Path, text: str, pieces: list[str]) -> None:
+    line = _fault(tmp_path, text)
+    for piece in pieces:
+        assert piece in line
+
+
+def test_two_pools_with_one_fallback_are_told_of_both(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _read(tmp_path, "[pool:x]\nnumbers = 1\nfallback = 3\n[pool:y]\nnumbers = 2\nfallback = 3\n")
+    assert [line.partition(": is")[0].rpartition(" [")[2] for line in str(caught.value).splitlines()] == [
+        "pool:x] fallback = 3",
+        "pool:y] fallback = 3",
+    ]
+
+
+def test_a_short_audit_key_is_told_but_not_shown(tmp_path: Path) -> None:
+    line = _fault(tmp_path, f"[server]\naudit_key = secret-word\n{POOL}")
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [server] audit_key: must be at least 16 characters")
+
+
 def test_a_file_is_still_read_with_everything_at_its_bounds(tmp_path: Path) -> None:
     for _, option, allowed, _ in [row for row in _WHOLE if row[0] == "server"]:
         for bound in re.findall(r"\d+", allowed):
@@ -232,7 +312,11 @@ def test_every_option_of_the_schemas_has_a_wrong_value_here() -> None:
     tried = {(wrong.section.partition(":")[0], wrong.option) for wrong in _WRONG}
     known = {(section, option) for section, schema in config._SECTIONS.items() for option in schema.fields}
     cannot_be_wrong = {("redis", "data")}
-    assert known - tried == cannot_be_wrong | {("redis", "url"), ("user", "password")}  # tests of their own
+    assert known - tried == cannot_be_wrong | {
+        ("redis", "url"),
+        ("user", "password"),
+        ("server", "audit_key"),
+    }  # tests of their own
 
 
 def test_every_fault_is_told_in_a_line_of_its_own(tmp_path: Path) -> None:

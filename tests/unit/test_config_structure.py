@@ -39,9 +39,7 @@ def _read(folder: Path, text: str | bytes) -> Config:
         pytest.param(f"{POOL}[user:\u00e4]\n", ["[user:\u00e4]: the name"], id="user with an umlaut"),
         pytest.param(f"[pool:{'x' * 65}]\nnumbers = 1\n", ["the name"], id="name too long"),
         pytest.param(f"[server]\nprot = 1\n{POOL}", ["[server] prot: is not", "did you mean port?"], id="near miss"),
-        pytest.param(
-            f"{POOL}fallback = 7\n", ["[pool:x] fallback: is not", "known are numbers, draining"], id="option"
-        ),
+        pytest.param(f"{POOL}fellback = 7\n", ["[pool:x] fellback: is not", "did you mean fallback?"], id="option"),
         pytest.param(f"{POOL}port = 7\n", ["[pool:x] port: is not an option known"], id="option of another section"),
         pytest.param("port = 1\n" + POOL, ["line 1", "before the first section", "[server]"], id="no section"),
         pytest.param(f"{POOL}[server]\n{POOL}", ["line 4", "[pool:x]", "second time"], id="section twice"),

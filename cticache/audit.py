@@ -1,0 +1,71 @@
+"""The audit: one line in the log for each operation on a call, to answer hours later where a call's data went.
+
+A line tells the request's id, the user, what was asked, pool, DNIS, the ANI's last digits and a keyed digest of it, the
+token of the lease and the outcome; never a value. The digest is an HMAC: telephone numbers are few enough for a plain
+hash to be reversed. Under the same configured key it is the same in every process and after a restart.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from typing import Any
+
+from falcon import Request, Response
+
+from cticache.ani import masked
+
+LOGGER = "cticache.audit"
+_log = logging.getLogger(LOGGER)
+_REQUEST_ID = re.compile(r"[!-~]{1,64}")
+
+
+class Audit:
+    """Falcon middleware: gives each request an id, its client's own if it has one, and writes the line."""
+
+    def __init__(self, key: str = "", *, enabled: bool = True) -> None:
+        self._key = key.encode() or secrets.token_bytes(32)
+        self._enabled = enabled
+
+    def digest(self, ani: str) -> str:
+        """16 hex digits that stand for a canonical ANI; a withheld one has none."""
+        return hmac.digest(self._key, ani.encode(), hashlib.sha256).hex()[:16] if ani else "withheld"
+
+    def process_request(self, req: Request, _resp: Response) -> None:
+        """Find the request's id."""
+        sent = req.get_header("X-Request-Id")
+        req.context.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+
+    def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
+        """Write the line of an operation on a call; give a client that sent an id its own back."""
+        if req.get_header("X-Request-Id") == req.context.request_id:
+            resp.set_header("X-Request-Id", req.context.request_id)
+        call: dict[str, Any] | None = getattr(req.context, "call", None)
+        if not call or not self._enabled:
+            return
+        ani = call["ani"]
+        _log.info(
+            "id=%s user=%s op=%s pool=%s dnis=%s ani=%s digest=%s token=%s outcome=%s status=%s",
+            req.context.request_id,
+            req.context.user.name,
+            call["op"],
+            call["pool"],
+            call["dnis"] or "-",
+            masked(ani) if ani else "withheld",
+            self.digest(ani),
+            call.get("token", "-"),
+            call.get("outcome", "-"),
+            resp.status_code,
+        )
+
+
+def about(req: Request, op: str, pool: str, dnis: str, ani: str) -> None:
+    """Say what the request is about, before it is tried; the ANI in canonical form."""
+    req.context.call = {"op": op, "pool": pool, "dnis": dnis, "ani": ani}
+
+
+def became(req: Request, outcome: str, **more: str) -> None:
+    """Say what became of it: a word, and the token of the lease."""
+    if hasattr(req.context, "call"):
+        req.context.call.update(more, outcome=outcome)

@@ -1,0 +1,49 @@
+#!lua flags=no-writes
+-- explain -- which calls are live on a number, and which of them an ANI would be matched with.
+--
+-- KEYS[1]  callers       zset    ANI -> time (ms) at which its lease ends
+-- KEYS[2]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[3]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- ARGV[1]  ani           as presented, canonical; '' is withheld
+-- ARGV[2]  rule          'exact', 'suffix' or 'sole'
+-- ARGV[3]  match_digits  digits at the end that must agree for suffix, integer > 0
+-- ARGV[4]  most_callers  most live callers looked at, integer > 0
+--
+-- The call and gone keys are built here because the script finds the callers.
+--
+-- Returns  {grade, what, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix', 'sole',
+--          'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time (ms) at
+--          which it was taken; then five for each live call, never its value.
+-- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is no such word.
+
+local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3]
+local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local function whole(number, least)
+  return number and number >= least and number % 1 == 0
+end
+
+if not (whole(match_digits, 1) and whole(most_callers, 1)) then
+  return redis.error_reply('BADARG match_digits and most_callers must be integers > 0')
+end
+if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+local reply = {grade or '', found or ''}
+for _, caller in ipairs(redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',
+  'LIMIT', 0, most_callers)) do
+  local held = redis.call('HMGET', call_prefix .. caller, 'token', 'lessee', 'leased_ms')
+  if held[1] then
+    reply[#reply + 1] = caller
+    reply[#reply + 1] = held[1]
+    reply[#reply + 1] = held[2]
+    reply[#reply + 1] = tonumber(held[3])
+    reply[#reply + 1] = redis.call('PTTL', call_prefix .. caller)
+  end
+end
+return reply

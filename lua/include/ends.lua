@@ -1,0 +1,15 @@
+-- ends -- the times (ms) at which the live calls on a number end, the latest first, `except` one ANI's.
+--
+-- A caller that is listed and whose call key is gone is not live. Of more than most_callers the latest are looked at.
+
+return function(callers, call_prefix, except, most_callers, now)
+  local found = {}
+  local listed = redis.call('ZRANGE', callers, '+inf', string.format('(%.0f', now), 'BYSCORE', 'REV',
+    'LIMIT', 0, most_callers, 'WITHSCORES')
+  for i = 1, #listed, 2 do
+    if listed[i] ~= except and redis.call('EXISTS', call_prefix .. listed[i]) == 1 then
+      found[#found + 1] = tonumber(listed[i + 1])
+    end
+  end
+  return found
+end

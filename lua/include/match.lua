@@ -1,0 +1,48 @@
+-- match -- which live call on a number an ANI means.
+--
+-- exact      the call under this ANI itself
+-- suffix     the one live caller whose last digits agree; both have that many, so neither is withheld
+-- sole       the only live caller on the number, whatever the ANI says
+-- gone       no call under this ANI is live, and one was taken a moment ago
+-- ambiguous  more than one live caller fits: never a guess
+--
+-- A rule includes the grades before it. Gone comes before suffix and sole: a take that is repeated must not meet the
+-- call that came after its own.
+--
+-- match(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now) returns the grade, and the ANI of the
+-- call (for gone: the time in ms at which it was taken); nil when nothing fits.
+
+return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now)
+  local exact = redis.call('EXISTS', call_prefix .. ani) == 1
+  local others, tails = {}, {}
+  if rule ~= 'exact' then
+    local listed = redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',
+      'LIMIT', 0, most_callers + 1)
+    if #listed > most_callers then
+      return 'ambiguous'
+    end
+    for _, caller in ipairs(listed) do
+      if caller ~= ani and redis.call('EXISTS', call_prefix .. caller) == 1 then
+        others[#others + 1] = caller
+        if #ani >= digits and #caller >= digits and caller:sub(-digits) == ani:sub(-digits) then
+          tails[#tails + 1] = caller
+        end
+      end
+    end
+  end
+
+  if exact then
+    return #tails == 0 and 'exact' or 'ambiguous', ani
+  end
+  local gone = redis.call('GET', gone_prefix .. ani)
+  if gone then
+    return 'gone', tonumber(gone)
+  end
+  if #tails > 0 then
+    return #tails == 1 and 'suffix' or 'ambiguous', tails[1]
+  end
+  if rule == 'sole' and #others > 0 then
+    return #others == 1 and 'sole' or 'ambiguous', others[1]
+  end
+  return nil
+end
