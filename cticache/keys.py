@@ -3,7 +3,7 @@
 - ``cti:{pool}:numbers``, a zset: DNIS -> ms from which it may be leased again; for ever
 - ``cti:{pool}:shared``, a zset: DNIS -> ms until which it has more than one live caller; until the latest of these
 - ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + cool-down; until the latest of these
-- ``cti:{pool}:synced``, a string: fingerprint of the configured numbers, all of them in place; for ever
+- ``cti:{pool}:synced``, a string: fingerprint of the numbers in place, or ``syncing:`` and the one to reach; for ever
 - ``cti:{pool}:stats``, a hash: counters; for ever
 - ``cti:{pool}:stats:HOUR``, a hash: the counters of one hour since 1970; eight days
 - ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
@@ -14,11 +14,12 @@
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; the lease's TTL
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
+- ``cti:{@all}:ruling``, a hash: pool -> fingerprint of the numbers it shall have; for ever. No pool's name has an ``@``
 """
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|stats|pending)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|stats|pending|ruling)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 
@@ -86,6 +87,10 @@ class Keys:
     def explain(self, pool: str, dnis: str) -> list[str]:
         """KEYS of explain.lua."""
         return self._of(pool, f"callers:{dnis}", f"call:{dnis}:", f"gone:{dnis}:")
+
+    def pool_claim(self) -> list[str]:
+        """KEYS of pool_claim.lua."""
+        return self._of("@all", "ruling")
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""

@@ -235,7 +235,7 @@ class Ready:
         """Answer 200 when a lease would be served; 503 while it would not."""
         self._store.pool_stats(list(self._pools)[:1])
         if not self._keeper.synced.is_set():
-            raise NotReady("The pools are not in place yet.", retry_after=1)
+            raise NotReady("The pools are not in place yet, or another service's are.", retry_after=1)
         resp.media = {"status": "ready"}
 
     on_head = on_get

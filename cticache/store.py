@@ -287,6 +287,16 @@ class Store:
         grade, found, *rest = self._call("explain", keys, ani, rule, pool.match_digits, MOST_CALLERS)
         return Explanation(grade, str(found), [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)])
 
+    def pool_claim(self, claims: Mapping[str, str], *, take_over: bool) -> dict[str, str]:
+        """Say which pools there are: name -> fingerprint of its numbers; returns what counts by now.
+
+        That is another service's word where one rules, unless ``take_over``; a pool that is no longer configured
+        has an empty fingerprint.
+        """
+        step = "take_over" if take_over else "claim"
+        said = [text for claim in claims.items() for text in claim]
+        return dict(_pairs(self._call("pool_claim", self._keys.pool_claim(), step, *said)))
+
     def pool_sync(
         self,
         pool: Pool,
@@ -296,7 +306,6 @@ class Store:
         cursor: str = "0",
         count: int = 0,
         free_ms: int = 0,
-        take_over: bool = False,
         dnises: Iterable[str] = (),
     ) -> Any:
         """One bounded step of bringing the pool's numbers in line; lua/pool_sync.lua tells the steps and replies."""
@@ -309,7 +318,6 @@ class Store:
             count,
             pool.rest_ms,
             free_ms,
-            int(take_over),
             *dnises,
         )
 

@@ -3,12 +3,16 @@
 Each step is one bounded call of pool_sync.lua, so a pool of millions is brought in line while calls are leased.
 Every pool drops what it must before any pool adds: a number that moves from one pool to another is not leased there
 until its last call in the old pool has ended.
+
+Of services with different pools or numbers on one Redis the one started last rules (pool_claim.lua). The others touch
+nothing, and are not ready.
 """
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 from cticache.errors import RedisUnavailable
 from cticache.pools import Pool, Pools
@@ -21,58 +25,95 @@ CHANGE_STEP = 300
 LIST_STEP = 500
 """Numbers listed by one call; Valkey's ZSCAN may list twice as many."""
 
-_ALL_IN_PLACE, _WORK_TO_DO, _FOREIGN = 1, 0, 2
 
-
-def sync(store: Store, pools: Pools, *, take_over: bool) -> None:
+def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
     """Bring every pool in line and learn which numbers are leaving; RedisUnavailable if Redis goes away.
 
-    Without ``take_over``, a pool that another service has since brought in line with another configuration is left
-    as it is: the last one started decides.
+    Returns the names of the pools that are not as configured here because another configuration rules; empty when all
+    are in place. Without ``take_over`` the last service that took over rules.
     """
-    behind = []
-    for pool in pools:
-        state = store.pool_sync(
-            pool, "begin", fingerprint=pool.numbers.fingerprint(), count=len(pool.numbers), take_over=take_over
-        )
-        if state == _WORK_TO_DO:
-            behind.append(pool)
-        elif state == _FOREIGN:
-            _log.warning("pool %s: another cticache with other numbers has been started on this Redis", pool.name)
-    for pool in behind:
-        _sweep(store, pool)
-    leaving = {pool.name: dict(_leaving(store, pool)) for pool in pools}
-    for pool in behind:
-        elsewhere = {dnis: ms for name, ends in leaving.items() if name != pool.name for dnis, ms in ends.items()}
-        new = _add(store, pool, elsewhere)
-        store.pool_sync(pool, "finish", fingerprint=pool.numbers.fingerprint())
-        _log.info("pool %s: %d numbers in place, %d of them new", pool.name, len(pool.numbers), new)
+    claims = _claims(pools)
+    if overruled := _overruled(claims, store.pool_claim(claims, take_over=take_over)):
+        return overruled
+    tasks = [_Task(store, pool, claims[pool.name]) for pool in pools]
+    behind = [task for task in tasks if not task.begin()]
+    # Whoever took over before our last begin may have been pushed aside by it; whoever does later pushes us aside.
+    if behind and (overruled := _overruled(claims, store.pool_claim(claims, take_over=False))):
+        return overruled
+    try:
+        for task in behind:
+            task.sweep()
+        leaving = {task.pool.name: task.leaving() for task in tasks}
+        for task in behind:
+            task.fill(
+                {dnis: ms for name, ends in leaving.items() if name != task.pool.name for dnis, ms in ends.items()}
+            )
+    except _PushedAside as aside:
+        return frozenset({aside.pool})
     pools.set_leaving({dnis: pool.name for pool in pools for dnis in leaving[pool.name] if dnis not in pool.numbers})
+    return frozenset()
 
 
-def _sweep(store: Store, pool: Pool) -> None:
-    """Drop the numbers that are no longer configured."""
-    cursor = ""
-    while cursor != "0":
-        cursor, *listed = store.pool_sync(pool, "list", cursor=cursor or "0", count=LIST_STEP)
-        for strangers in _chunks((dnis for dnis in listed if dnis not in pool.numbers), CHANGE_STEP):
-            store.pool_sync(pool, "drop", dnises=strangers)
+def _claims(pools: Pools) -> dict[str, str]:
+    return {pool.name: pool.numbers.fingerprint() for pool in pools}
 
 
-def _add(store: Store, pool: Pool, elsewhere: dict[str, int]) -> int:
-    """Add the numbers that are missing, those still in use in another pool for later; how many were new."""
-    at_once = (dnis for dnis in pool.numbers if dnis not in elsewhere)
-    new: int = sum(store.pool_sync(pool, "add", dnises=chunk) for chunk in _chunks(at_once, CHANGE_STEP))
-    for dnis in filter(pool.numbers.__contains__, elsewhere):
-        new += store.pool_sync(pool, "add", free_ms=elsewhere[dnis], dnises=[dnis])
-    return new
+def _overruled(claims: Mapping[str, str], ruling: Mapping[str, str]) -> frozenset[str]:
+    """The pools that are to be otherwise than claimed."""
+    return frozenset(name for name in claims.keys() | ruling.keys() if claims.get(name, "") != ruling.get(name, ""))
 
 
-def _leaving(store: Store, pool: Pool) -> Iterator[tuple[str, int]]:
-    skip = 0
-    while page := store.pool_sync(pool, "leaving", cursor=str(skip), count=LIST_STEP):
-        yield from zip(page[::2], map(int, page[1::2]), strict=True)
-        skip += len(page) // 2
+class _PushedAside(Exception):
+    """Another sync of the pool has begun in the middle of this one."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(pool)
+        self.pool = pool
+
+
+class _Task:
+    """What there is to do for one pool."""
+
+    def __init__(self, store: Store, pool: Pool, fingerprint: str) -> None:
+        self.pool = pool
+        self._store = store
+        self._fingerprint = fingerprint
+
+    def begin(self) -> bool:
+        """Whether all is in place already; else this sync is the one that counts from now on."""
+        return bool(self._step("begin", count=len(self.pool.numbers)))
+
+    def sweep(self) -> None:
+        """Drop the numbers that are no longer configured."""
+        cursor = ""
+        while cursor != "0":
+            cursor, *listed = self._step("list", cursor=cursor or "0", count=LIST_STEP)
+            for strangers in _chunks((dnis for dnis in listed if dnis not in self.pool.numbers), CHANGE_STEP):
+                self._step("drop", dnises=strangers)
+
+    def leaving(self) -> dict[str, int]:
+        """The numbers taken out whose calls may still be asked for: DNIS -> ms until which."""
+        ends: dict[str, int] = {}
+        skip = 0
+        while page := self._step("leaving", cursor=str(skip), count=LIST_STEP):
+            ends.update(zip(page[::2], map(int, page[1::2]), strict=True))
+            skip += len(page) // 2
+        return ends
+
+    def fill(self, elsewhere: Mapping[str, int]) -> None:
+        """Add the numbers that are missing, those still in use in another pool for later, and finish."""
+        at_once = (dnis for dnis in self.pool.numbers if dnis not in elsewhere)
+        new = sum(self._step("add", dnises=chunk) for chunk in _chunks(at_once, CHANGE_STEP))
+        for dnis in filter(self.pool.numbers.__contains__, elsewhere):
+            new += self._step("add", free_ms=elsewhere[dnis], dnises=[dnis])
+        self._step("finish")
+        _log.info("pool %s: %d numbers in place, %d of them new", self.pool.name, len(self.pool.numbers), new)
+
+    def _step(self, step: str, **arguments: Any) -> Any:
+        reply = self._store.pool_sync(self.pool, step, fingerprint=self._fingerprint, **arguments)
+        if reply is None:
+            raise _PushedAside(self.pool.name)
+        return reply
 
 
 def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -90,8 +131,10 @@ class Keeper:
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
+        self._claimed = False
+        self._overruled: frozenset[str] = frozenset()
         self.synced = threading.Event()
-        """Set once the pools have been brought in line for the first time."""
+        """Set while the pools are as configured here; not while another configuration rules."""
 
     def start(self) -> None:
         """Begin; returns at once, also while Redis is away."""
@@ -106,8 +149,7 @@ class Keeper:
         away = False
         while not self._stop.is_set():
             try:
-                sync(self._store, self._pools, take_over=not self.synced.is_set())
-                self.synced.set()
+                self._look()
                 if away:
                     _log.warning("Redis is back")
                 away = False
@@ -118,3 +160,23 @@ class Keeper:
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
                 _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
             self._stop.wait(self._interval)
+
+    def _look(self) -> None:
+        """Take over once, at the start: whoever is started later shall find nobody fighting back."""
+        if not self._claimed:
+            self._store.pool_claim(_claims(self._pools), take_over=True)
+            self._claimed = True
+        overruled = sync(self._store, self._pools, take_over=False)
+        if overruled and overruled != self._overruled:
+            _log.warning(
+                "another cticache with other pools or numbers has been started on this Redis, and its word counts; "
+                "not as configured here: %s",
+                ", ".join(sorted(overruled)),
+            )
+        elif self._overruled and not overruled:
+            _log.warning("the pools are as configured here again")
+        self._overruled = overruled
+        if overruled:
+            self.synced.clear()
+        else:
+            self.synced.set()

@@ -1,32 +1,32 @@
 #!lua
 -- pool_sync -- bring the numbers of a pool in line with the configuration, in bounded steps, live leases untouched.
 --
--- A caller runs begin; where it returns 0, list until the cursor is 0 again, drop what is no longer configured, add
--- all numbers, and finish. A number that is dropped with live calls moves to leaving: nothing leases it, its calls can
--- still be asked for. The fingerprint stands only while nothing is left to do.
+-- A caller that rules (pool_claim) runs begin; where it returns 0, list until the cursor is 0 again, drop what is no
+-- longer configured, add all numbers, and finish. A number that is dropped with live calls moves to leaving: nothing
+-- leases it, its calls can still be asked for. The bare fingerprint stands only while nothing is left to do. Once
+-- another sync has begun, the steps of this one do nothing: two configurations are never mixed.
 --
 -- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
--- KEYS[3]  synced          string  fingerprint of the configured numbers that are all in place
+-- KEYS[3]  synced          string  fingerprint of the numbers that are all in place; while that is yet to be reached,
+--                                  'syncing:' before it
 -- KEYS[4]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish' or 'leaving'
--- ARGV[2]  fingerprint     begin, finish: of the configured numbers
+-- ARGV[2]  fingerprint     of the configured numbers; leaving: not looked at
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
--- ARGV[5]  rest_ms     drop, add: rest of a number after its last call
+-- ARGV[5]  rest_ms         drop, add: rest of a number after its last call
 -- ARGV[6]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
--- ARGV[7]  take_over       begin: 1 to put this configuration in another one's place, else 0
--- ARGV[8...]  dnis         drop: numbers to drop; add: numbers to add
+-- ARGV[7...]  dnis         drop: numbers to drop; add: numbers to add
 --
--- Returns  begin: 1 all in place, 0 work to do, 2 another configuration's numbers are in place and stay;
---          list: {next cursor, DNIS, ...}; drop: how many went; add: how many were new; finish: 1;
---          leaving: {DNIS, time (ms), ...}.
+-- Returns  begin: 1 all in place, 0 work to do; list: {next cursor, DNIS, ...}; drop: how many went; add: how many were
+--          new; finish: 1; any of these four: nil when another sync has begun since; leaving: {DNIS, time (ms), ...}.
 -- Errors   BADARG  the step is none of these, or one of the numbers is not an integer >= 0.
 
 local numbers, leaving, synced, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local rest_ms, free_ms, take_over = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local dnises = {unpack(ARGV, 8)}
+local rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local dnises = {unpack(ARGV, 7)}
 
 local function whole(number)
   return number and number >= 0 and number % 1 == 0
@@ -46,18 +46,22 @@ local function last_end(dnis)
   return latest and math.max(tonumber(latest), now)
 end
 
+local under_way = 'syncing:' .. fingerprint
+
+-- Whether this sync is still the one that counts. A twin, another service with the same numbers, may have finished it.
+local function counts()
+  local present = redis.call('GET', synced)
+  return present == under_way or present == fingerprint
+end
+
 local steps = {}
 
 function steps.begin()
   redis.call('ZREMRANGEBYSCORE', leaving, '-inf', ms(now))
-  local present = redis.call('GET', synced)
-  if present and present ~= fingerprint and take_over ~= '1' then
-    return 2
-  end
-  if present == fingerprint and redis.call('ZCARD', numbers) == count then
+  if redis.call('GET', synced) == fingerprint and redis.call('ZCARD', numbers) == count then
     return 1
   end
-  redis.call('DEL', synced)
+  redis.call('SET', synced, under_way)
   return 0
 end
 
@@ -107,5 +111,8 @@ end
 
 if not steps[step] or not (whole(tonumber(cursor)) and whole(count) and whole(rest_ms) and whole(free_ms)) then
   return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
+end
+if step ~= 'begin' and step ~= 'leaving' and not counts() then
+  return nil
 end
 return steps[step]()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import servers
+from between import Between
 from redis import Redis
 from samples import make_pool
 
@@ -64,6 +65,11 @@ def store(client: Redis) -> Store:
     scripts = Scripts(client, read_scripts())
     scripts.load()
     return Store(client, scripts, Keys("cti"), retry_after=2)
+
+
+@pytest.fixture
+def between(client: Redis) -> Between:
+    return Between(client, Scripts(client, read_scripts()), Keys("cti"), retry_after=2)
 
 
 @pytest.fixture

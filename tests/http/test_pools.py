@@ -4,8 +4,14 @@ import pytest
 from aging import age
 from falcon.testing import Result, TestClient
 from redis import Redis
-from running import Service
-from samples import basic
+from running import MAX_BODY, Service
+from samples import USERS, basic, make_pool
+
+from cticache.app import create_app
+from cticache.audit import Audit
+from cticache.passwords import Verifier
+from cticache.pools import Pools
+from cticache.sync import Keeper, sync
 
 CALLS = "/cticache/DNIS-ANI"
 POOLS = "/cticache/pools"
@@ -187,3 +193,19 @@ def test_a_service_whose_pools_are_not_in_place_is_not_ready(service: Service) -
     answer = TestClient(service.app).simulate_get("/readyz")
     assert refused(answer, 503, "not_ready")
     assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_service_is_not_ready_while_another_configuration_rules(service: Service) -> None:
+    keeper = Keeper(service.store, service.pools, interval=0.02)
+    app = create_app(service.store, service.pools, Verifier(USERS, 60, 10), keeper, audit=Audit(), max_body=MAX_BODY)
+    api = TestClient(app)
+    keeper.start()
+    try:
+        assert keeper.synced.wait(10)
+        assert api.simulate_get("/readyz").status_code == 200
+        sync(service.store, Pools([make_pool("200")]), take_over=True)
+        while api.simulate_get("/readyz").status_code == 200:
+            pass
+        assert refused(api.simulate_get("/readyz"), 503, "not_ready")
+    finally:
+        keeper.stop()

@@ -11,7 +11,9 @@ from cticache import store as store_module
 from cticache.errors import BadArgument, ScriptError
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
+from cticache.pools import Pools
 from cticache.store import Store
+from cticache.sync import sync
 
 SOURCES = read_scripts()
 WORDS = {name: re.findall(r"^-- ARGV\[\d+\]  +(\S+)", source, re.MULTILINE) for name, source in read_scripts().items()}
@@ -96,7 +98,8 @@ def test_the_keys_come_in_the_order_of_the_header(name: str) -> None:
     listed = re.findall(r"-- KEYS\[\d+\]  +(\S+)", "\n".join(header(SOURCES[name])))
     short = [key.split(":")[2] for key in given]
     assert short == [slot.removesuffix("_prefix") for slot in listed]
-    assert all(key.startswith("cti:{p}:") for key in given)
+    tag = "{p}" if inspect.signature(method).parameters else "{@all}"
+    assert all(key.startswith(f"cti:{tag}:") for key in given)
 
 
 def test_every_error_code_has_its_exception() -> None:
@@ -104,7 +107,7 @@ def test_every_error_code_has_its_exception() -> None:
     assert codes == set(store_module._REFUSALS)
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"pool_sync"}))
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"pool_claim", "pool_sync"}))
 @pytest.mark.parametrize("wrong", ["", "x", "-1", "1.5", "nan", "inf"])
 def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     client: Redis, store: Store, name: str, wrong: str
@@ -137,12 +140,13 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_unnoticed(client: Red
     from samples import at, make_pool
 
     pool = make_pool("100")
-    store.pool_sync(pool, "add", dnises=["100"])
+    sync(store, Pools([pool]), take_over=True)
     for step in (
         lambda: store.lease(pool, "777", "1", "x", 60_000),
         lambda: store.read(at(pool, "100"), "777", "y"),
         lambda: store.renew(at(pool, "100"), "777", 60_000),
         lambda: store.take(at(pool, "100"), "777", "y"),
+        lambda: store.pool_claim({"system-y": "x"}, take_over=False),
         lambda: store.pool_stats([pool]),
         lambda: store.pool_hours(pool, 24),
         lambda: store.explain(at(pool, "100"), "777"),

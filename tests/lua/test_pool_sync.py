@@ -2,10 +2,12 @@ from collections.abc import Callable
 
 import pytest
 from aging import age, everything, now_ms
+from between import STEPS, Between, KilledError, killed
 from redis import Redis
 from samples import at, make_pool
 
 from cticache.errors import BadArgument, PoolExhausted
+from cticache.keys import Keys
 from cticache.pools import Pool, Pools
 from cticache.store import Store
 from cticache.sync import CHANGE_STEP, sync
@@ -44,7 +46,7 @@ def test_a_restart_with_nothing_changed_is_one_call(client: Redis, store: Store)
     sync(store, pools, take_over=True)
     before = calls(client)
     sync(store, pools, take_over=True)
-    assert calls(client) - before == 2  # begin, and which numbers are leaving
+    assert calls(client) - before == 3  # whose word counts, begin, and which numbers are leaving
 
 
 def test_live_leases_and_cool_downs_are_left_alone(client: Redis, store: Store, new_pool: MakePool) -> None:
@@ -56,9 +58,8 @@ def test_live_leases_and_cool_downs_are_left_alone(client: Redis, store: Store, 
     new_pool("100-105")
     after = everything(client)
     assert [entry for entry in after.pop(NUMBERS) if entry[0] != "105"] == before.pop(NUMBERS)
-    assert {key: after[key] for key in before if "synced" not in key} == {
-        key: held for key, held in before.items() if "synced" not in key
-    }
+    kept = [key for key in before if not key.endswith((":synced", ":ruling"))]
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
 
 
 def test_a_number_taken_out_is_not_leased_but_its_call_can_be_taken(
@@ -165,20 +166,92 @@ def test_an_emptied_redis_is_filled_again_by_itself(client: Redis, store: Store)
 
 def test_the_last_one_started_decides_and_the_others_do_not_fight_it(client: Redis, store: Store) -> None:
     old, new = Pools([make_pool("100")]), Pools([make_pool("200")])
-    sync(store, old, take_over=True)
-    sync(store, new, take_over=True)
-    sync(store, old, take_over=False)
+    assert not sync(store, old, take_over=True)
+    assert not sync(store, new, take_over=True)
+    before = everything(client)
+    assert sync(store, old, take_over=False) == {"system-y"}
+    assert everything(client) == before
     assert numbers(client) == {"200"}
 
 
-def test_a_sync_that_was_cut_off_is_done_over(client: Redis, store: Store) -> None:
-    pool = make_pool("100-109")
-    sync(store, Pools([pool]), take_over=True)
-    other = make_pool("100-104")
-    assert store.pool_sync(other, "begin", fingerprint="x", count=5, take_over=True) == 0
-    store.pool_sync(other, "drop", dnises=["105", "106"])
-    sync(store, Pools([pool]), take_over=False)
-    assert len(numbers(client)) == 10
+@pytest.mark.parametrize("step", STEPS)
+def test_a_service_that_takes_over_during_a_sync_wins_and_the_other_ends_quietly(
+    client: Redis, store: Store, between: Between, new_pool: MakePool, step: str
+) -> None:
+    new_pool("100-104")
+    first, last = Pools([make_pool("200-204")]), Pools([make_pool("300-304")])
+    between.happens(step, lambda: sync(store, last, take_over=True))
+    assert sync(between, first, take_over=True) == {"system-y"}
+    assert not sync(store, last, take_over=False)
+    assert numbers(client) == set(make_pool("300-304").numbers)
+    assert sync(store, first, take_over=False) == {"system-y"}
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_service_that_does_not_rule_leaves_a_sync_under_way_alone(
+    client: Redis, store: Store, between: Between, step: str
+) -> None:
+    first, last = Pools([make_pool("100-104")]), Pools([make_pool("200-204")])
+    sync(store, first, take_over=True)
+    seen = []
+    between.happens(step, lambda: seen.append(sync(store, first, take_over=False)))
+    assert not sync(between, last, take_over=True)
+    assert seen == [{"system-y"}]
+    assert numbers(client) == set(make_pool("200-204").numbers)
+
+
+def test_two_that_take_over_at_once_never_mix_their_pools(client: Redis, store: Store, between: Between) -> None:
+    first = Pools([make_pool("100", name="one"), make_pool("200", name="two")])
+    last = Pools([make_pool("200", name="one"), make_pool("100", name="two")])
+    between.happens("begin", lambda: sync(store, last, take_over=True), pool="two")
+    assert sync(between, first, take_over=True) == {"one", "two"}
+    assert not sync(store, last, take_over=False)
+    assert client.zrange("cti:{one}:numbers", 0, -1) == ["200"]
+    assert client.zrange("cti:{two}:numbers", 0, -1) == ["100"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_services_with_the_same_numbers_bring_them_in_line_together(
+    client: Redis, store: Store, between: Between, new_pool: MakePool, step: str
+) -> None:
+    new_pool("100-104")
+    pools = Pools([make_pool("200-204")])
+    between.happens(step, lambda: sync(store, pools, take_over=True))
+    assert not sync(between, pools, take_over=True)
+    assert numbers(client) == set(make_pool("200-204").numbers)
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+@pytest.mark.parametrize("heir", ["103-107", "100-104", "200"])
+def test_a_sync_that_died_half_way_is_finished_by_one_with_the_same_numbers_or_by_the_next_to_take_over(
+    client: Redis, store: Store, between: Between, step: str, heir: str
+) -> None:
+    old, new = Pools([make_pool("100-104")]), Pools([make_pool("103-107")])
+    sync(store, old, take_over=True)
+    between.happens(step, killed)
+    with pytest.raises(KilledError):
+        sync(between, new, take_over=True)
+    assert sync(store, old, take_over=False) == {"system-y"}
+    assert not sync(store, Pools([make_pool(heir)]), take_over=heir != "103-107")
+    assert numbers(client) == set(make_pool(heir).numbers)
+
+
+def test_a_rollback_after_half_a_sync_is_not_taken_for_done_by_the_count_alone(client: Redis, store: Store) -> None:
+    old = make_pool("100-104")
+    sync(store, Pools([old]), take_over=True)
+    other = make_pool("102-106")
+    assert store.pool_sync(other, "begin", fingerprint="x", count=5) == 0
+    assert store.pool_sync(other, "drop", fingerprint="x", dnises=["100", "101"]) == 2
+    assert store.pool_sync(other, "add", fingerprint="x", dnises=["105", "106"]) == 2
+    sync(store, Pools([old]), take_over=True)
+    assert numbers(client) == set(old.numbers)
+
+
+def test_a_claim_without_its_fingerprint_is_refused(client: Redis, store: Store) -> None:
+    for arguments in (["claim", "one"], ["dance", "one", "x"]):
+        with pytest.raises(BadArgument):
+            store._call("pool_claim", Keys("cti").pool_claim(), *arguments)
+    assert not client.keys()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+#!lua
+-- pool_claim -- say which pools there are and which numbers each shall have, and learn whose word counts.
+--
+-- Services with other pools or numbers must not fight for them: the one that took over last rules, for all pools in one
+-- atomic step. Whoever finds another word in the reply than its own leaves every pool alone.
+--
+-- KEYS[1]     ruling  hash  pool -> fingerprint of the numbers it shall have; '' when it is no longer configured
+-- ARGV[1]     step    'take_over' to rule from now on, 'claim' to rule if nobody does
+-- ARGV[2...]  claims  pool, fingerprint, pool, fingerprint, ...
+--
+-- Returns  {pool, fingerprint, ...}, what counts by now.
+-- Errors   BADARG  the step is neither of these, or a pool comes without a fingerprint.
+
+local ruling = KEYS[1]
+local step = ARGV[1]
+local claims = {unpack(ARGV, 2)}
+
+if (step ~= 'take_over' and step ~= 'claim') or #claims % 2 ~= 0 then
+  return redis.error_reply('BADARG the step is unknown, or a pool comes without a fingerprint')
+end
+
+if step == 'take_over' or redis.call('EXISTS', ruling) == 0 then
+  local before = redis.call('HGETALL', ruling)
+  for i = 1, #before, 2 do
+    redis.call('HSET', ruling, before[i], '')
+  end
+  for i = 1, #claims, 2 do
+    redis.call('HSET', ruling, claims[i], claims[i + 1])
+  end
+end
+return redis.call('HGETALL', ruling)
