@@ -14,7 +14,7 @@
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; the lease's TTL
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
-- ``cti:{@all}:ruling``, a hash: pool -> fingerprint of the numbers it shall have; for ever. No pool's name has an ``@``
+- ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers; for ever. No pool's name has an ``@``
 """
 
 import re
@@ -94,7 +94,7 @@ class Keys:
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
-        return self._of(pool, "numbers", "leaving", "synced", "callers:")
+        return self._of(pool, "numbers", "leaving", "synced", "pending", "stats", "callers:")
 
     def pool_stats(self, pool: str) -> list[str]:
         """KEYS of pool_stats.lua."""

@@ -1,7 +1,7 @@
 """The pools: whose numbers they are, and the rules by which they are leased and their calls are found."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from cticache.ani import written
@@ -74,7 +74,7 @@ class Pools:
 
     def __init__(self, pools: Iterable[Pool]) -> None:
         self._by_name = {pool.name: pool for pool in pools}
-        self._leaving: Mapping[str, str] = {}
+        self._leaving: Mapping[str, list[str]] = {}
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._by_name.values())
@@ -88,7 +88,9 @@ class Pools:
 
         The number is known whole, or by the trailing digits that its pool goes by. It is one place, but for a number
         that left its pool while calls were live on it: one that is now another pool's has a place in both, the old
-        one first, and one that ends like another has places of two numbers.
+        one first, and one that ends like another has places of two numbers. The old pool may be one that is no longer
+        configured. Its name decides who may look there, as ever: whoever may use every pool, but no user of the pool
+        that has the number now, who could not see these calls before.
         """
         try:
             digits = written(dnis)
@@ -97,24 +99,50 @@ class Pools:
         for form in dict.fromkeys((dnis, digits, digits.lstrip("+"))):
             if found := self._whole(form):
                 return found
-        return [place for pool in self for place in self._by_ending(pool, digits.lstrip("+"))]
+        return self._by_ending(digits.lstrip("+"))
 
-    def set_leaving(self, leaving: Mapping[str, str]) -> None:
-        """Say which numbers (DNIS -> pool) were taken out of a pool while calls were live on them."""
-        self._leaving = leaving
+    def set_leaving(self, leaving: Mapping[str, Iterable[str]]) -> None:
+        """Say which numbers left each pool, by its name, while calls were live on them."""
+        pools: dict[str, list[str]] = {}
+        for name, numbers in leaving.items():
+            for dnis in numbers:
+                pools.setdefault(dnis, []).append(name)
+        self._leaving = pools
+
+    def former(self, name: str) -> Pool:
+        """A pool that is no longer configured: no numbers, and nobody knows its rules, so the longest rest of all."""
+        return _former(name, next(iter(self)), max(pool.rest_ms for pool in self))
 
     def _whole(self, dnis: str) -> list[Place]:
-        found = [pool for pool in self if dnis in pool.numbers or dnis in pool.draining or dnis == pool.fallback]
-        left = self._by_name.get(self._leaving.get(dnis, ""))
-        if left:
-            found = [left, *(pool for pool in found if pool is not left)]
-        return [Place(pool, dnis, pool.match, pool is left and len(found) > 1) for pool in found] if dnis else []
-
-    def _by_ending(self, pool: Pool, digits: str) -> list[Place]:
-        ending = digits[-pool.dnis_digits :]
-        if not pool.dnis_digits or len(ending) < pool.dnis_digits:
+        if not dnis:
             return []
-        own = [pool.fallback, *(dnis for dnis, name in self._leaving.items() if name == pool.name)]
-        found = [dnis for dnis in own if dnis.endswith(ending)]
-        found += pool.draining.ending(ending) + pool.numbers.ending(ending)
-        return [Place(pool, dnis, pool.match) for dnis in dict.fromkeys(found)]
+        now = [pool for pool in self if dnis in pool.numbers or dnis in pool.draining or dnis == pool.fallback]
+        names = {pool.name for pool in now}
+        like = now[0] if now else next(iter(self))
+        old = [
+            self._by_name.get(name) or _former(name, like, like.rest_ms)
+            for name in self._leaving.get(dnis, ())
+            if name not in names
+        ]
+        return [Place(pool, dnis, pool.match, moved=bool(now)) for pool in old] + [
+            Place(pool, dnis, pool.match) for pool in now
+        ]
+
+    def _by_ending(self, digits: str) -> list[Place]:
+        found: list[str] = []
+        for pool in self:
+            ending = digits[-pool.dnis_digits :]
+            if pool.dnis_digits and len(ending) == pool.dnis_digits:
+                found += [dnis for dnis in (pool.fallback, *self._leaving) if dnis.endswith(ending)]
+                found += pool.draining.ending(ending) + pool.numbers.ending(ending)
+        return [
+            place
+            for dnis in dict.fromkeys(found)
+            for place in self._whole(dnis)
+            if place.pool.dnis_digits and dnis.endswith(digits[-place.pool.dnis_digits :])
+        ]
+
+
+def _former(name: str, like: Pool, rest_ms: int) -> Pool:
+    """A pool that is no longer configured, under the rules of another."""
+    return replace(like, name=name, numbers=NumberSet(), draining=NumberSet(), fallback="", cooldown_ms=rest_ms)

@@ -287,13 +287,12 @@ class Store:
         grade, found, *rest = self._call("explain", keys, ani, rule, pool.match_digits, MOST_CALLERS)
         return Explanation(grade, str(found), [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)])
 
-    def pool_claim(self, claims: Mapping[str, str], *, take_over: bool) -> dict[str, str]:
+    def pool_claim(self, step: Literal["take_over", "claim", "forget"], claims: Mapping[str, str]) -> dict[str, str]:
         """Say which pools there are: name -> fingerprint of its numbers; returns what counts by now.
 
-        That is another service's word where one rules, unless ``take_over``; a pool that is no longer configured
-        has an empty fingerprint.
+        That is another service's word where one rules, unless this one takes over; a pool that is no longer configured
+        has an empty fingerprint, until it is forgotten.
         """
-        step = "take_over" if take_over else "claim"
         said = [text for claim in claims.items() for text in claim]
         return dict(_pairs(self._call("pool_claim", self._keys.pool_claim(), step, *said)))
 

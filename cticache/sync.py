@@ -2,7 +2,8 @@
 
 Each step is one bounded call of pool_sync.lua, so a pool of millions is brought in line while calls are leased.
 Every pool drops what it must before any pool adds: a number that moves from one pool to another is not leased there
-until its last call in the old pool has ended.
+until its last call in the old pool has ended. A pool that is no longer configured is drained like one without numbers,
+and forgotten once nothing lives there.
 
 Of services with different pools or numbers on one Redis the one started last rules (pool_claim.lua). The others touch
 nothing, and are not ready.
@@ -33,24 +34,29 @@ def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
     are in place. Without ``take_over`` the last service that took over rules.
     """
     claims = _claims(pools)
-    if overruled := _overruled(claims, store.pool_claim(claims, take_over=take_over)):
+    ruling = store.pool_claim("take_over" if take_over else "claim", claims)
+    if overruled := _overruled(claims, ruling):
         return overruled
-    tasks = [_Task(store, pool, claims[pool.name]) for pool in pools]
+    former = [_Task(store, pools.former(name)) for name in ruling if name not in claims]
+    tasks = [*former, *(_Task(store, pool) for pool in pools)]
     behind = [task for task in tasks if not task.begin()]
     # Whoever took over before our last begin may have been pushed aside by it; whoever does later pushes us aside.
-    if behind and (overruled := _overruled(claims, store.pool_claim(claims, take_over=False))):
+    if behind and (overruled := _overruled(claims, store.pool_claim("claim", claims))):
         return overruled
     try:
         for task in behind:
             task.sweep()
         leaving = {task.pool.name: task.leaving() for task in tasks}
         for task in behind:
-            task.fill(
-                {dnis: ms for name, ends in leaving.items() if name != task.pool.name for dnis, ms in ends.items()}
-            )
+            task.fill(_latest(ends for name, ends in leaving.items() if name != task.pool.name))
     except _PushedAside as aside:
         return frozenset({aside.pool})
-    pools.set_leaving({dnis: pool.name for pool in pools for dnis in leaving[pool.name] if dnis not in pool.numbers})
+    pools.set_leaving(leaving)
+    # What was drained only now waits for the next time: a service with the same numbers may be in the middle of it.
+    for task in former:
+        if task not in behind and task.erase():
+            store.pool_claim("forget", {task.pool.name: ""})
+            _log.info("pool %s is no longer configured, and now gone", task.pool.name)
     return frozenset()
 
 
@@ -61,6 +67,15 @@ def _claims(pools: Pools) -> dict[str, str]:
 def _overruled(claims: Mapping[str, str], ruling: Mapping[str, str]) -> frozenset[str]:
     """The pools that are to be otherwise than claimed."""
     return frozenset(name for name in claims.keys() | ruling.keys() if claims.get(name, "") != ruling.get(name, ""))
+
+
+def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """DNIS -> the latest of its ends."""
+    latest: dict[str, int] = {}
+    for some in ends:
+        for dnis, ms in some.items():
+            latest[dnis] = max(ms, latest.get(dnis, ms))
+    return latest
 
 
 class _PushedAside(Exception):
@@ -74,10 +89,10 @@ class _PushedAside(Exception):
 class _Task:
     """What there is to do for one pool."""
 
-    def __init__(self, store: Store, pool: Pool, fingerprint: str) -> None:
+    def __init__(self, store: Store, pool: Pool) -> None:
         self.pool = pool
         self._store = store
-        self._fingerprint = fingerprint
+        self._fingerprint = pool.numbers.fingerprint()
 
     def begin(self) -> bool:
         """Whether all is in place already; else this sync is the one that counts from now on."""
@@ -108,6 +123,10 @@ class _Task:
             new += self._step("add", free_ms=elsewhere[dnis], dnises=[dnis])
         self._step("finish")
         _log.info("pool %s: %d numbers in place, %d of them new", self.pool.name, len(self.pool.numbers), new)
+
+    def erase(self) -> bool:
+        """Whether nothing is left of a pool without numbers; what would stay for ever is removed."""
+        return bool(self._step("erase"))
 
     def _step(self, step: str, **arguments: Any) -> Any:
         reply = self._store.pool_sync(self.pool, step, fingerprint=self._fingerprint, **arguments)
@@ -164,7 +183,7 @@ class Keeper:
     def _look(self) -> None:
         """Take over once, at the start: whoever is started later shall find nobody fighting back."""
         if not self._claimed:
-            self._store.pool_claim(_claims(self._pools), take_over=True)
+            self._store.pool_claim("take_over", _claims(self._pools))
             self._claimed = True
         overruled = sync(self._store, self._pools, take_over=False)
         if overruled and overruled != self._overruled:

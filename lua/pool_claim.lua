@@ -5,21 +5,19 @@
 -- atomic step. Whoever finds another word in the reply than its own leaves every pool alone.
 --
 -- KEYS[1]     ruling  hash  pool -> fingerprint of the numbers it shall have; '' when it is no longer configured
--- ARGV[1]     step    'take_over' to rule from now on, 'claim' to rule if nobody does
+-- ARGV[1]     step    'take_over' to rule from now on, 'claim' to rule if nobody does, 'forget' to drop what is claimed
 -- ARGV[2...]  claims  pool, fingerprint, pool, fingerprint, ...
 --
 -- Returns  {pool, fingerprint, ...}, what counts by now.
--- Errors   BADARG  the step is neither of these, or a pool comes without a fingerprint.
+-- Errors   BADARG  the step is none of these, or a pool comes without a fingerprint.
 
 local ruling = KEYS[1]
 local step = ARGV[1]
 local claims = {unpack(ARGV, 2)}
 
-if (step ~= 'take_over' and step ~= 'claim') or #claims % 2 ~= 0 then
-  return redis.error_reply('BADARG the step is unknown, or a pool comes without a fingerprint')
-end
+local steps = {}
 
-if step == 'take_over' or redis.call('EXISTS', ruling) == 0 then
+function steps.take_over()
   local before = redis.call('HGETALL', ruling)
   for i = 1, #before, 2 do
     redis.call('HSET', ruling, before[i], '')
@@ -28,4 +26,23 @@ if step == 'take_over' or redis.call('EXISTS', ruling) == 0 then
     redis.call('HSET', ruling, claims[i], claims[i + 1])
   end
 end
+
+function steps.claim()
+  if redis.call('EXISTS', ruling) == 0 then
+    steps.take_over()
+  end
+end
+
+function steps.forget()
+  for i = 1, #claims, 2 do
+    if redis.call('HGET', ruling, claims[i]) == claims[i + 1] then
+      redis.call('HDEL', ruling, claims[i])
+    end
+  end
+end
+
+if not steps[step] or #claims % 2 ~= 0 then
+  return redis.error_reply('BADARG the step is unknown, or a pool comes without a fingerprint')
+end
+steps[step]()
 return redis.call('HGETALL', ruling)

@@ -4,14 +4,17 @@
 -- A caller that rules (pool_claim) runs begin; where it returns 0, list until the cursor is 0 again, drop what is no
 -- longer configured, add all numbers, and finish. A number that is dropped with live calls moves to leaving: nothing
 -- leases it, its calls can still be asked for. The bare fingerprint stands only while nothing is left to do. Once
--- another sync has begun, the steps of this one do nothing: two configurations are never mixed.
+-- another sync has begun, the steps of this one do nothing: two configurations are never mixed. A pool that is no
+-- longer configured is one without numbers; once nothing is left in it, erase removes what would stay for ever.
 --
 -- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
 -- KEYS[3]  synced          string  fingerprint of the numbers that are all in place; while that is yet to be reached,
 --                                  'syncing:' before it
--- KEYS[4]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish' or 'leaving'
+-- KEYS[4]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[5]  stats           hash    counters
+-- KEYS[6]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving' or 'erase'
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: not looked at
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
@@ -20,10 +23,11 @@
 -- ARGV[7...]  dnis         drop: numbers to drop; add: numbers to add
 --
 -- Returns  begin: 1 all in place, 0 work to do; list: {next cursor, DNIS, ...}; drop: how many went; add: how many were
---          new; finish: 1; any of these four: nil when another sync has begun since; leaving: {DNIS, time (ms), ...}.
+--          new; finish: 1; any of these four: nil when another sync has begun since; leaving: {DNIS, time (ms), ...};
+--          erase: 1 nothing is left, 0 something is.
 -- Errors   BADARG  the step is none of these, or one of the numbers is not an integer >= 0.
 
-local numbers, leaving, synced, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local numbers, leaving, synced, pending, stats, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local dnises = {unpack(ARGV, 7)}
@@ -58,7 +62,8 @@ local steps = {}
 
 function steps.begin()
   redis.call('ZREMRANGEBYSCORE', leaving, '-inf', ms(now))
-  if redis.call('GET', synced) == fingerprint and redis.call('ZCARD', numbers) == count then
+  local present = redis.call('GET', synced)
+  if redis.call('ZCARD', numbers) == count and (present == fingerprint or not present and count == 0) then
     return 1
   end
   redis.call('SET', synced, under_way)
@@ -109,10 +114,19 @@ function steps.leaving()
   return redis.call('ZRANGE', leaving, ms(now), '+inf', 'BYSCORE', 'LIMIT', cursor, count, 'WITHSCORES')
 end
 
+function steps.erase()
+  if redis.call('GET', synced) and not counts() or redis.call('EXISTS', numbers, leaving) > 0 then
+    return 0
+  end
+  redis.call('UNLINK', synced, pending, stats)
+  return 1
+end
+
 if not steps[step] or not (whole(tonumber(cursor)) and whole(count) and whole(rest_ms) and whole(free_ms)) then
   return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
 end
-if step ~= 'begin' and step ~= 'leaving' and not counts() then
+local guarded = {list = true, drop = true, add = true, finish = true}
+if guarded[step] and not counts() then
   return nil
 end
 return steps[step]()

@@ -74,11 +74,13 @@ def between(client: Redis) -> Between:
 
 @pytest.fixture
 def new_pool(store: Store) -> MakePool:
-    """Makes a pool as ``make_pool`` does and puts its numbers in place."""
+    """Makes a pool as ``make_pool`` does and puts its numbers in place, beside those of other names made before."""
+    made: dict[str, Pool] = {}
 
     def make(*args: Any, **changes: Any) -> Pool:
         pool = make_pool(*args, **changes)
-        sync(store, Pools([pool]), take_over=True)
+        made[pool.name] = pool
+        sync(store, Pools(made.values()), take_over=True)
         return pool
 
     return make

@@ -146,7 +146,7 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_unnoticed(client: Red
         lambda: store.read(at(pool, "100"), "777", "y"),
         lambda: store.renew(at(pool, "100"), "777", 60_000),
         lambda: store.take(at(pool, "100"), "777", "y"),
-        lambda: store.pool_claim({"system-y": "x"}, take_over=False),
+        lambda: store.pool_claim("claim", {"system-y": "x"}),
         lambda: store.pool_stats([pool]),
         lambda: store.pool_hours(pool, 24),
         lambda: store.explain(at(pool, "100"), "777"),

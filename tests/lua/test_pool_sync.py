@@ -272,4 +272,8 @@ def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, re
     assert client.zcard(NUMBERS) == size
     sync(store, Pools([make_pool("200")]), take_over=True)
     assert numbers(client) == {"200"}
+    sync(store, Pools([pool]), take_over=True)
+    sync(store, Pools([make_pool(f"5550000000-{5550000000 + size - 1}", name="renamed")]), take_over=True)
+    assert not client.exists(NUMBERS)
+    assert client.zcard("cti:{renamed}:numbers") == size
     assert max(steps) <= CHANGE_STEP
