@@ -75,6 +75,8 @@ class Pools:
     def __init__(self, pools: Iterable[Pool]) -> None:
         self._by_name = {pool.name: pool for pool in pools}
         self._leaving: Mapping[str, list[str]] = {}
+        self.leaving_known = False
+        """Whether it has been said which numbers left their pools; until then no number is known to be in none."""
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._by_name.values())
@@ -108,6 +110,7 @@ class Pools:
             for dnis in numbers:
                 pools.setdefault(dnis, []).append(name)
         self._leaving = pools
+        self.leaving_known = True
 
     def former(self, name: str) -> Pool:
         """A pool that is no longer configured: no numbers, and nobody knows its rules, so the longest rest of all."""

@@ -13,7 +13,7 @@ from cticache.ani import canonical, written
 from cticache.audit import Audit, about, became
 from cticache.auth import require
 from cticache.bodies import parse
-from cticache.errors import Forbidden, Gone, NoSuchCall, NotReady, TooLarge, WrongFields
+from cticache.errors import Forbidden, Gone, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
 from cticache.explain import explain, utc
 from cticache.metrics import CONTENT_TYPE, exposition
 from cticache.pools import Place, Pool, Pools
@@ -100,7 +100,8 @@ class _OneCall:
                 resp.etag = held.token
                 _tell_replayed(resp, held.replayed)
                 return
-        raise gone or NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
+        nothing = NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
+        raise gone or _for_sure(nothing, self._pools)
 
     def _take(self, req: Request, resp: Response, url_key: str, asked: dict[str, Any]) -> None:
         def take(place: Place, ani: str) -> Held | None:
@@ -264,13 +265,20 @@ def _places(user: User, pools: Pools, dnis: str) -> list[Place]:
     """Where this user may look for a call on this number."""
     places = pools.of(dnis)
     if not places:
-        raise NoSuchCall("The number before the colon is in no pool.")
+        raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools)
     own = [place for place in places if user.may_use(place.pool.name)]
     if not own:
-        raise Forbidden(f"The number before the colon is not in a pool of user {user.name}'s.")
+        raise _for_sure(Forbidden(f"The number before the colon is not in a pool of user {user.name}'s."), pools)
     if len({place.dnis for place in own}) > 1:  # its last digits mean two numbers: only the whole ANI tells which
         return [place._replace(rule="exact") for place in own]
     return own
+
+
+def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
+    """The refusal, once it is known which numbers left their pools; until then the call may be on one of them."""
+    if pools.leaving_known:
+        return refusal
+    return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
 
 
 def _key(req: Request, asked: dict[str, Any]) -> str:

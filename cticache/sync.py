@@ -35,10 +35,11 @@ def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
     """
     claims = _claims(pools)
     ruling = store.pool_claim("take_over" if take_over else "claim", claims)
-    if overruled := _overruled(claims, ruling):
-        return overruled
     former = [_Task(store, pools.former(name)) for name in ruling if name not in claims]
     tasks = [*former, *(_Task(store, pool) for pool in pools)]
+    if overruled := _overruled(claims, ruling):
+        pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
+        return overruled
     behind = [task for task in tasks if not task.begin()]
     # Whoever took over before our last begin may have been pushed aside by it; whoever does later pushes us aside.
     if behind and (overruled := _overruled(claims, store.pool_claim("claim", claims))):
@@ -47,11 +48,11 @@ def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
         for task in behind:
             task.sweep()
         leaving = {task.pool.name: task.leaving() for task in tasks}
+        pools.set_leaving(leaving)  # before the adding, which may take long: their callers are on the line
         for task in behind:
             task.fill(_latest(ends for name, ends in leaving.items() if name != task.pool.name))
     except _PushedAside as aside:
         return frozenset({aside.pool})
-    pools.set_leaving(leaving)
     # What was drained only now waits for the next time: a service with the same numbers may be in the middle of it.
     for task in former:
         if task not in behind and task.erase():

@@ -1,11 +1,23 @@
-"""Who is given the calls of a pool that is no longer configured."""
+"""The calls on numbers that left their pool: when they can be asked for, and by whom."""
 
 from collections.abc import Callable
 
 import pytest
-from falcon.testing import TestClient
-from running import Service
+from between import STEPS, Between, KilledError, killed
+from falcon.testing import Result, TestClient
+from proxy import Proxy
+from running import MAX_BODY, Service
 from samples import basic, make_pool
+
+from cticache.app import create_app
+from cticache.audit import Audit
+from cticache.connection import connect
+from cticache.keys import Keys
+from cticache.loader import Scripts, read_scripts
+from cticache.passwords import Verifier
+from cticache.pools import Pools
+from cticache.store import Store
+from cticache.sync import Keeper, sync
 
 CALLS = "/cticache/DNIS-ANI"
 CALL = CALLS + "/100:"
@@ -39,3 +51,87 @@ def test_a_user_of_the_pool_that_has_the_number_now_is_not(after: Service) -> No
         assert answer.status_code == (404 if len(after.pools.of("100")) == 2 else 403)
         assert set(answer.json) == {"error", "detail", "status"}
     assert as_user(after, "username").simulate_get(CALL).json == {"value": 1}
+
+
+@pytest.fixture
+def starting(after: Service, verifier: Verifier) -> Service:
+    """The same service as after, before it has looked at Redis."""
+    store, pools = after.store, Pools(after.pools)
+    keeper = Keeper(store, pools, interval=3600)
+    return Service(create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY), store, pools, keeper)
+
+
+def not_ready(answer: Result) -> bool:
+    return (answer.status_code, answer.json["error"], answer.headers.get("retry-after")) == (503, "not_ready", "1")
+
+
+def test_no_call_is_said_not_to_be_there_before_it_is_known_which_numbers_are_leaving(starting: Service) -> None:
+    for name in ("username", "other-pool"):
+        api = as_user(starting, name)
+        assert all(not_ready(api.simulate_request(method, CALL)) for method in ("GET", "PUT", "DELETE"))
+        assert not_ready(api.simulate_post(CALLS + "/555:/take"))
+    asked = {"dnis": "555", "ani": "1"}
+    assert not_ready(as_user(starting, "username").simulate_get("/cticache/explain", params=asked))
+    sync(starting.store, starting.pools, take_over=True)
+    assert as_user(starting, "username").simulate_get(CALLS + "/555:").status_code == 404
+    assert as_user(starting, "other-pool").simulate_get(CALLS + "/555:").status_code == 404
+    assert as_user(starting, "username").simulate_get(CALL).json == {"value": 1}
+
+
+def test_no_user_is_refused_a_number_that_may_have_left_their_pool(
+    new_service: Callable[..., Service], verifier: Verifier
+) -> None:
+    before = new_service(make_pool("100", name="other"))
+    as_user(before, "other-pool").simulate_post(CALLS, body='{"value":1,"ani":""}')
+    store, pools = before.store, Pools([make_pool("100", name="new"), make_pool("900", name="other")])
+    app = create_app(store, pools, verifier, before.keeper, audit=Audit(), max_body=MAX_BODY)
+    api = TestClient(app, headers={"Authorization": basic("other-pool")})
+    assert not_ready(api.simulate_get(CALL))
+    sync(store, pools, take_over=True)
+    assert api.simulate_get(CALL).json == {"value": 1}
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_call_is_found_as_soon_as_what_was_taken_out_has_been_dropped(
+    new_service: Callable[..., Service], between: Between, verifier: Verifier, step: str
+) -> None:
+    before = new_service(make_pool("100-101", name="other"))
+    as_user(before, "username").simulate_post(CALLS, body='{"value":1,"ani":""}')
+    pools = Pools([make_pool("200-201", name="other")])
+    app = create_app(between, pools, verifier, before.keeper, audit=Audit(), max_body=MAX_BODY)
+    api = TestClient(app, headers={"Authorization": basic("username")})
+    between.happens(step, killed, pool="other")
+    with pytest.raises(KilledError):
+        sync(between, pools, take_over=True)
+    if step in ("add", "finish"):
+        assert api.simulate_get(CALL).json == {"value": 1}
+        assert api.simulate_get(CALLS + "/555:").status_code == 404
+    else:
+        assert not_ready(api.simulate_get(CALL))
+
+
+def test_a_service_that_does_not_rule_learns_which_numbers_are_leaving(
+    new_service: Callable[..., Service], starting: Service
+) -> None:
+    sync(starting.store, starting.pools, take_over=True)
+    new_service(make_pool("800", name="last"))
+    pools = starting.pools
+    pools.leaving_known = False
+    assert sync(starting.store, pools, take_over=False) == {"other", "last"}
+    assert as_user(starting, "username").simulate_get(CALL).json == {"value": 1}
+    assert as_user(starting, "username").simulate_get(CALLS + "/555:").status_code == 404
+
+
+def test_while_redis_is_away_at_the_start_no_call_is_said_not_to_be_there(redis_url: str, verifier: Verifier) -> None:
+    proxy = Proxy(redis_url)
+    proxy.cut()
+    with connect(proxy.url, 0.3) as away:
+        store = Store(away, Scripts(away, read_scripts()), Keys("cti"), retry_after=2)
+        pools = Pools([make_pool("900")])
+        keeper = Keeper(store, pools, interval=0.02)
+        app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
+        keeper.start()
+        answer = TestClient(app, headers={"Authorization": basic("username")}).simulate_get(CALL)
+        keeper.stop()
+    proxy.close()
+    assert not_ready(answer)
