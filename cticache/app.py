@@ -38,7 +38,7 @@ def create_app(
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
-    app.add_route(CALLS, Calls(store, pools, max_body))
+    app.add_route(CALLS, Calls(store, pools, keeper, max_body))
     app.add_route(CALLS + "/{key}", Call(store, pools, max_body))
     app.add_route(CALLS + "/{key}/take", Take(store, pools, max_body))
     figures = PoolFigures(store, pools)

@@ -113,7 +113,7 @@ class RedisUnavailable(Refusal):
 
 
 class NotReady(Refusal):
-    """The service has not yet brought its pools in line with the configuration."""
+    """The pools are not in line with the configuration, or not yet known to be."""
 
     status, code = 503, "not_ready"
 

@@ -36,9 +36,10 @@ Ask = Callable[[Place, str], Held | None]
 class Calls:
     """POST /cticache/DNIS-ANI: lease a number and keep the caller's data."""
 
-    def __init__(self, store: Store, pools: Pools, max_body: int) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: Keeper, max_body: int) -> None:
         self._store = store
         self._pools = pools
+        self._keeper = keeper
         self._max_body = max_body
 
     def on_post(self, req: Request, resp: Response) -> None:
@@ -49,7 +50,11 @@ class Calls:
         sent, value = asked["ani"].sent, asked["value"]
         ani, ttl_ms, key = canonical(asked["ani"].written, pool.country), _ttl_ms(pool, asked), _key(req, asked)
         about(req, "lease", pool.name, "", ani)
-        lease = self._store.lease(pool, ani, value, user.name, ttl_ms, sent=sent, key=key, max_live=user.max_live)
+        try:
+            lease = self._store.lease(pool, ani, value, user.name, ttl_ms, sent=sent, key=key, max_live=user.max_live)
+        except NotReady:
+            self._keeper.wake()
+            raise
         became(req, lease.outcome, dnis=lease.dnis, token=lease.token)
         resp.status = 201
         detail = _detail(req, pool, None, lease.leased_ms, lease.left_ms)

@@ -21,6 +21,7 @@ from cticache.errors import (
     BadArgument,
     Gone,
     KeyReused,
+    NotReady,
     PoolExhausted,
     RedisUnavailable,
     Refusal,
@@ -180,7 +181,8 @@ class Store:
         ``sent`` is the ANI as it came, which a repeated request repeats. Without a key the same request within the
         pool's retry window is one lease, while its call is live.
 
-        Raises PoolExhausted and TooManyLive, which say when to come back, and KeyReused.
+        Raises PoolExhausted and TooManyLive, which say when to come back, KeyReused, and NotReady where Redis has none
+        of the pool's numbers.
         """
         token = secrets.token_urlsafe(12)
         fingerprint, reply_ms, while_live = "", 0, False
@@ -383,7 +385,9 @@ class Store:
             raise Gone(f"The call was taken, at {at.replace('+00:00', 'Z')}.")
         return Held(*reply[:5], *map(bool, reply[5:])) if reply else None
 
-    def _exhausted(self, pool: Pool, wait_ms: int) -> PoolExhausted:
+    def _exhausted(self, pool: Pool, wait_ms: int) -> Refusal:
+        if wait_ms < 0 and pool.numbers:
+            return NotReady(f"The numbers of pool {pool.name} are not in place yet.", retry_after=self._retry_after)
         if wait_ms < 0:
             return PoolExhausted(f"Pool {pool.name} has no numbers to lease.", retry_after=self._retry_after)
         seconds = _seconds(wait_ms)

@@ -150,6 +150,7 @@ class Keeper:
         self._pools = pools
         self._interval = interval
         self._stop = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
         self._claimed = False
         self._overruled: frozenset[str] = frozenset()
@@ -160,16 +161,24 @@ class Keeper:
         """Begin; returns at once, also while Redis is away."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look at once: a pool has turned out not to be in place."""
+        self.synced.clear()
+        self._woken.set()
+
     def stop(self) -> None:
         """End after the step under way."""
         self._stop.set()
+        self._woken.set()
         self._thread.join()
 
     def _run(self) -> None:
         away = False
         while not self._stop.is_set():
+            until = self._woken
             try:
-                self._look()
+                if not self._look():
+                    until = self._stop  # another configuration rules: looking sooner would change nothing
                 if away:
                     _log.warning("Redis is back")
                 away = False
@@ -179,10 +188,15 @@ class Keeper:
                 away = True
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
                 _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
-            self._stop.wait(self._interval)
+                until = self._stop
+            until.wait(self._interval)
+            self._woken.clear()
 
-    def _look(self) -> None:
-        """Take over once, at the start: whoever is started later shall find nobody fighting back."""
+    def _look(self) -> bool:
+        """Whether the pools are in place by now.
+
+        It takes over once, at the start: whoever is started later shall find nobody fighting back.
+        """
         if not self._claimed:
             self._store.pool_claim("take_over", _claims(self._pools))
             self._claimed = True
@@ -200,3 +214,4 @@ class Keeper:
             self.synced.clear()
         else:
             self.synced.set()
+        return not overruled

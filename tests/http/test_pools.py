@@ -195,6 +195,29 @@ def test_a_service_whose_pools_are_not_in_place_is_not_ready(service: Service) -
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_a_redis_that_lost_the_numbers_is_told_from_a_full_pool_and_filled_at_once(
+    service: Service, client: Redis
+) -> None:
+    keeper = Keeper(service.store, service.pools, interval=3600)
+    app = create_app(service.store, service.pools, Verifier(USERS, 60, 10), keeper, audit=Audit(), max_body=MAX_BODY)
+    api = TestClient(app, headers={"Authorization": basic("username")})
+    body = '{"value":1,"ani":"1"}'
+    client.flushall()
+    answer = api.simulate_post(CALLS, body=body)
+    assert refused(answer, 503, "not_ready")
+    assert "not in place yet" in answer.json["detail"]
+    assert answer.headers["retry-after"] == "2"
+    keeper.start()
+    try:
+        assert keeper.synced.wait(10)
+        client.flushall()
+        assert refused(api.simulate_post(CALLS, body=body), 503, "not_ready")
+        assert keeper.synced.wait(10)
+        assert api.simulate_post(CALLS, body=body).status_code == 201
+    finally:
+        keeper.stop()
+
+
 def test_a_service_is_not_ready_while_another_configuration_rules(service: Service) -> None:
     keeper = Keeper(service.store, service.pools, interval=0.02)
     app = create_app(service.store, service.pools, Verifier(USERS, 60, 10), keeper, audit=Audit(), max_body=MAX_BODY)

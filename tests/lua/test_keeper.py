@@ -82,6 +82,31 @@ def test_one_whose_pools_another_configuration_rules_is_not_in_place_and_says_so
     assert len([record for record in caplog.records if "as configured here again" in record.msg]) == 2
 
 
+def test_woken_it_looks_at_once(client: Redis, start: Start) -> None:
+    keeper = start(Pools([make_pool("100")]), interval=3600)
+    assert keeper.synced.wait(10)
+    client.flushall()
+    keeper.wake()
+    assert keeper.synced.wait(10)
+    assert client.zrange(NUMBERS, 0, -1) == ["100"]
+
+
+def test_while_another_configuration_rules_waking_it_is_of_no_use_and_costs_nothing(
+    counting: Counting, start: Start
+) -> None:
+    keeper = start(Pools([make_pool("100")]), interval=3600)
+    assert keeper.synced.wait(10)
+    sync(counting, Pools([make_pool("200")]), take_over=True)
+    counting.looks = 0
+    keeper.wake()
+    counting.looked(1)
+    for _ in range(100):
+        keeper.wake()
+    keeper.stop()
+    assert counting.looks == 1
+    assert not keeper.synced.is_set()
+
+
 def test_the_one_started_last_wins_whoever_was_first(client: Redis, counting: Counting, start: Start) -> None:
     first = start(Pools([make_pool("100-101")]))
     assert first.synced.wait(10)
