@@ -6,6 +6,7 @@ On Windows, where no package carries a server, an imitation in this process serv
 import importlib.util
 import logging
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ _NAMES = ("valkey-server", "redis-server")
 _LONGEST_SOCKET_PATH = 103
 """Bytes of a Unix socket's path on macOS; Linux allows four more."""
 _START_S, _STOP_S, _POLL_S = 20.0, 10.0, 0.01
+_PAUSE_S = 1.0
+"""Between the end of a server that was not to end and its next start."""
 
 _SETTINGS = {
     "port": "0",
@@ -49,16 +52,21 @@ def socket_url(folder: Path) -> str:
 
 
 class Embedded:
-    """One embedded server; ``url`` is valid after ``start``."""
+    """One embedded server; ``url`` is valid after ``start``. A server that ends by itself is started again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = FileLock(folder / "lock")
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        """Held while a process is started: ``stop`` misses none."""
         self.url = ""
 
     def start(self) -> None:
         """Start the server, or say in a UserError why it cannot be: another service has the folder, no binary."""
+        self._stopping.clear()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -80,14 +88,18 @@ class Embedded:
 
     def stop(self) -> None:
         """Stop the server, its data on the disk, and leave the folder to others."""
+        with self._starting:
+            self._stopping.set()
         if self._process:
-            _shut_down(connect(socket_url(self._folder), _STOP_S))
+            self._process.terminate()  # the append-only file is written and synced all the same
             try:
                 self._process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-            self._process = None
+        if self._keeper:
+            self._keeper.join()
+        self._process = self._keeper = None
         self._lock.release()
 
     def _run(self, binary: Path) -> str:
@@ -95,23 +107,55 @@ class Embedded:
         path = self._folder / "redis.sock"
         if len(str(path).encode()) > _LONGEST_SOCKET_PATH:
             raise UserError(f"the path {path} is too long for a socket: choose a shorter folder with [redis] data")
-        client = connect(url, _STOP_S)
-        _shut_down(client)  # one that a killed service left behind
+        with connect(url, _STOP_S) as client:
+            _end_left_behind(path, client)
+            process = self._launch(binary, path)
+            if not process or not _answers(client, process):
+                raise UserError(f"the embedded server {binary} did not start; {self._folder / 'server.log'} says why")
+        self._keeper = threading.Thread(
+            target=self._keep, args=(binary, path, process), name="embedded-keeper", daemon=True
+        )
+        self._keeper.start()
+        return url
+
+    def _launch(self, binary: Path, path: Path) -> subprocess.Popen[bytes] | None:
+        """The server as a new process; None when it is to stop."""
         settings = _SETTINGS | {"unixsocket": str(path), "dir": str(self._folder)}
         log = self._folder / "server.log"
-        with log.open("wb") as output:
-            # A session of its own: Ctrl+C stops the service first, which then stops the server.
-            self._process = subprocess.Popen(  # noqa: S603 - the program and its settings are our own
-                [binary, *(word for name, value in settings.items() for word in (f"--{name}", value))],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        if not _answers(client, self._process):
-            raise UserError(f"the embedded server {binary} did not start; {log} says why")
-        client.close()
-        return url
+        with self._starting:
+            if self._stopping.is_set():
+                return None
+            if log.exists():  # it may tell why the last one ended
+                log.replace(log.with_name("server.log.old"))
+            with log.open("wb") as output:
+                # A session of its own: Ctrl+C stops the service first, which then stops the server.
+                self._process = subprocess.Popen(  # noqa: S603 - the program and its settings are our own
+                    [binary, *(word for name, value in settings.items() for word in (f"--{name}", value))],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            return self._process
+
+    def _keep(self, binary: Path, path: Path, process: subprocess.Popen[bytes] | None) -> None:
+        """Start the server again whenever it ends, until ``stop``."""
+        while True:
+            code = process.wait() if process else None
+            if self._stopping.is_set():
+                return
+            if process:
+                _log.error(
+                    "the embedded server ended by itself (code %s) and is started again; server.log.old in %s says why",
+                    code,
+                    self._folder,
+                )
+            self._stopping.wait(_PAUSE_S)
+            try:
+                process = self._launch(binary, path)
+            except OSError as error:
+                process = None
+                _log.error("the embedded server cannot be started again, tried once more soon: %s", error)
 
 
 def _binary() -> Path | None:
@@ -156,11 +200,36 @@ def _answers(client: Redis, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _shut_down(client: Redis) -> None:
-    """Stop whatever answers; nothing where nothing does."""
-    try:
-        client.ping()
-        client.shutdown(nosave=True)  # the append-only file is written and synced all the same
-    except RedisError:
-        pass
-    client.close()
+def _end_left_behind(path: Path, client: Redis) -> None:
+    """Stop a server that a killed service left behind; UserError when it keeps the folder: two would spoil the data."""
+    deadline = time.monotonic() + _STOP_S
+    while _listens(path):
+        reason = "it does not end"
+        try:
+            client.ping()
+            client.shutdown(nosave=True)  # the append-only file is written and synced all the same
+        except BusyLoadingError:
+            deadline = time.monotonic() + _STOP_S
+        except RedisError as error:
+            reason = str(error)
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"a server left behind still has the folder {path.parent} ({reason}): end that process, or choose "
+                "another folder with [redis] data"
+            )
+        time.sleep(_POLL_S)
+
+
+def _listens(path: Path) -> bool:
+    """Whether a process has this socket open, be it only to let others wait."""
+    if sys.platform == "win32":
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_STOP_S)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            pass
+    return True

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -23,7 +25,7 @@ from redis import Redis
 from cticache import embedded
 from cticache.connection import connect
 from cticache.embedded import socket_url
-from cticache.errors import ScriptError
+from cticache.errors import ScriptError, UserError
 from cticache.loader import Scripts, read_scripts
 from cticache.passwords import hashed
 
@@ -147,6 +149,29 @@ def _answers(client: Redis) -> bool:
         return False
 
 
+def _process(folder: Path) -> int:
+    """The process id of the server on this folder."""
+    with connect(socket_url(folder), 5) as client:
+        return int(client.info("server")["process_id"])
+
+
+@contextmanager
+def _running(command: list[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that is killed when the test ends before it."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not true():
+        assert time.monotonic() < deadline
+
+
 def _request(url: str, credentials: str = "", body: str | None = None) -> tuple[int, str, str]:
     """Status, Location and body of an answer."""
     request = urllib.request.Request(url, body.encode() if body is not None else None)
@@ -253,11 +278,76 @@ def test_after_a_kill_the_next_start_has_the_data(start: Start, folder: Path) ->
     killed.end(signal.SIGKILL)
     with connect(socket_url(folder), 5) as client:
         assert _answers(client)  # the server is left behind
-        orphan = client.info("server")["process_id"]
+    orphan = _process(folder)
     command = start().command()
     assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert _process(folder) != orphan
+
+
+def test_a_server_left_behind_that_does_not_answer_stops_the_start(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = start()
+    killed.command()
+    killed.end(signal.SIGKILL)
+    orphan = _process(folder)
+    monkeypatch.setattr("cticache.embedded._STOP_S", 0.2)
+    os.kill(orphan, signal.SIGSTOP)
+    try:
+        with pytest.raises(UserError, match="a server left behind still has the folder") as caught:
+            embedded.Embedded(folder).start()
+        assert str(folder) in str(caught.value)
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    assert _process(folder) == orphan
+
+
+def test_a_server_left_behind_that_still_loads_is_waited_for(folder: Path) -> None:
+    keys = 5_000
+    server = [servers.packaged(), "--port", "0", "--appendonly", "yes", "--save", "", "--dir", str(folder)]
+    server += ["--unixsocket", str(folder / "redis.sock")]
     with connect(socket_url(folder), 5) as client:
-        assert client.info("server")["process_id"] != orphan
+        with _running(server):
+            _until(lambda: _answers(client))
+            pipeline = client.pipeline()
+            for key in range(keys):
+                pipeline.set(str(key), "1")
+            pipeline.execute()
+            client.shutdown(nosave=True)
+        with _running([*server, "--key-load-delay", "200"]) as left:
+            _until((folder / "redis.sock").exists)
+            assert not _answers(client)
+            new = embedded.Embedded(folder)
+            try:
+                new.start()
+                assert left.poll() is not None
+                assert client.dbsize() == keys
+            finally:
+                new.stop()
+
+
+def test_a_server_that_ends_in_mid_life_is_started_again_with_the_data(start: Start, folder: Path) -> None:
+    running = start()
+    command = running.command()
+    _, location, _ = _curl(command)
+    lost = _process(folder)
+    os.kill(lost, signal.SIGKILL)
+    with connect(socket_url(folder), 5) as client:
+        _until(lambda: _answers(client) and _process(folder) != lost)
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert "the embedded server ended by itself (code -9)" in running.said()
+    assert running.end(signal.SIGTERM) == 0
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_a_server_that_ended_is_not_started_again_after_the_stop(folder: Path) -> None:
+    server = embedded.Embedded(folder)
+    server.start()
+    os.kill(_process(folder), signal.SIGKILL)
+    server.stop()
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
 
 
 def test_a_second_service_on_the_same_folder_is_refused(start: Start, folder: Path) -> None:
