@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from redis.connection import parse_url
 
 from cticache.country import Country
 from cticache.errors import ConfigError
-from cticache.numbers import MAX_DIGITS, NumberSet
+from cticache.numbers import MAX_DIGITS, NumberSet, Span, overlaps
 from cticache.passwords import HASH_PREFIX
 from cticache.pools import Pool
 from cticache.store import MOST_CALLERS
@@ -40,6 +39,8 @@ SAMPLE = next(
 )
 """The config.ini that comes with the installation: every option with its default."""
 
+_SHOWN = 3
+"""How many of the numbers that two pools share are named."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ENVIRONMENT = "CTICACHE_"
 _LEAST_AUDIT_KEY = 16
@@ -414,12 +415,7 @@ class _Reader:
                 self._faults.append(self._fault(f"pool:{pool.name}", "ttl", str(pool.ttl_ms // 1000), most))
             self._matching(pool)
             self._fallback(pool, pools)
-        for one, other in combinations(pools, 2):
-            if common := (one.numbers | one.draining) & (other.numbers | other.draining):
-                self._faults.append(
-                    f"{self._path}: [pool:{one.name}] and [pool:{other.name}] both have {common}; "
-                    "a number belongs to one pool"
-                )
+        self._each_number_once(pools)
         names = {pool.name for pool in pools}
         for user in users:
             for name in sorted((user.pools or frozenset()) - names):
@@ -450,6 +446,19 @@ class _Reader:
                     fault = f"is the fallback of [pool:{other.name}], too; give each pool its own"
         if fault:
             self._faults.append(self._fault(f"pool:{pool.name}", "fallback", pool.fallback, fault))
+
+    def _each_number_once(self, pools: tuple[Pool, ...]) -> None:
+        shared: dict[tuple[int, int], list[Span]] = {}
+        for one, other, span in overlaps([pool.numbers | pool.draining for pool in pools]):
+            found = shared.setdefault((one, other), [])
+            if len(found) <= _SHOWN:
+                found.append(span)
+        for (one, other), found in sorted(shared.items()):
+            common = ", ".join(map(str, found[:_SHOWN])) + (" and more" if len(found) > _SHOWN else "")
+            self._faults.append(
+                f"{self._path}: [pool:{pools[one].name}] and [pool:{pools[other].name}] both have {common}; "
+                "a number belongs to one pool"
+            )
 
 
 def _options(section: str) -> list[str]:

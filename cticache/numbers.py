@@ -7,7 +7,7 @@ and ``+123`` are three numbers. A pool of millions costs as much memory here as 
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ class NumberSet:
                 yield span.number(value)
 
     def __sub__(self, other: "NumberSet") -> "NumberSet":
-        return NumberSet(piece for span in self._spans for piece in _without(span, other._spans))
+        return NumberSet(_without(self._spans, other._spans))
 
     def __or__(self, other: "NumberSet") -> "NumberSet":
         return NumberSet(self._spans + other._spans)
@@ -140,6 +140,16 @@ class NumberSet:
         return hashlib.sha256(str(self).encode()).hexdigest()[:32]
 
 
+def overlaps(sets: Sequence[NumberSet]) -> Iterator[tuple[int, int, Span]]:
+    """Where two of the sets share numbers: the two by their places, the lower first, and a span that they share."""
+    begun: list[tuple[int, Span]] = []  # at most one span of each set, as those of a set are apart
+    for span, at in sorted((span, at) for at, numbers in enumerate(sets) for span in numbers._spans):
+        begun = [(before, other) for before, other in begun if other[:2] == span[:2] and other.last >= span.first]
+        for before, other in begun:
+            yield min(before, at), max(before, at), span._replace(last=min(span.last, other.last))
+        begun.append((at, span))
+
+
 def _span(part: str) -> Span:
     first, dash, last = part.partition("-")
     start, end = _NUMBER.fullmatch(first), _NUMBER.fullmatch(last if dash else first)
@@ -176,12 +186,20 @@ def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-def _without(span: Span, others: tuple[Span, ...]) -> Iterator[Span]:
-    """What is left of ``span``; ``others`` are sorted and apart."""
-    cuts = [
-        other for other in others if other[:2] == span[:2] and other.first <= span.last and span.first <= other.last
-    ]
-    edges = [span.first - 1, *(edge for cut in cuts for edge in (cut.first, cut.last)), span.last + 1]
-    for before, after in list(pairwise(edges))[::2]:
-        if before + 1 < after:
-            yield span._replace(first=before + 1, last=after - 1)
+def _without(spans: Iterable[Span], others: Iterable[Span]) -> Iterator[Span]:
+    """What is left of ``spans``; both are sorted and apart, so one walk along both finds it."""
+    rest = iter(others)
+    other = next(rest, None)
+    for span in spans:
+        first = span.first
+        while other and (other.plus, other.digits, other.last) < (span.plus, span.digits, first):
+            other = next(rest, None)
+        while other and other[:2] == span[:2] and other.first <= span.last:
+            if first < other.first:
+                yield span._replace(first=first, last=other.first - 1)
+            first = other.last + 1
+            if first > span.last:  # it may reach into the next span, too
+                break
+            other = next(rest, None)
+        if first <= span.last:
+            yield span._replace(first=first)

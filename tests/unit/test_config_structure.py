@@ -94,6 +94,40 @@ def test_a_mistake_is_told_in_one_line_with_its_place(tmp_path: Path, text: str 
     assert "$argon2" not in line
 
 
+def _fault(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        _read(folder, text)
+    return str(caught.value).splitlines()
+
+
+def test_of_many_numbers_in_two_pools_the_first_are_named(tmp_path: Path) -> None:
+    numbers = " ".join(str(number) for number in range(1000, 3000, 2))
+    lines = _fault(tmp_path, f"[pool:x]\nnumbers = {numbers}\n[pool:y]\nnumbers = 5\ndraining = {numbers}\n")
+    assert lines == [
+        f"{tmp_path / 'config.ini'}: [pool:x] and [pool:y] both have 1000, 1002, 1004 and more; "
+        "a number belongs to one pool"
+    ]
+
+
+def test_every_two_pools_with_a_common_number_are_told(tmp_path: Path) -> None:
+    lines = _fault(tmp_path, "[pool:x]\nnumbers = 3-5\n[pool:y]\nnumbers = 1-9\n[pool:z]\nnumbers = 5-6, 70\n")
+    assert [line.partition(": ")[2].partition(";")[0] for line in lines] == [
+        "[pool:x] and [pool:y] both have 3-5",
+        "[pool:x] and [pool:z] both have 5",
+        "[pool:y] and [pool:z] both have 5-6",
+    ]
+
+
+def test_fifty_pools_of_thousands_of_separate_numbers_are_read(tmp_path: Path) -> None:
+    """Compared each with each, number by number, they would take longer than anybody waits."""
+    pools = (
+        f"[pool:p{at}]\nnumbers = " + " ".join(str(10**6 + 100 * n + at) for n in range(2_000)) + "\n"
+        for at in range(0, 100, 2)
+    )
+    read = _read(tmp_path, "".join(pools))
+    assert [len(pool.numbers) for pool in read.pools] == [2_000] * 50
+
+
 def test_a_missing_file_is_told_with_the_sample_to_copy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.find(tmp_path / "none.ini")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cticache.numbers import NumberSet
+from cticache.numbers import NumberSet, overlaps
 
 LIMIT = 5_000_000
 
@@ -157,6 +157,28 @@ def test_the_algebra_is_that_of_pythons_sets(
     assert set(left & right) == one_numbers & other_numbers
     assert set(left - right) == one_numbers - other_numbers
     assert (set(left), set(right)) == (one_numbers, other_numbers)
+
+
+@given(st.lists(st.lists(_PARTS, max_size=6), max_size=4))
+def test_overlaps_are_what_two_of_the_sets_share(parts: list[list[tuple[str, int, int, int]]]) -> None:
+    expanded = [_expanded(part) for part in parts]
+    shared: dict[tuple[int, int], set[str]] = {}
+    for one, other, span in overlaps([_parse(text) for text, _ in expanded]):
+        assert one < other
+        numbers = set(_parse(str(span)))
+        assert not numbers & shared.setdefault((one, other), set())  # none is told twice
+        shared[one, other] |= numbers
+    expected = {
+        (one, other): expanded[one][1] & expanded[other][1] for other in range(len(parts)) for one in range(other)
+    }
+    assert shared == {pair: numbers for pair, numbers in expected.items() if numbers}
+
+
+def test_the_algebra_walks_along_both_sets_once() -> None:
+    """Each with each would be billions of steps."""
+    evens, multiples = (_parse("\n".join(str(n) for n in range(10**6, 12 * 10**5, step))) for step in (2, 4))
+    assert len(evens - multiples) == len(evens & multiples) == 50_000
+    assert next(iter(evens - multiples)) == "1000002"
 
 
 @given(st.lists(_PARTS, max_size=6), st.randoms(use_true_random=False))
