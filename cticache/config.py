@@ -29,6 +29,8 @@ from cticache.users import ROLES, User
 
 MOST_NUMBERS = 5_000_000
 """Most numbers in one pool."""
+MOST_LOOKS = 20_000
+"""Most callers that one call may look at to share a number: Redis serves nobody else meanwhile."""
 SAMPLE = next(
     (
         path
@@ -415,6 +417,11 @@ class _Reader:
                 self._faults.append(self._fault(f"pool:{pool.name}", "ttl", str(pool.ttl_ms // 1000), most))
             self._matching(pool)
             self._fallback(pool, pools)
+            if pool.share_scan * pool.max_callers > MOST_LOOKS:
+                most = (
+                    f"times max_callers = {pool.max_callers} must not be above {MOST_LOOKS}, or a call holds up Redis"
+                )
+                self._faults.append(self._fault(f"pool:{pool.name}", "share_scan", str(pool.share_scan), most))
         self._each_number_once(pools)
         names = {pool.name for pool in pools}
         for user in users:

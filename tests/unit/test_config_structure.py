@@ -59,6 +59,16 @@ def _read(folder: Path, text: str | bytes) -> Config:
         ),
         pytest.param(f"{POOL}max_ttl = 60\n", ["[pool:x] ttl = 300", "above max_ttl"], id="max_ttl below the default"),
         pytest.param(
+            f"{POOL}share_scan = 1000\nmax_callers = 21\n",
+            ["[pool:x] share_scan = 1000", "max_callers = 21", "above 20000"],
+            id="too many callers to look at",
+        ),
+        pytest.param(
+            f"{POOL}share_scan = 1000\nmax_callers = 21\nexhausted = reject\n",
+            ["share_scan"],
+            id="so also under reject",
+        ),
+        pytest.param(
             f"{POOL}[pool:y]\nnumbers = 8-9, 10\n",
             ["[pool:x] and [pool:y]", "8-9", "one pool"],
             id="number in two pools",
@@ -183,6 +193,12 @@ def test_every_way_to_write_the_file_is_read(tmp_path: Path, text: str | bytes) 
 @pytest.mark.parametrize("url", ["redis://:p%40%%s@h:1/0", "unix:///tmp/a%20b.sock", "redis://:a;b=c@h"])
 def test_a_url_is_read_as_it_stands(tmp_path: Path, url: str) -> None:
     assert _read(tmp_path, f"[redis]\nurl = {url} ; the url\n{POOL}").redis.url == url
+
+
+@pytest.mark.parametrize(("share_scan", "max_callers"), [(1000, 20), (20, 1000)])
+def test_a_call_may_look_at_twenty_thousand_callers(tmp_path: Path, share_scan: int, max_callers: int) -> None:
+    (pool,) = _read(tmp_path, f"{POOL}share_scan = {share_scan}\nmax_callers = {max_callers}\n").pools
+    assert (pool.share_scan, pool.max_callers) == (share_scan, max_callers)
 
 
 def test_a_pool_may_have_nothing_but_draining_numbers(tmp_path: Path) -> None:
