@@ -7,17 +7,19 @@ option with ``_file`` after its name points to.
 
 import configparser
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import platformdirs
 from argon2 import extract_parameters
 from argon2.exceptions import InvalidHashError
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-from redis.connection import parse_url
 
 from cticache.country import Country
 from cticache.errors import ConfigError
@@ -147,13 +149,89 @@ def _url(value: str) -> None:
         raise ValidationError("Sentinel and Cluster are not supported yet; give one server as redis://host:port/0")
     if value and not value.startswith(_REDIS_SCHEMES):
         raise ValidationError("must start with redis://, rediss:// or unix://, or be empty for the embedded server")
-    try:
-        parse_url(value or "redis://")  # type: ignore[no-untyped-call]
-    except ValueError:
+    if value and (wrong := _wrong_in_url(value)):
         raise ValidationError(
-            "cannot be read: write redis://user:password@host:6379/0, and escape what is no letter or digit in the "
-            "password (%2F for /)"
-        ) from None
+            f"cannot be read: {wrong}; write redis://user:password@host:6379/0 or unix://user:password@/socket?db=0, "
+            "and escape what is no letter or digit in the password (%2F for /)"
+        )
+
+
+def _wrong_in_url(text: str) -> str:
+    """What is wrong, in words of our own: any piece of the URL may be a piece of a password. Empty if nothing is."""
+    if re.search(r"[\s\x00-\x1f\x7f#]", text):
+        return "there is a space, a control character or a # in it"
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        return "the port must be 1 to 65535, and an IPv6 address stand in brackets"
+    options = _URL_OPTIONS if url.scheme == "rediss" else {"db": _URL_OPTIONS["db"]}
+    try:
+        pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=True) if url.query else []
+    except ValueError:
+        pairs = [("", "")]
+    given = dict(pairs)
+    if len(given) < len(pairs) or not given.keys() <= options.keys():
+        return f"after the ? there may be {', '.join(options)}, each once" + (
+            "" if url.scheme == "rediss" else "; options of TLS need rediss://"
+        )
+    for option, value in given.items():
+        right, meant = options[option]
+        if not right(value):
+            return f"{option} must be {meant}"
+    if "ssl_keyfile" in given and "ssl_certfile" not in given:
+        return "ssl_keyfile needs ssl_certfile"
+    return _wrong_in_path(url) if url.scheme == "unix" else _wrong_in_place(url, given)
+
+
+def _wrong_in_path(url: SplitResult) -> str:
+    if sys.platform == "win32":
+        return "unix:// cannot be used on Windows"
+    path = unquote(url.path)
+    if url.netloc.rpartition("@")[2] or path.endswith("/") or not path.startswith("/") or "\0" in path:
+        return "unix:// needs the absolute path of a socket, after three slashes"
+    return ""
+
+
+def _wrong_in_place(url: SplitResult, given: Mapping[str, str]) -> str:
+    if not _is_host(unquote(url.hostname or "")):
+        return "there must be the name or address of a host"
+    if not re.fullmatch(r"/?|/[0-9]{1,5}", url.path):
+        return "after the host there may be the number of a database, such as /0"
+    if url.path.strip("/") and "db" in given:
+        return "the database is given twice"
+    return ""
+
+
+def _is_host(name: str) -> bool:
+    try:
+        if ":" in name:
+            IPv6Address(name)
+        else:
+            name.encode("idna")  # what looking it up begins with
+    except ValueError:
+        return False
+    return bool(re.fullmatch(r"[\w.:%-]+", name))
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:
+        return False
+
+
+_URL_OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
+    "db": (re.compile("[0-9]{1,5}").fullmatch, "a whole number"),
+    "ssl_ca_certs": (_is_file, "a file that is there"),
+    "ssl_certfile": (_is_file, "a file that is there"),
+    "ssl_keyfile": (_is_file, "a file that is there"),
+    "ssl_cert_reqs": (re.compile("none|optional|required").fullmatch, "none, optional or required"),
+    "ssl_check_hostname": (re.compile("true|false").fullmatch, "true or false"),
+}
+"""What may follow the ? of the URL: nothing that would take the place of a setting of ``connect``."""
 
 
 def _name(value: str) -> None:

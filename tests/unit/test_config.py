@@ -1,16 +1,21 @@
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
+from redis.connection import SSLConnection
 
 from cticache import config
 from cticache.config import SAMPLE, Config
+from cticache.connection import connect
 from cticache.country import Country
 from cticache.errors import ConfigError
 from cticache.passwords import hashed
 
+_UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 HASH = hashed("secret-word")
 POOL = "[pool:x]\nnumbers = 1-9\n"
 USER = f"[user:bob]\npassword = {HASH}\n"
@@ -235,6 +240,95 @@ def test_a_wrong_url_is_told_but_not_shown(tmp_path: Path, url: str, allowed: st
     assert line.startswith(f"{tmp_path / 'config.ini'}: [redis] url: ")
     assert allowed in line
     assert _fault(tmp_path, POOL, {"CTICACHE_REDIS_URL": url}).startswith("environment variable CTICACHE_REDIS_URL: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("redis://:secret-word@h:0", "port must be 1 to 65535"),
+        ("redis://:secret-word@h:65536", "port must be 1 to 65535"),
+        ("redis://:secret-word@h:port", "port must be 1 to 65535"),
+        ("redis://:secret-word/x@h:6379/0", "port must be 1 to 65535"),  # a slash in the password, not escaped
+        ("redis://:secret-word@::1", "IPv6 address stand in brackets"),
+        ("redis://:secret-word@[::1", "IPv6 address stand in brackets"),
+        ("redis://:secret-word@", "name or address of a host"),
+        ("redis://:secret-word@:6379/0", "name or address of a host"),
+        ("redis://", "name or address of a host"),
+        ("redis://?secret-word@h", "after the ? there may be db"),
+        ("redis://a..b:6379", "name or address of a host"),
+        (f"redis://{'x' * 64}.example", "name or address of a host"),
+        ("redis://a%00b", "name or address of a host"),
+        ("redis://a%20b", "name or address of a host"),
+        ("redis://h%3a1", "name or address of a host"),
+        ("redis://h1,h2", "name or address of a host"),
+        ("redis://h secret-word", "a space, a control character or a #"),
+        ("redis://:secret-word@h\n  /0", "a space, a control character or a #"),
+        ("redis://:secret-word#x@h/0", "a space, a control character or a #"),
+        ("redis://h:6379/secret-word", "number of a database, such as /0"),
+        ("redis://h/1/2", "number of a database, such as /0"),
+        ("redis://h/-1", "number of a database, such as /0"),
+        ("redis://h/\u0661", "number of a database, such as /0"),
+        ("redis://h/123456", "number of a database, such as /0"),
+        ("redis://h/1?db=1", "given twice"),
+        ("redis://h?db=1&db=2", "after the ? there may be db, each once"),
+        ("redis://h?db=secret-word", "db must be a whole number"),
+        ("redis://h?db=", "db must be a whole number"),
+        ("redis://h?db", "after the ? there may be db"),
+        ("redis://h?password=secret-word", "after the ? there may be db"),
+        ("redis://h?secret-word=1", "after the ? there may be db"),
+        ("redis://h?protocol=7", "after the ? there may be db"),
+        ("redis://h?socket_timeout=60", "after the ? there may be db"),
+        ("redis://h?decode_responses=0", "after the ? there may be db"),
+        ("redis://h?ssl_cert_reqs=none", "options of TLS need rediss://"),
+        ("rediss://h?foo=bar", "after the ? there may be db, ssl_ca_certs, "),
+        ("rediss://h?ssl_cert_reqs=secret-word", "ssl_cert_reqs must be none, optional or required"),
+        ("rediss://h?ssl_check_hostname=maybe", "ssl_check_hostname must be true or false"),
+        ("rediss://h?ssl_ca_certs=/none/secret-word", "ssl_ca_certs must be a file that is there"),
+        ("rediss://h?ssl_certfile=%00", "ssl_certfile must be a file that is there"),
+        (f"rediss://h?ssl_keyfile={'x' * 5000}", "ssl_keyfile must be a file that is there"),
+        (f"rediss://h?ssl_keyfile={SAMPLE}", "ssl_keyfile needs ssl_certfile"),
+        ("unix://", "absolute path of a socket"),
+        ("unix:///", "absolute path of a socket"),
+        ("unix:///secret-word/", "absolute path of a socket"),
+        ("unix://secret-word/x.sock", "absolute path of a socket"),
+        ("unix://secret-word:1/x.sock", "absolute path of a socket"),
+        ("unix:///a%00b", "absolute path of a socket"),
+        ("unix:///a?ssl_cert_reqs=none", "options of TLS need rediss://"),
+    ],
+)
+def test_a_url_that_redis_py_would_misread_is_told_but_not_shown(tmp_path: Path, url: str, wrong: str) -> None:
+    line = _fault(tmp_path, f"[redis]\nurl = {url}\n{POOL}")
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [redis] url: cannot be read: ")
+    assert wrong in line or "unix:// cannot be used on Windows" in line
+    assert "redis://user:password@host:6379/0" in line
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("redis://h", {"host": "h"}),
+        ("redis://h/", {"host": "h"}),
+        ("redis://my_redis.example.:6380/3", {"host": "my_redis.example.", "port": 6380, "db": 3}),
+        ("redis://b%C3%BCcher.example", {"host": "b\u00fccher.example"}),
+        ("redis://bob:p%40%2F%23s@[::1]:1/0", {"host": "::1", "username": "bob", "password": "p@/#s"}),
+        ("redis://[fe80::1%25eth0]", {"host": "fe80::1%eth0"}),
+        ("redis://h?db=2", {"host": "h", "db": 2}),
+        (f"rediss://h/1?ssl_ca_certs={quote(str(SAMPLE))}", {"ssl_ca_certs": str(SAMPLE), "db": 1}),
+        ("rediss://h?ssl_cert_reqs=none&ssl_check_hostname=false", {"ssl_cert_reqs": "none"}),
+        ("rediss://h?ssl_check_hostname=false", {"ssl_check_hostname": False}),
+        ("rediss://h?ssl_check_hostname=true", {"ssl_check_hostname": True}),
+        pytest.param("unix://bob:pw@/a%20b.sock?db=1", {"path": "/a b.sock", "db": 1, "password": "pw"}, marks=_UNIX),
+    ],
+)
+def test_a_url_means_to_redis_py_what_it_says(tmp_path: Path, url: str, meant: dict[str, object]) -> None:
+    read = _read(tmp_path, f"[redis]\nurl = {url}\n{POOL}").redis.url
+    with connect(read, 0.5) as client:
+        connection = client.connection_pool.make_connection()
+    options = client.get_connection_kwargs()
+    assert {name: options.get(name) for name in meant} == meant
+    assert options["decode_responses"] is True
+    assert (options["socket_timeout"], options["protocol"]) == (0.5, 2)
+    assert isinstance(connection, SSLConnection) == url.startswith("rediss")
 
 
 @pytest.mark.parametrize(
