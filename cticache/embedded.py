@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -42,13 +43,21 @@ _SETTINGS = {
 
 
 def data_folder(configured: str) -> Path:
-    """Where the embedded server keeps its data: the configured folder, else the user's data folder."""
-    return Path(configured).expanduser() if configured else platformdirs.user_data_path("cticache", appauthor=False)
+    """Where the embedded server keeps its data: the configured folder, else the user's data folder.
+
+    An absolute path: a relative one starts at the working directory. UserError for a home that nobody has.
+    """
+    if not configured:
+        return platformdirs.user_data_path("cticache", appauthor=False).absolute()
+    try:
+        return Path(configured).expanduser().absolute()
+    except RuntimeError:
+        raise UserError(f"[redis] data = {configured}: there is no such user's home; give an absolute path") from None
 
 
 def socket_url(folder: Path) -> str:
     """The URL under which a running embedded server answers."""
-    return f"unix://{folder / 'redis.sock'}"
+    return f"unix://{quote(str(folder / 'redis.sock'))}"
 
 
 class Embedded:

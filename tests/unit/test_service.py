@@ -401,6 +401,47 @@ def test_a_folder_with_too_long_a_path_is_one_line_and_exit_2(start: Start, fold
     assert "too long for a socket" in line
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "100%25", "what?#x", 'it\'s "so"', "back\\slash", "\u00e4\u6f22", "[::1]", "~"]
+)
+def test_a_folder_may_have_any_name(folder: Path, name: str) -> None:
+    server = embedded.Embedded(folder / name)
+    server.start()
+    try:
+        with connect(server.url, 5) as client:
+            assert client.config_get("dir")["dir"] == str(folder / name)
+    finally:
+        server.stop()
+    assert (folder / name / "server.log").exists()
+
+
+def test_a_relative_folder_starts_at_the_working_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert embedded.data_folder("here/data") == folder / "here" / "data"
+    server = embedded.Embedded(embedded.data_folder("data"))
+    server.start()
+    try:
+        with connect(socket_url(folder / "data"), 5) as client:
+            assert _answers(client)
+    finally:
+        server.stop()
+
+
+def test_the_home_of_nobody_is_one_line_and_exit_2(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = ~nobody-here/x\n{POOL}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith("cticache: [redis] data = ~nobody-here/x: ")
+
+
+def test_without_a_folder_it_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_args, **_more: tmp_path)
+    assert embedded.data_folder("") == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert embedded.data_folder("~/data") == tmp_path / "data"
+
+
 def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path) -> None:
     url = f"redis://:secret-word@127.0.0.1:{servers.free_port()}/0"
     (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\nurl = {url}\n{POOL}")
