@@ -27,6 +27,7 @@ from cticache.explain import explain
 from cticache.pools import Pools, unambiguous
 from cticache.report import explain_lines, pool_lines
 from cticache.store import KEPT_HOURS, Store
+from cticache.sync import look
 
 _WELL, _TROUBLE, _MISTAKE = 0, 1, 2
 _INI_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -138,6 +139,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     audit = Audit(settings.server.audit_key)
     with ExitStack() as stack:
         store = _open(settings, stack)
+        look(store, pools)
         places = unambiguous(pools.of(arguments.dnis))
         if not places:
             raise UserError(f"{arguments.dnis} is a number of no pool in {settings.source}: compare it with `numbers`")

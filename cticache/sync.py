@@ -35,7 +35,7 @@ def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
     """
     claims = _claims(pools)
     ruling = store.pool_claim("take_over" if take_over else "claim", claims)
-    former = [_Task(store, pools.former(name)) for name in ruling if name not in claims]
+    former = _former(store, pools, ruling)
     tasks = [*former, *(_Task(store, pool) for pool in pools)]
     if overruled := _overruled(claims, ruling):
         pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
@@ -59,6 +59,17 @@ def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
             store.pool_claim("forget", {task.pool.name: ""})
             _log.info("pool %s is no longer configured, and now gone", task.pool.name)
     return frozenset()
+
+
+def look(store: Store, pools: Pools) -> None:
+    """Learn which numbers are leaving, and change nothing."""
+    ruling = store.pool_claim("forget", {})  # nothing is forgotten, and the reply tells who rules
+    tasks = [*_former(store, pools, ruling), *(_Task(store, pool) for pool in pools)]
+    pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
+
+
+def _former(store: Store, pools: Pools, ruling: Iterable[str]) -> "list[_Task]":
+    return [_Task(store, pools.former(name)) for name in ruling if not pools.get(name)]
 
 
 def _claims(pools: Pools) -> dict[str, str]:

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aging import age
+from aging import age, everything
 from redis import Redis
-from samples import at
+from samples import at, make_pool
 
 from cticache import cli
 from cticache.errors import PoolExhausted
-from cticache.pools import Pool
+from cticache.pools import Pool, Pools
 from cticache.store import Store
+from cticache.sync import sync
 
 MakePool = Callable[..., Pool]
 Print = Callable[..., list[str]]
@@ -140,6 +141,19 @@ def test_explain_tells_that_a_call_was_taken_and_that_there_is_none(
     store.take(at(pool, dnis), "2345678901", "y")
     assert "410: it was taken, at 20" in run(EXPLAINED, "explain", dnis, "2345678901")[-1]
     assert "not found (404)" in run(EXPLAINED, "explain", dnis, "777")[-1]
+
+
+def test_explain_knows_the_calls_on_a_number_that_left_its_pool(
+    client: Redis, store: Store, new_pool: MakePool, run: Print
+) -> None:
+    old = new_pool("100", name="old")
+    store.lease(old, "777", "1", "ivr", 60_000)
+    sync(store, Pools([make_pool("200")]), take_over=True)
+    before = everything(client)
+    text = "\n".join(run("[pool:system-y]\nnumbers = 200\n", "explain", "100", "777"))
+    assert "pool old, number 100" in text
+    assert "It is found: a call under this very ANI is live." in text
+    assert everything(client) == before
 
 
 @pytest.mark.parametrize(
