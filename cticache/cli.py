@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     parsed = _parser().parse_args(arguments)
     try:
-        code: int = parsed.run(parsed)
+        with server.ended_by_signals(_TROUBLE):
+            code: int = parsed.run(parsed)
     except UserError as error:
         return _fail(_MISTAKE, str(error))
     except RedisUnavailable as error:

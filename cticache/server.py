@@ -4,8 +4,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -41,8 +41,8 @@ _MOST_ON_WINDOWS = 448
 
 def serve(config: Config, announce: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``announce`` gets the lines for the person who started the service."""
-    _stop_on_signals()
     with ExitStack() as stack:
+        stack.enter_context(ended_by_signals(0))
         users, password = config.users, ""
         host = config.server.host
         if not users:
@@ -156,13 +156,26 @@ def curl(base: str, password: str) -> str:
     return f'curl --user "username:{password}" -H "Content-Type:application/json" -X POST -d {data} {base}{CALLS}'
 
 
-def _stop_on_signals() -> None:
-    """Waitress ends its loop at SystemExit; it handles no signal itself."""
+@contextmanager
+def ended_by_signals(code: int) -> Iterator[None]:
+    """Within, a signal to end raises SystemExit(code), so that what was begun is ended in order; a second waits.
+
+    Waitress ends its loop at SystemExit; it handles no signal itself.
+    """
+    ends = [signal.SIGTERM, signal.SIGINT]
+    if sys.platform == "win32":
+        ends.append(signal.SIGBREAK)
+    elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has a service outlive its terminal
+        ends.append(signal.SIGHUP)
 
     def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(0)
+        for end in ends:
+            signal.signal(end, signal.SIG_IGN)
+        raise SystemExit(code)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    if sys.platform == "win32":
-        signal.signal(signal.SIGBREAK, stop)
+    before = {end: signal.signal(end, stop) for end in ends}
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler or signal.SIG_DFL)

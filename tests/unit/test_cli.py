@@ -175,7 +175,6 @@ def test_a_password_that_is_no_utf_8_is_a_mistake_told_in_one_line(locale: str) 
 def test_a_mistake_in_the_configuration_is_one_line_and_exit_2(
     command: str, text: str | None, piece: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cticache.server._stop_on_signals", lambda: None)
     monkeypatch.setattr("cticache.logs.configure", lambda: None)
     if text is not None:
         Path("own.ini").write_text(text)
@@ -228,6 +227,27 @@ def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, print
     assert not err
     assert any("(the embedded server)" in line for line in out)
     assert out[-1] == "all well"
+    with connect(socket_url(short_folder), 1) as client:
+        assert not _pings(client)
+
+
+_CHECK_ENDED_BY = """
+import os, signal, sys
+from cticache import cli, doctor
+doctor.complaints = lambda client: os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+sys.exit(cli.main(["check"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_check_that_a_signal_ends_leaves_no_server_behind(end: str, short_folder: Path) -> None:
+    _write(f"data = {short_folder}")
+    done = subprocess.run(
+        [sys.executable, "-c", _CHECK_ENDED_BY, end], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "all well" not in done.stdout
     with connect(socket_url(short_folder), 1) as client:
         assert not _pings(client)
 

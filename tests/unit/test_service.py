@@ -28,6 +28,7 @@ from cticache.embedded import socket_url
 from cticache.errors import ScriptError, UserError
 from cticache.loader import Scripts, read_scripts
 from cticache.passwords import hashed
+from cticache.server import ended_by_signals
 
 if sys.platform == "win32":
     pytest.skip("no Unix sockets and signals there", allow_module_level=True)
@@ -243,7 +244,7 @@ def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure
     assert "not on 0.0.0.0" in running.line()
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda by: by.name)
 def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder: Path, by: signal.Signals) -> None:
     running = start()
     command = running.command()
@@ -257,6 +258,32 @@ def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder
     command = start().command()
     assert _read(command, location) == (200, "", '{"value":"12345678"}')
     assert _curl(command)[1] == "/cticache/DNIS-ANI/101:1234567890"
+
+
+def test_a_second_signal_does_not_break_off_the_end(folder: Path) -> None:
+    server = embedded.Embedded(folder)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, ended_by_signals(3):  # noqa: PT012 - what the signals interrupt
+        try:
+            server.start()
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            server.stop()
+    assert ended.value.code == 3
+    assert signal.getsignal(signal.SIGTERM) == before
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals(0):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_during_the_start_leaves_no_server_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,17 +331,17 @@ def test_a_server_left_behind_that_does_not_answer_stops_the_start(
 
 def test_a_server_left_behind_that_still_loads_is_waited_for(folder: Path) -> None:
     keys = 5_000
-    server = [servers.packaged(), "--port", "0", "--appendonly", "yes", "--save", "", "--dir", str(folder)]
-    server += ["--unixsocket", str(folder / "redis.sock")]
+    command = [servers.packaged(), "--port", "0", "--appendonly", "yes", "--save", "", "--dir", str(folder)]
+    command += ["--unixsocket", str(folder / "redis.sock")]
     with connect(socket_url(folder), 5) as client:
-        with _running(server):
+        with _running(command):
             _until(lambda: _answers(client))
             pipeline = client.pipeline()
             for key in range(keys):
                 pipeline.set(str(key), "1")
             pipeline.execute()
             client.shutdown(nosave=True)
-        with _running([*server, "--key-load-delay", "200"]) as left:
+        with _running([*command, "--key-load-delay", "200"]) as left:
             _until((folder / "redis.sock").exists)
             assert not _answers(client)
             new = embedded.Embedded(folder)
