@@ -11,7 +11,7 @@ nothing, and are not ready.
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -27,16 +27,17 @@ LIST_STEP = 500
 """Numbers listed by one call; Valkey's ZSCAN may list twice as many."""
 
 
-def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
+def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], bool] = lambda: False) -> frozenset[str]:
     """Bring every pool in line and learn which numbers are leaving; RedisUnavailable if Redis goes away.
 
     Returns the names of the pools that are not as configured here because another configuration rules; empty when all
-    are in place. Without ``take_over`` the last service that took over rules.
+    are in place. Without ``take_over`` the last service that took over rules. Once ``stopped``, it raises Stopped
+    instead of going on with the next step.
     """
     claims = _claims(pools)
     ruling = store.pool_claim("take_over" if take_over else "claim", claims)
-    former = _former(store, pools, ruling)
-    tasks = [*former, *(_Task(store, pool) for pool in pools)]
+    former = [_Task(store, pools.former(name), stopped) for name in ruling if name not in claims]
+    tasks = [*former, *(_Task(store, pool, stopped) for pool in pools)]
     if overruled := _overruled(claims, ruling):
         pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
         return overruled
@@ -64,12 +65,9 @@ def sync(store: Store, pools: Pools, *, take_over: bool) -> frozenset[str]:
 def look(store: Store, pools: Pools) -> None:
     """Learn which numbers are leaving, and change nothing."""
     ruling = store.pool_claim("forget", {})  # nothing is forgotten, and the reply tells who rules
-    tasks = [*_former(store, pools, ruling), *(_Task(store, pool) for pool in pools)]
+    former = [pools.former(name) for name in ruling if not pools.get(name)]
+    tasks = [_Task(store, pool, lambda: False) for pool in (*former, *pools)]
     pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
-
-
-def _former(store: Store, pools: Pools, ruling: Iterable[str]) -> "list[_Task]":
-    return [_Task(store, pools.former(name)) for name in ruling if not pools.get(name)]
 
 
 def _claims(pools: Pools) -> dict[str, str]:
@@ -90,6 +88,10 @@ def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return latest
 
 
+class Stopped(Exception):
+    """The sync was ended before it was done; the next one finishes it."""
+
+
 class _PushedAside(Exception):
     """Another sync of the pool has begun in the middle of this one."""
 
@@ -101,9 +103,10 @@ class _PushedAside(Exception):
 class _Task:
     """What there is to do for one pool."""
 
-    def __init__(self, store: Store, pool: Pool) -> None:
+    def __init__(self, store: Store, pool: Pool, stopped: Callable[[], bool]) -> None:
         self.pool = pool
         self._store = store
+        self._stopped = stopped
         self._fingerprint = pool.numbers.fingerprint()
 
     def begin(self) -> bool:
@@ -141,6 +144,8 @@ class _Task:
         return bool(self._step("erase"))
 
     def _step(self, step: str, **arguments: Any) -> Any:
+        if self._stopped():
+            raise Stopped
         reply = self._store.pool_sync(self.pool, step, fingerprint=self._fingerprint, **arguments)
         if reply is None:
             raise _PushedAside(self.pool.name)
@@ -193,6 +198,8 @@ class Keeper:
                 if away:
                     _log.warning("Redis is back")
                 away = False
+            except Stopped:
+                return
             except RedisUnavailable as error:
                 if not away:
                     _log.warning("Redis is away: %s", error.__cause__)
@@ -211,7 +218,7 @@ class Keeper:
         if not self._claimed:
             self._store.pool_claim("take_over", _claims(self._pools))
             self._claimed = True
-        overruled = sync(self._store, self._pools, take_over=False)
+        overruled = sync(self._store, self._pools, take_over=False, stopped=self._stop.is_set)
         if overruled and overruled != self._overruled:
             _log.warning(
                 "another cticache with other pools or numbers has been started on this Redis, and its word counts; "

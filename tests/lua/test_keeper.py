@@ -1,16 +1,22 @@
 """The thread that keeps the pools in place, on a real server."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from between import Between
+from proxy import Proxy
 from redis import Redis
 from samples import make_pool
 
+from cticache.connection import connect
+from cticache.keys import Keys
+from cticache.loader import Scripts, read_scripts
 from cticache.pools import Pools
 from cticache.store import Store
-from cticache.sync import Keeper, sync
+from cticache.sync import CHANGE_STEP, Keeper, sync
 
 NUMBERS = "cti:{system-y}:numbers"
 INTERVAL = 0.02
@@ -60,6 +66,127 @@ def start(counting: Counting) -> Iterator[Start]:
     yield begin
     for keeper in keepers:
         keeper.stop()
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    proxy = Proxy(redis_url)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def through(client: Redis, proxy: Proxy) -> Iterator[Counting]:
+    """A store on Redis behind the proxy; it waits 0.3 s for an answer."""
+    with connect(proxy.url, 0.3) as connection:
+        yield Counting(connection, Scripts(connection, read_scripts()), Keys("cti"), retry_after=2)
+
+
+def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    return len([record for record in caplog.records if text in record.getMessage()])
+
+
+def test_it_syncs_at_the_start_and_again_when_redis_was_emptied(client: Redis, start: Start) -> None:
+    keeper = start(Pools([make_pool("100-104"), make_pool("200", name="other")]))
+    assert keeper.synced.wait(10)
+    for _ in range(2):
+        assert client.zcard(NUMBERS) == 5
+        assert client.zcard("cti:{other}:numbers") == 1
+        client.flushall()
+        until(lambda: client.zcard("cti:{other}:numbers"))
+
+
+@pytest.mark.parametrize("fault", [Proxy.cut, Proxy.drop_replies])
+def test_it_outlives_a_redis_that_is_away_and_says_so_once(  # noqa: PLR0917
+    client: Redis,
+    proxy: Proxy,
+    through: Counting,
+    start: Start,
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[[Proxy], None],
+) -> None:
+    caplog.set_level(logging.WARNING)
+    fault(proxy)
+    keeper = start(Pools([make_pool("100")]), store=through)
+    for times in (1, 2):
+        through.looked(3)
+        assert (said(caplog, "Redis is away"), said(caplog, "Redis is back")) == (times, times - 1)
+        proxy.restore()
+        until(lambda: client.zcard(NUMBERS) and said(caplog, "Redis is back") == times)  # noqa: B023
+        assert keeper.synced.is_set()
+        client.flushall()
+        fault(proxy)
+        until(lambda: said(caplog, "Redis is away") == times + 1)  # noqa: B023
+
+
+def test_it_outlives_what_it_does_not_expect(
+    client: Redis, counting: Counting, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = counting._call
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    counting._call = broken  # type: ignore[method-assign,assignment]
+    keeper = start(Pools([make_pool("100")]))
+    counting.looked(3)
+    assert not keeper.synced.is_set()
+    assert said(caplog, "could not be brought in line") >= 2
+    counting._call = calls  # type: ignore[method-assign]
+    assert keeper.synced.wait(10)
+    assert client.zcard(NUMBERS) == 1
+
+
+@pytest.mark.parametrize("interval", [INTERVAL, 3600])
+def test_it_stops_at_once_while_it_rests(start: Start, interval: float) -> None:
+    keeper = start(Pools([make_pool("100")]), interval)
+    assert keeper.synced.wait(10)
+    assert stops_at_once(keeper)
+
+
+@pytest.mark.parametrize("step", ["begin", "add"])
+def test_it_stops_after_the_step_under_way(
+    client: Redis, between: Between, start: Start, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    under_way, stopping = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        under_way.set()
+        assert stopping.wait(10)
+
+    between.happens(step, hold)
+    keeper = start(Pools([make_pool(f"10000-{10000 + 3 * CHANGE_STEP - 1}")]), store=between)
+    assert under_way.wait(10)
+    stopper = threading.Thread(target=keeper.stop)
+    stopper.start()
+    until(keeper._stop.is_set)
+    stopping.set()
+    stopper.join(10)
+    assert not stopper.is_alive()
+    assert client.zcard(NUMBERS) == (CHANGE_STEP if step == "add" else 0)
+    assert not caplog.records
+    assert not keeper.synced.is_set()
+
+
+@pytest.mark.parametrize("rules", [True, False])
+def test_it_stops_at_once_also_when_redis_is_away_or_another_configuration_rules(
+    proxy: Proxy, through: Counting, counting: Counting, start: Start, rules: bool
+) -> None:
+    keeper = start(Pools([make_pool("100")]), interval=3600, store=through)
+    assert keeper.synced.wait(10)
+    if rules:
+        proxy.cut()
+    else:
+        sync(counting, Pools([make_pool("200")]), take_over=True)
+    keeper.wake()
+    through.looked(1)
+    assert stops_at_once(keeper)
+
+
+def stops_at_once(keeper: Keeper) -> bool:
+    begun = time.monotonic()
+    keeper.stop()
+    return time.monotonic() - begun < 2
 
 
 def test_one_whose_pools_another_configuration_rules_is_not_in_place_and_says_so_once(
