@@ -94,7 +94,7 @@ class Keys:
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
-        return self._of(pool, "numbers", "leaving", "synced", "pending", "stats", "callers:")
+        return self._of(pool, "numbers", "shared", "leaving", "synced", "pending", "stats", "callers:")
 
     def pool_stats(self, pool: str) -> list[str]:
         """KEYS of pool_stats.lua."""

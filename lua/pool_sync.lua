@@ -8,12 +8,13 @@
 -- longer configured is one without numbers; once nothing is left in it, erase removes what would stay for ever.
 --
 -- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
--- KEYS[2]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
--- KEYS[3]  synced          string  fingerprint of the numbers that are all in place; while that is yet to be reached,
+-- KEYS[2]  shared          zset    DNIS -> time (ms) until which it has more than one live caller
+-- KEYS[3]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
+-- KEYS[4]  synced          string  fingerprint of the numbers that are all in place; while that is yet to be reached,
 --                                  'syncing:' before it
--- KEYS[4]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
--- KEYS[5]  stats           hash    counters
--- KEYS[6]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- KEYS[5]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[6]  stats           hash    counters
+-- KEYS[7]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving' or 'erase'
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: not looked at
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
@@ -27,7 +28,8 @@
 --          erase: 1 nothing is left, 0 something is.
 -- Errors   BADARG  the step is none of these, or one of the numbers is not an integer >= 0.
 
-local numbers, leaving, synced, pending, stats, callers_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local numbers, shared, leaving, synced, pending, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local callers_prefix = KEYS[7]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local dnises = {unpack(ARGV, 7)}
@@ -43,11 +45,11 @@ local function ms(number)
   return string.format('%.0f', number)
 end
 
--- The end of the number's last lease; nil when it had none within its cool-down. A caller listed counts here even if
--- its call key is gone: too long a rest harms nobody.
-local function last_end(dnis)
-  local latest = redis.call('ZRANGE', callers_prefix .. dnis, -1, -1, 'WITHSCORES')[2]
-  return latest and math.max(tonumber(latest), now)
+-- The end of the number's last lease and of the one before; nil when it had none within its cool-down. A caller listed
+-- counts here even if its call key is gone: too long a rest harms nobody.
+local function last_ends(dnis)
+  local ends = redis.call('ZRANGE', callers_prefix .. dnis, 0, 1, 'REV', 'WITHSCORES')
+  return ends[2] and math.max(tonumber(ends[2]), now), ends[4] and tonumber(ends[4])
 end
 
 local under_way = 'syncing:' .. fingerprint
@@ -72,13 +74,15 @@ end
 
 function steps.drop()
   local gone = 0
+  redis.call('ZCARD', shared)
   for _, dnis in ipairs(dnises) do
-    local ended = last_end(dnis)
+    local ended = last_ends(dnis)
     if ended and redis.call('ZSCORE', numbers, dnis) then
       redis.call('ZADD', leaving, ms(ended + rest_ms), dnis)
       redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
     end
     gone = gone + redis.call('ZREM', numbers, dnis)
+    redis.call('ZREM', shared, dnis)
   end
   return gone
 end
@@ -94,10 +98,16 @@ end
 
 function steps.add()
   local new = 0
+  redis.call('ZCARD', shared)
   local any_leaving = redis.call('EXISTS', leaving) == 1
   for _, dnis in ipairs(dnises) do
-    local ended = last_end(dnis)
-    new = new + redis.call('ZADD', numbers, 'NX', ms(math.max(ended and ended + rest_ms or 0, free_ms)), dnis)
+    local ended, before = last_ends(dnis)
+    local added = redis.call('ZADD', numbers, 'NX', ms(math.max(ended and ended + rest_ms or 0, free_ms)), dnis)
+    new = new + added
+    if added == 1 and before and before > now then
+      redis.call('ZADD', shared, ms(before), dnis)
+      redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+    end
     if any_leaving then
       redis.call('ZREM', leaving, dnis)
     end

@@ -58,6 +58,20 @@ def test_numbers_on_their_way_out_are_counted(store: Store, new_pool: MakePool) 
     assert stats(store, later).leaving == 1
 
 
+def test_shared_numbers_are_counted_of_those_that_are_leased(client: Redis, store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100")
+    for ani, ttl_ms in (("1", 30_000), ("2", 90_000), ("3", 60_000)):
+        store.lease(pool, ani, "1", "x", ttl_ms)
+    later = new_pool("200")
+    assert (stats(store, later).size, stats(store, later).leaving, stats(store, later).shared) == (1, 1, 0)
+    back = new_pool("100,200")
+    assert (stats(store, back).size, stats(store, back).leaving, stats(store, back).shared) == (2, 0, 1)
+    age(client, 59_000)
+    assert stats(store, back).shared == 1
+    age(client, 1_000)
+    assert stats(store, back).shared == 0
+
+
 def test_the_counters_count(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100", max_callers=2)
     store.lease(pool, "1", "1", "x", 60_000)

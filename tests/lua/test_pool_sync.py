@@ -89,6 +89,22 @@ def test_a_number_taken_out_is_still_known_after_another_restart(
     assert not client.exists(LEAVING)
 
 
+def test_of_the_leaving_numbers_those_whose_calls_have_ended_are_dropped(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-101")
+    for ani, ttl_ms in (("1", 60_000), ("2", 90_000)):
+        store.lease(pool, ani, "1", "x", ttl_ms)
+    pools = Pools([make_pool("200")])
+    sync(store, pools, take_over=True)
+    assert client.zrange(LEAVING, 0, -1) == ["100", "101"]
+    age(client, 65_000)
+    sync(store, pools, take_over=False)
+    assert client.zrange(LEAVING, 0, -1) == ["101"]
+    assert pools.of("101")
+    assert not pools.of("100")
+
+
 def test_a_renewed_call_keeps_its_leaving_number_known(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     store.lease(pool, "777", "1", "x", 60_000)
