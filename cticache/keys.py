@@ -42,6 +42,7 @@ class Keys:
             f"reply:{user}:{key}",
             "call:",
             "callers:",
+            "gone:",
             "stats:",
         )
 

@@ -13,9 +13,10 @@ from cticache.ani import canonical, written
 from cticache.audit import Audit, about, became
 from cticache.auth import require
 from cticache.bodies import parse
-from cticache.errors import Forbidden, Gone, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
+from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
 from cticache.explain import explain, utc
 from cticache.metrics import CONTENT_TYPE, exposition
+from cticache.numbers import MAX_DIGITS
 from cticache.pools import Place, Pool, Pools
 from cticache.schemas import LeaseSchema, RenewSchema, TakeSchema, load
 from cticache.store import Held, Store
@@ -27,6 +28,8 @@ _LEASE = LeaseSchema()
 _RENEW = RenewSchema()
 _TAKE = TakeSchema()
 _KEY = "idempotency_key"
+_SCHEME = re.compile(r"^(?:sips?|tel):", re.IGNORECASE)
+_NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
 
 
 Ask = Callable[[Place, str], Held | None]
@@ -89,14 +92,16 @@ class _OneCall:
         """Answer with the first call that is found; a place is asked only when the one before has none."""
         user = require(req, role)
         dnis, sent = _split(url_key)
-        gone: Gone | None = None
-        for place in _places(user, self._pools, dnis):
+        op = role if req.method != "PUT" else "renew"
+        about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], canonical(sent))
+        gone: tuple[Gone, Place] | None = None
+        for place in self._of_one_number(_places(user, self._pools, dnis), sent):
             ani = canonical(sent, place.pool.country)
-            about(req, role if req.method != "PUT" else "renew", place.pool.name, place.dnis, ani)
+            about(req, op, place.pool.name, place.dnis, ani)
             try:
                 held = ask(place, ani)
             except Gone as error:
-                gone = gone or error
+                gone = gone or (error, place)
                 continue
             if held:
                 became(req, "replayed" if held.replayed else held.grade, token=held.token)
@@ -105,8 +110,28 @@ class _OneCall:
                 resp.etag = held.token
                 _tell_replayed(resp, held.replayed)
                 return
+        if gone:
+            refusal, place = gone
+            about(req, op, place.pool.name, place.dnis, canonical(sent, place.pool.country))
+            raise refusal
         nothing = NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
-        raise gone or _for_sure(nothing, self._pools)
+        raise _for_sure(nothing, self._pools)
+
+    def _of_one_number(self, places: list[Place], sent: str) -> list[Place]:
+        """The same places; where the last digits mean two numbers, those of the one that has, or had, such a call.
+
+        Each is looked at first, at the price of a round trip: Ambiguous where two have.
+        """
+        if len({place.dnis for place in places}) == 1:
+            return places
+        having = [
+            place
+            for place in places
+            if self._store.explain(place, canonical(sent, place.pool.country)).grade in ("exact", "gone")
+        ]
+        if len({place.dnis for place in having}) > 1:
+            raise Ambiguous("The last digits mean more than one number, and a call with this ANI is on two of them.")
+        return having or places
 
     def _take(self, req: Request, resp: Response, url_key: str, asked: dict[str, Any]) -> None:
         def take(place: Place, ani: str) -> Held | None:
@@ -290,7 +315,7 @@ def _key(req: Request, asked: dict[str, Any]) -> str:
     """The idempotency key that the header, the body or, on a take, the URL says; empty without one."""
     said = [asked[_KEY]] if _KEY in asked else []
     headers = [req.get_header("Idempotency-Key"), req.get_header("X-Idempotency-Key")]
-    in_url = [req.get_param(_KEY, default=None)]
+    in_url = req.get_param_as_list(_KEY) or []
     for text in headers + in_url:
         if text is not None:
             said.append(load(_TAKE, {_KEY: text})[_KEY])
@@ -304,7 +329,7 @@ def _if_match(req: Request) -> str:
     header = req.get_header("If-Match")
     if header is None or header.strip() == "*":
         return ""
-    return " ".join(re.findall(r'(?<!/)"[!#-~]*"', header)) or '""'
+    return " ".join(tag for weak, tag in re.findall(r'(W/)?("[^"]*")', header) if not weak) or '""'
 
 
 def _tell_replayed(resp: Response, replayed: bool) -> None:
@@ -321,8 +346,11 @@ def _detail(req: Request, pool: Pool, grade: str | None, leased_ms: int, left_ms
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The DNIS of a key, and its ANI bare of all that is not its digits; split at the first colon."""
-    dnis, colon, ani = _unquoted(key).partition(":")
+    """The DNIS of a key, and its ANI bare of all that is not its digits; split at the first colon.
+
+    The colon of a scheme does not count: a DNIS may be an address.
+    """
+    dnis, colon, ani = _SCHEME.sub("", _unquoted(key)).partition(":")
     if not colon:
         raise WrongFields({"key": ["No colon: the URL ends in the DNIS, a colon and the ANI."]})
     try:

@@ -47,7 +47,7 @@ class KeyField(fields.Field[str]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if isinstance(value, str):
-            bare = value[1:-1] if len(value) > 2 and value[0] == value[-1] == '"' else value
+            bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
             if re.fullmatch(r"[!-~]{1,128}", bare):
                 return bare
         raise ValidationError("Not a key of 1 to 128 visible ASCII characters.")

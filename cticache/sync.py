@@ -51,7 +51,7 @@ def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], b
         leaving = {task.pool.name: task.leaving() for task in tasks}
         pools.set_leaving(leaving)  # before the adding, which may take long: their callers are on the line
         for task in behind:
-            task.fill(_latest(ends for name, ends in leaving.items() if name != task.pool.name))
+            task.fill(_latest(_rested(task.pool, other.pool, leaving[other.pool.name]) for other in tasks))
     except _PushedAside as aside:
         return frozenset({aside.pool})
     # What was drained only now waits for the next time: a service with the same numbers may be in the middle of it.
@@ -77,6 +77,12 @@ def _claims(pools: Pools) -> dict[str, str]:
 def _overruled(claims: Mapping[str, str], ruling: Mapping[str, str]) -> frozenset[str]:
     """The pools that are to be otherwise than claimed."""
     return frozenset(name for name in claims.keys() | ruling.keys() if claims.get(name, "") != ruling.get(name, ""))
+
+
+def _rested(pool: Pool, other: Pool, leaving: Mapping[str, int]) -> dict[str, int]:
+    """DNIS -> ms from which ``pool`` may lease what leaves another: that one's rest, or its own where it is longer."""
+    longer = max(pool.rest_ms - other.rest_ms, 0)
+    return {} if other.name == pool.name else {dnis: ms + longer for dnis, ms in leaving.items()}
 
 
 def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -16,7 +16,8 @@
 -- KEYS[7]   reply           hash    the answer under this key: dnis, token, leased_ms, fingerprint
 -- KEYS[8]   call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
 -- KEYS[9]   callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- KEYS[10]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[10]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[11]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]   ani             canonical; '' is withheld
 -- ARGV[2]   value           opaque text
 -- ARGV[3]   token           names this lease, unique
@@ -35,8 +36,8 @@
 -- ARGV[16]  reap_step       most ended calls counted in passing, integer >= 0
 -- ARGV[17]  most_callers    most callers whose tails are looked at on one number, integer > 0
 --
--- The call, callers and stats keys are built here, in the slot of their prefixes, because the script chooses the number
--- and the hour.
+-- The call, callers, gone and stats keys are built here, in the slot of their prefixes, because the script chooses the
+-- number and the hour.
 --
 -- Returns  {outcome, dnis, token, leased_ms, left_ms}, outcome 'leased', 'shared', 'fallback' or 'replayed';
 --          {'exhausted', ms until a number falls free}, -1 when the pool has no numbers;
@@ -45,7 +46,7 @@
 --          REUSED  the key was used for another request.
 
 local numbers, shared, pending, unclaimed, stats, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local reply, call_prefix, callers_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local reply, call_prefix, callers_prefix, gone_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local ani, value, token, lessee = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ttl_ms, rest_ms, exhausted, fallback = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local share_scan, max_callers, tail_digits = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -190,6 +191,7 @@ if outcome ~= 'leased' then
   tally(outcome, 1)
 end
 reap(pending, unclaimed, tally, reap_step, member, now)
+redis.call('DEL', gone_prefix .. member) -- what was taken there was another call of this ANI
 redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), 'lessee', lessee)
 redis.call('PEXPIREAT', call, ms(until_ms))
 redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - rest_ms))

@@ -223,3 +223,14 @@ def test_the_callers_of_a_number_are_known_until_the_last_cool_down(
     lease(store, pool, "1", 60_000)
     lease(store, pool, "2", 30_000)
     assert 64_000 < client.pttl("cti:{system-y}:callers:100") <= 65_000
+
+
+def test_a_second_call_that_ends_unclaimed_is_not_said_to_have_been_taken(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100", cooldown_ms=0)
+    lease(store, pool, "777", 10_000)
+    assert store.take(at(pool, "100"), "777", "y")
+    lease(store, pool, "777", 10_000)
+    age(client, 10_000)
+    assert store.read(at(pool, "100"), "777", "y") is None
