@@ -1,11 +1,12 @@
 """The command line: cticache serve | check | user | pools | advise | explain.
 
-Exit codes: 0 all well; 1 Redis is away, or check found something that would lose data; 2 a mistake in the
-configuration or the command.
+Exit codes: 0 all well; 1 Redis is away, check found something that would lose data, or what is printed cannot be
+written; 2 a mistake in the configuration or the command.
 """
 
 import argparse
 import getpass
+import io
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -35,10 +37,16 @@ _INI_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    parsed = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may have characters that a terminal lacks
     try:
-        with server.ended_by_signals(_TROUBLE):
-            code: int = parsed.run(parsed)
+        try:
+            parsed = _parser().parse_args(arguments)
+            with server.ended_by_signals(_TROUBLE):
+                code: int = parsed.run(parsed)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
     except UserError as error:
         return _fail(_MISTAKE, str(error))
     except RedisUnavailable as error:
@@ -47,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_TROUBLE, f"Redis cannot be reached: {error}")
     except KeyboardInterrupt:
         return _TROUBLE
+    except OSError as error:  # a full disk, a reader who has gone; other files are seen to where they are used
+        _give_up(sys.stdout)
+        return _fail(_TROUBLE, f"{error.filename or 'standard output'} cannot be used: {error.strerror or error}")
     return code
 
 
@@ -155,16 +166,16 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _user(arguments: argparse.Namespace) -> int:
     if not _INI_NAME.fullmatch(arguments.name):
         raise UserError(f"{arguments.name!r} cannot be a user's name: use 1 to 64 of A-Z a-z 0-9 _ . -")
-    if arguments.password_stdin:
-        try:
-            password = sys.stdin.readline().rstrip("\r\n")
-            password.encode()  # a byte that is no text arrives as half of a surrogate pair in some locales
-        except UnicodeError:
-            raise UserError("the password on standard input is not UTF-8 text: encode it as UTF-8") from None
-        if not password:
-            raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
-    else:
-        password = _asked()
+    try:
+        password = _piped() if arguments.password_stdin else _asked()
+        password.encode()  # a byte that is no text arrives as half of a surrogate pair in some locales
+    except UnicodeError:
+        raise UserError("the password is not UTF-8 text: encode it as UTF-8") from None
+    except EOFError:
+        print(file=sys.stderr)
+        raise UserError("no password was given: press Enter for an invented one") from None
+    except OSError as error:
+        raise UserError(f"the password cannot be read: {error.strerror or error}") from None
     section = f"[user:{arguments.name}]\npassword = {passwords.hashed(password)}"
     print(section)
     print("pools = *")
@@ -172,9 +183,16 @@ def _user(arguments: argparse.Namespace) -> int:
     return _WELL
 
 
+def _piped() -> str:
+    password = sys.stdin.readline().rstrip("\r\n") if sys.stdin else ""
+    if not password:
+        raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
+    return password
+
+
 def _asked() -> str:
     """A password asked for twice, or an invented one, which is shown."""
-    password = getpass.getpass("Password (empty: invent one): ") if sys.stdin.isatty() else ""
+    password = getpass.getpass("Password (empty: invent one): ") if sys.stdin and sys.stdin.isatty() else ""
     if not password:
         password = passwords.invent()
         print(f"The password is {password}", file=sys.stderr)
@@ -213,6 +231,8 @@ def _redis(settings: config.Config, stack: ExitStack, *, start: bool) -> Redis:
 
 
 def _pings(url: str, timeout: float) -> bool:
+    if sys.platform == "win32":  # the imitation that serves there can be reached in its own process alone
+        return False
     with connect(url, timeout) as client:
         try:
             return bool(client.ping())
@@ -225,6 +245,17 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _fail(code: int, message: str) -> int:
-    for line in message.splitlines():
-        print(f"cticache: {line}", file=sys.stderr)
+    try:
+        for line in message.splitlines():
+            print(f"cticache: {line}", file=sys.stderr)
+    except OSError:
+        _give_up(sys.stderr)
     return code
+
+
+def _give_up(stream: TextIO | None) -> None:
+    """Write no more to this stream: the interpreter would complain, in its own words, of what is left in it."""
+    if stream:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

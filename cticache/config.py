@@ -158,8 +158,8 @@ def _url(value: str) -> None:
 
 def _wrong_in_url(text: str) -> str:
     """What is wrong, in words of our own: any piece of the URL may be a piece of a password. Empty if nothing is."""
-    if re.search(r"[\s\x00-\x1f\x7f#]", text):
-        return "there is a space, a control character or a # in it"
+    if re.search(r"[\s\x00-\x1f\x7f#\ud800-\udfff]", text):
+        return "there is a space, a # or a character that cannot be printed in it"
     try:
         url = urlsplit(text)
         port = url.port

@@ -50,9 +50,13 @@ def data_folder(configured: str) -> Path:
     if not configured:
         return platformdirs.user_data_path("cticache", appauthor=False).absolute()
     try:
-        return Path(configured).expanduser().absolute()
+        folder = Path(configured).expanduser().absolute()
+        quote(str(folder))
     except RuntimeError:
         raise UserError(f"[redis] data = {configured}: there is no such user's home; give an absolute path") from None
+    except UnicodeError:
+        raise UserError(f"[redis] data = {configured}: is not UTF-8 text; choose another folder") from None
+    return folder
 
 
 def socket_url(folder: Path) -> str:
@@ -84,7 +88,7 @@ class Embedded:
                 f"another cticache keeps its data in {self._folder}: stop it, or give this one its own folder "
                 "with [redis] data, or a server with [redis] url"
             ) from None
-        except OSError as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # no path at all, no locks on that file system
             raise UserError(
                 f"the data folder {self._folder} cannot be used: {error}; choose one with [redis] data"
             ) from None
@@ -118,7 +122,12 @@ class Embedded:
             raise UserError(f"the path {path} is too long for a socket: choose a shorter folder with [redis] data")
         with connect(url, _STOP_S) as client:
             _end_left_behind(path, client)
-            process = self._launch(binary, path)
+            try:
+                process = self._launch(binary, path)
+            except OSError as error:
+                raise UserError(
+                    f"the embedded server cannot be started: {error}; mend that, or choose a folder with [redis] data"
+                ) from None
             if not process or not _answers(client, process):
                 raise UserError(f"the embedded server {binary} did not start; {self._folder / 'server.log'} says why")
         self._keeper = threading.Thread(

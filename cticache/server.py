@@ -89,8 +89,9 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise UserError(f"[server] host = {host}: is no address of this machine: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: no name at all
+        reason = getattr(error, "strerror", None) or "it cannot be the name or address of a machine"
+        raise UserError(f"[server] host = {host}: is no address of this machine: {reason}") from None
     if sys.platform == "win32":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:

@@ -1,5 +1,6 @@
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from cticache.connection import connect
 from cticache.embedded import socket_url
 from cticache.passwords import Verifier
 
+_SHELL = pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
 ANY_PORT = "[server]\nport = 0\n"
 POOL = "[pool:system-y]\nnumbers = 100-104\n"
 Printed = Callable[[], tuple[list[str], list[str]]]
@@ -148,6 +150,94 @@ def test_no_password_on_standard_input_is_a_mistake(
     out, (line,) = printed()
     assert not out
     assert "no password on standard input" in line
+
+
+def _sh(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What ``cticache`` in a shell's command line comes to."""
+    program = shlex.join([sys.executable, "-m", "cticache"])
+    environment = os.environ | {"PYTHONUNBUFFERED": ""} | environment
+    return subprocess.run(
+        ["/bin/sh", "-c", command.replace("cticache", program)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=30,
+        check=False,
+    )
+
+
+@_SHELL
+def test_without_a_standard_input_a_password_is_invented() -> None:
+    done = _sh("cticache user bob <&-")
+    assert done.returncode == 0
+    assert done.stderr.startswith("The password is ")
+    assert done.stdout.startswith("[user:bob]\npassword = $argon2id$")
+
+
+@_SHELL
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("cticache user bob --password-stdin <&-", 2, "no password on standard input"),
+        ("cticache user bob --password-stdin 0>written", 2, "the password cannot be read"),
+        ("cticache check --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("cticache --help >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("cticache serve --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("(cticache --version; echo $? >code) | true; exit $(cat code)", 1, "standard output cannot be used: Broken"),
+        ("cticache check --config /proc/none/own.ini", 2, "there is no /proc/none/own.ini"),
+        (f"cticache check --config {'x' * 300}", 1, "File name too long"),
+    ],
+)
+def test_standard_streams_that_cannot_be_used_are_one_line(
+    command: str, code: int, told: str, short_folder: Path
+) -> None:
+    if "/dev/full" in command and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    Path("own.ini").write_text(f"{ANY_PORT}[redis]\ndata = {short_folder}\n{POOL}")
+    done = _sh(command)
+    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert (done.returncode, len(lines)) == (code, 1), done.stderr
+    assert lines[0].startswith("cticache: ")
+    assert told in lines[0]
+
+
+@_SHELL
+def test_a_standard_error_that_cannot_be_used_leaves_the_exit_code() -> None:
+    assert _sh("cticache check --config none.ini 2>/dev/full").returncode == 2
+
+
+@_SHELL
+def test_a_path_that_the_terminal_cannot_show_is_printed_all_the_same(short_folder: Path) -> None:
+    Path("\u00e4.ini").write_text(f"[redis]\ndata = {short_folder}\n{POOL}")
+    done = _sh("cticache check --config \u00e4.ini", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\\xe4.ini: 1 pool")
+
+
+@_SHELL
+def test_the_end_of_the_file_at_the_prompt_is_one_line_and_exit_2() -> None:
+    import pty
+
+    prompt = b"Password (empty: invent one): "
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "cticache", "user", "bob"]
+    with (
+        os.fdopen(keyboard, "wb", buffering=0) as keys,
+        os.fdopen(terminal, "rb", buffering=0) as screen,
+        # In a session of its own it has no terminal but its standard input.
+        subprocess.Popen(
+            command, stdin=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        ) as asking,
+    ):
+        assert asking.stdout
+        assert asking.stderr
+        assert asking.stderr.read(len(prompt)) == prompt
+        keys.write(b"\x04")  # Ctrl+D; what is typed before the prompt is thrown away
+        out, err = asking.communicate(timeout=30)
+    assert (asking.returncode, out) == (2, b"")
+    (line,) = err.decode().split("\n")[1:-1]
+    assert line.startswith("cticache: no password was given")
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])

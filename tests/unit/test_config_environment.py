@@ -187,3 +187,8 @@ def test_only_a_secret_may_be_in_a_file(tmp_path: Path, option: str) -> None:
     section = {"port_file": "[server]", "numbers_file": "[pool:system-y]", "password_file_file": "[user:bob.b]"}[option]
     line = _fault(tmp_path, {}, TEXT.replace(section, f"{section}\n{option} = x"))
     assert f"{section} {option}: is not an option known here" in line
+
+
+def test_a_url_of_bytes_that_are_no_text_is_told(tmp_path: Path) -> None:
+    line = _fault(tmp_path, {"CTICACHE_REDIS_URL": "redis://:secret-word\udcff@h"})
+    assert "a character that cannot be printed" in line

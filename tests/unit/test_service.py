@@ -402,12 +402,15 @@ def test_a_port_in_use_is_one_line_and_exit_2(start: Start, configure: Callable[
         assert not _answers(client)
 
 
-def test_a_host_of_another_machine_is_one_line_and_exit_2(start: Start, configure: Callable[[str], None]) -> None:
-    configure(f"[server]\nport = 0\nhost = 192.0.2.1\n[user:bob]\npassword = {hashed('right')}")
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b", "x" * 64, "no-such-host.invalid", "[::1]"])
+def test_a_host_of_another_machine_is_one_line_and_exit_2(
+    start: Start, configure: Callable[[str], None], host: str
+) -> None:
+    configure(f"[server]\nport = 0\nhost = {host}\n[user:bob]\npassword = {hashed('right')}")
     running = start()
     assert running.ended() == 2
     (line,) = running.said().splitlines()
-    assert "[server] host = 192.0.2.1" in line
+    assert f"[server] host = {host}" in line
 
 
 def test_a_folder_that_is_a_file_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
@@ -418,6 +421,32 @@ def test_a_folder_that_is_a_file_is_one_line_and_exit_2(start: Start, folder: Pa
     (line,) = running.said().splitlines()
     assert "cannot be used" in line
     assert "[redis] data" in line
+
+
+def test_a_log_that_cannot_be_written_is_one_line_and_exit_2(start: Start, folder: Path) -> None:
+    (folder / "server.log").write_text("")
+    (folder / "server.log.old").mkdir()
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith("cticache: the embedded server cannot be started: ")
+    assert str(folder / "server.log.old") in line
+
+
+def test_a_log_that_is_a_folder_is_set_aside(folder: Path) -> None:
+    (folder / "server.log").mkdir()
+    server = embedded.Embedded(folder)
+    server.start()
+    server.stop()
+    assert (folder / "server.log").is_file()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\udcffb"], ids=["a NUL", "a byte that is no text"])
+def test_a_folder_that_no_path_can_name_is_a_mistake(folder: Path, name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        embedded.Embedded(embedded.data_folder(str(folder / name))).start()
+    assert "folder" in str(caught.value)
+    assert "[redis] data" in str(caught.value)
 
 
 def test_a_folder_with_too_long_a_path_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
