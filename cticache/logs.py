@@ -12,7 +12,10 @@ _LONG_NUMBER = re.compile(r"\d(?:[ ()/-]*\d){5,}")
 
 
 def without_numbers(text: str) -> str:
-    """The text with every telephone number in it shown by its last digits alone."""
+    """The text with every telephone number in it shown by its last digits alone.
+
+    A count that may have six digits or more is logged with commas between its thousands: so written it is none.
+    """
     text = _KEY.sub(lambda key: f"{masked(key[1])}:{masked(key[2])}", text)
     return _LONG_NUMBER.sub(lambda match: masked(match[0]), text)
 

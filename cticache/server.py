@@ -131,7 +131,7 @@ def _affordable(connections: int) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         most = soft - _OTHER_FILES
     if connections > most:
-        _log.warning("[server] connections = %d: this system allows %d", connections, most)
+        _log.warning("[server] connections = %s: this system allows %s", f"{connections:,}", f"{most:,}")
     return min(connections, most)
 
 

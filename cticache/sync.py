@@ -143,7 +143,9 @@ class _Task:
         for dnis in filter(self.pool.numbers.__contains__, elsewhere):
             new += self._step("add", free_ms=elsewhere[dnis], dnises=[dnis])
         self._step("finish")
-        _log.info("pool %s: %d numbers in place, %d of them new", self.pool.name, len(self.pool.numbers), new)
+        # With commas, or the log would take a count of six digits for a telephone number and mask it.
+        size = len(self.pool.numbers)
+        _log.info("pool %s: %s numbers in place, %s of them new", self.pool.name, f"{size:,}", f"{new:,}")
 
     def erase(self) -> bool:
         """Whether nothing is left of a pool without numbers; what would stay for ever is removed."""

@@ -1,10 +1,15 @@
 import io
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
+from samples import make_pool
 
-from cticache import logs
+from cticache import logs, server
+from cticache.pools import Pools
+from cticache.store import Store
+from cticache.sync import sync
 
 
 @pytest.fixture
@@ -35,6 +40,24 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def test_a_telephone_number_is_shown_by_its_last_digits(log: io.StringIO, message: str, shown: str) -> None:
     logging.getLogger("cticache.test").warning(message)
     assert log.getvalue().endswith(f" WARNING cticache.test: {shown}\n")
+
+
+@pytest.mark.parametrize("count", [0, 999_999, 1_000_000, 5_000_000, 10**15])
+def test_a_count_with_commas_is_shown(log: io.StringIO, count: int) -> None:
+    logging.getLogger("cticache.test").info("%s numbers in place, %s of them new", f"{count:,}", f"{count:,}")
+    assert log.getvalue().endswith(f": {count:,} numbers in place, {count:,} of them new\n")
+
+
+def test_the_size_of_a_large_pool_is_shown(log: io.StringIO, store: Store) -> None:
+    sync(store, Pools([make_pool("5550000000-5550099999", name="big")]), take_over=True)
+    assert log.getvalue().endswith(" INFO cticache.sync: pool big: 100,000 numbers in place, 100,000 of them new\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is fixed there")
+def test_a_large_number_of_connections_is_shown(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _what: (1_048_576, 1_048_576))
+    assert server._affordable(2_000_000) == 1_048_512
+    assert log.getvalue().endswith(": [server] connections = 2,000,000: this system allows 1,048,512\n")
 
 
 def test_a_number_among_the_arguments_is_masked_too(log: io.StringIO) -> None:
