@@ -151,10 +151,14 @@ def _announce(
 
 
 def curl(base: str, password: str) -> str:
-    """The command that leases a number, quoted for the shell of this system."""
-    body = '{"value" : "12345678", "ani" : "1234567890"}'
-    data = '"' + body.replace('"', '\\"') + '"' if sys.platform == "win32" else f"'{body}'"
-    return f'curl --user "username:{password}" -H "Content-Type:application/json" -X POST -d {data} {base}{CALLS}'
+    """The command that leases a number, quoted for the shells of this system."""
+    if sys.platform == "win32":
+        # cmd and each PowerShell pass the quotes within an argument on in another way, so a form stands for the JSON:
+        # it needs none. PowerShell 5 has an alias curl for a command of its own; curl.exe is the program.
+        data = '-d "value=12345678&ani=1234567890"'
+        return f'curl.exe --user "username:{password}" -X POST {data} {base}{CALLS}'
+    data = """-H "Content-Type:application/json" -X POST -d '{"value" : "12345678", "ani" : "1234567890"}'"""
+    return f'curl --user "username:{password}" {data} {base}{CALLS}'
 
 
 @contextmanager

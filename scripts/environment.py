@@ -26,7 +26,10 @@ def ready(*extras: str) -> Path:
     print("Setting up .venv; this takes a minute, once.", flush=True)
     _STAMP.unlink(missing_ok=True)
     try:
-        venv.EnvBuilder(with_pip=True, clear=python.exists() and fingerprint != _fingerprint()).create(_FOLDER)
+        # Symbolic links as `python -m venv` makes them: a copied interpreter may not find its library.
+        venv.EnvBuilder(
+            with_pip=True, symlinks=os.name != "nt", clear=python.exists() and fingerprint != _fingerprint()
+        ).create(_FOLDER)
         _install(python, wanted)
     except subprocess.CalledProcessError as error:
         sys.exit(f"Setting up .venv failed; the lines above say why. (On Debian, install python3-venv.) {error}")

@@ -28,7 +28,7 @@ from cticache.embedded import socket_url
 from cticache.errors import ScriptError, UserError
 from cticache.loader import Scripts, read_scripts
 from cticache.passwords import hashed
-from cticache.server import ended_by_signals
+from cticache.server import curl, ended_by_signals
 
 if sys.platform == "win32":
     pytest.skip("no Unix sockets and signals there", allow_module_level=True)
@@ -173,10 +173,12 @@ def _until(true: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
 
 
-def _request(url: str, credentials: str = "", body: str | None = None) -> tuple[int, str, str]:
+def _request(
+    url: str, credentials: str = "", body: str | None = None, kind: str = "application/json"
+) -> tuple[int, str, str]:
     """Status, Location and body of an answer."""
     request = urllib.request.Request(url, body.encode() if body is not None else None)
-    request.add_header("Content-Type", "application/json")
+    request.add_header("Content-Type", kind)
     if credentials:
         request.add_header("Authorization", "Basic " + b64encode(credentials.encode()).decode())
     try:
@@ -215,6 +217,21 @@ def test_the_line_it_prints_can_be_run_as_it_is(start: Start, tmp_path: Path) ->
     assert _read(command, location) == (200, "", '{"value":"12345678"}')
     assert _request(base + location, "username:wrong")[0] == 401
     assert _request(base + "/readyz")[0] == 200
+
+
+def test_the_line_for_windows_needs_no_quotes_within_quotes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = start().command()
+    base, password = command[-1].partition("/cticache")[0], command[2].partition(":")[2]
+    monkeypatch.setattr("sys.platform", "win32")
+    line = curl(base, password)
+    monkeypatch.undo()
+    assert not set(line) & set("\\'$%^!`")  # what cmd and PowerShell take in different ways
+    words = shlex.split(line)
+    assert words[0] == "curl.exe"  # curl alone is another command in PowerShell 5
+    data, form = words[words.index("-d") + 1], "application/x-www-form-urlencoded"
+    status, location, body = _request(words[-1], words[words.index("--user") + 1], data, form)
+    assert (status, location) == (201, "/cticache/DNIS-ANI/100:1234567890")
+    assert json.loads(body) == {"dnis": "100", "ani": "1234567890", "value": "12345678"}
 
 
 def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) -> None:
