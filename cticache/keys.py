@@ -35,6 +35,7 @@ class Keys:
             pool,
             "numbers",
             "shared",
+            "leaving",
             "pending",
             "unclaimed",
             "stats",

@@ -103,6 +103,12 @@ class Pools:
                 return found
         return self._by_ending(digits.lstrip("+"))
 
+    def lendable(self, pool: Pool) -> Pool:
+        """The pool as a lease may use it now: not its fallback, while calls of another pool live on that."""
+        if any(name != pool.name for name in self._leaving.get(pool.fallback, ())):
+            return replace(pool, exhausted="reject")
+        return pool
+
     def set_leaving(self, leaving: Mapping[str, Iterable[str]]) -> None:
         """Say which numbers left each pool, by its name, while calls were live on them."""
         pools: dict[str, list[str]] = {}

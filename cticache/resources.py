@@ -49,7 +49,7 @@ class Calls:
         """Answer with the number to transfer to."""
         user = require(req, "lease")
         asked = load(_LEASE, parse(req.content_type, _body(req, self._max_body)))
-        pool = self._pool(user, asked.get("pool"))
+        pool = self._pools.lendable(self._pool(user, asked.get("pool")))
         sent, value = asked["ani"].sent, asked["value"]
         ani, ttl_ms, key = canonical(asked["ani"].written, pool.country), _ttl_ms(pool, asked), _key(req, asked)
         about(req, "lease", pool.name, "", ani)

@@ -9,15 +9,16 @@
 --
 -- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared          zset    DNIS -> time (ms) until which it has more than one live caller
--- KEYS[3]   pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
--- KEYS[4]   unclaimed       zset    DNIS -> how many of its calls in a row nobody asked for
--- KEYS[5]   stats           hash    counters
--- KEYS[6]   live            zset    dnis:ani of the lessee's live leases -> time (ms) at which they end
--- KEYS[7]   reply           hash    the answer under this key: dnis, token, leased_ms, fingerprint
--- KEYS[8]   call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
--- KEYS[9]   callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- KEYS[10]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
--- KEYS[11]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[3]   leaving         zset    DNIS not in numbers -> time (ms) until which its calls may be asked for
+-- KEYS[4]   pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[5]   unclaimed       zset    DNIS -> how many of its calls in a row nobody asked for
+-- KEYS[6]   stats           hash    counters
+-- KEYS[7]   live            zset    dnis:ani of the lessee's live leases -> time (ms) at which they end
+-- KEYS[8]   reply           hash    the answer under this key: dnis, token, leased_ms, fingerprint
+-- KEYS[9]   call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[10]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- KEYS[11]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[12]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]   ani             canonical; '' is withheld
 -- ARGV[2]   value           opaque text
 -- ARGV[3]   token           names this lease, unique
@@ -45,8 +46,9 @@
 -- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is no such word.
 --          REUSED  the key was used for another request.
 
-local numbers, shared, pending, unclaimed, stats, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local reply, call_prefix, callers_prefix, gone_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local numbers, shared, leaving, pending, unclaimed, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local live, reply, call_prefix, callers_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local gone_prefix, stats_prefix = KEYS[11], KEYS[12]
 local ani, value, token, lessee = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ttl_ms, rest_ms, exhausted, fallback = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local share_scan, max_callers, tail_digits = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -99,6 +101,7 @@ end
 
 -- These reads fail, before any write, on a key of a wrong type.
 redis.call('ZCARD', shared)
+redis.call('ZCARD', leaving)
 redis.call('ZCARD', pending)
 redis.call('ZCARD', unclaimed)
 
@@ -130,7 +133,9 @@ local function emptiest(from, to)
   local best, fewest
   for _, dnis in ipairs(redis.call('ZRANGE', numbers, from, to, 'BYSCORE', 'LIMIT', 0, share_scan)) do
     local running = live_on(dnis, max_callers)
-    if #running < (fewest and #fewest or max_callers) and not clashes(dnis) then
+    -- Without a list of callers it waits for its last call in another pool.
+    local is_ours = redis.call('EXISTS', callers_prefix .. dnis) == 1
+    if is_ours and #running < (fewest and #fewest or max_callers) and not clashes(dnis) then
       best, fewest = dnis, running
       if #running < 2 then
         break
@@ -199,6 +204,11 @@ redis.call('ZADD', callers, ms(until_ms), ani)
 redis.call('PEXPIREAT', callers, ms(last_end + rest_ms))
 redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
 redis.call('ZADD', pending, ms(until_ms), member)
+if outcome == 'fallback' then
+  -- Its calls are known to sync, as those of a number that left, whatever becomes of it.
+  redis.call('ZADD', leaving, ms(last_end + rest_ms), dnis)
+  redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
+end
 
 if others[1] then
   -- The number stays shared until the second-latest of its callers' ends.
