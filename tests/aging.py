@@ -4,34 +4,60 @@ from typing import Any
 
 from redis import Redis
 
+_SHIFT = """
+-- Make everything stored ARGV[1] ms older; then round the time that is left to it to multiples of ARGV[2] ms, 0: not.
+-- Returns the server's time in ms.
+local older, unit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function left(ms)
+  ms = ms - older
+  return unit > 0 and math.floor(ms / unit + 0.5) * unit or ms
+end
+
+local function moved(ms)  -- a time since 1970; 0 has always been
+  ms = tonumber(ms)
+  return ms > 1e12 and string.format('%.0f', now + left(ms - now)) or ms
+end
+
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind = redis.call('TYPE', key).ok
+  local to_live = redis.call('PTTL', key)
+  if kind == 'zset' then
+    local listed = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #listed, 2 do
+      redis.call('ZADD', key, 'XX', moved(listed[i + 1]), listed[i])
+    end
+  elseif kind == 'hash' and redis.call('HEXISTS', key, 'leased_ms') == 1 then
+    redis.call('HSET', key, 'leased_ms', moved(redis.call('HGET', key, 'leased_ms')))
+  elseif key:find(':gone:', 1, true) then
+    redis.call('SET', key, moved(redis.call('GET', key)), 'KEEPTTL')
+  end
+  if to_live >= 0 then
+    redis.call('PEXPIRE', key, string.format('%.0f', left(to_live)))  -- deletes it where no time is left
+  end
+end
+return now
+"""
+
 
 def age(client: Redis, ms: int) -> None:
     """Make everything stored ``ms`` milliseconds older, as if it had been written that much earlier."""
-    for key in client.scan_iter():
-        if client.type(key) == "zset":
-            for member, score in client.zrange(key, 0, -1, withscores=True):
-                if score > ms:
-                    client.zadd(key, {member: score - ms})
-        elif client.type(key) == "hash" and client.hexists(key, "leased_ms"):
-            client.hincrby(key, "leased_ms", -ms)
-        elif ":gone:" in key:
-            client.set(key, int(client.get(key)) - ms, keepttl=True)
-        left = client.pttl(key)
-        if left >= 0:
-            client.pexpire(key, left - ms)  # deletes it where no time is left
+    client.eval(_SHIFT, 0, ms, 0)
 
 
 def on_the_second(client: Redis) -> None:
     """Round the time that is left to everything to whole seconds: undoes what real time has passed since."""
-    now = now_ms(client)
-    for key in client.scan_iter():
-        if client.type(key) == "zset":
-            for member, score in client.zrange(key, 0, -1, withscores=True):
-                if score > 0:
-                    client.zadd(key, {member: now + round((score - now) / 1000) * 1000})
-        left = client.pttl(key)
-        if left >= 0:
-            client.pexpire(key, round(left / 1000) * 1000)
+    client.eval(_SHIFT, 0, 0, 1000)
+
+
+def hold(client: Redis, since_ms: int, unit_ms: int) -> int:
+    """Take back the time since ``since_ms`` and round what is left to everything to units; the server's time in ms.
+
+    Whoever calls it again and again, with the time that it returned, stops the clock for everything stored.
+    """
+    return int(client.eval(_SHIFT, 0, since_ms - now_ms(client), unit_ms))
 
 
 def now_ms(client: Redis) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import servers
 from between import Between
+from hypothesis import Phase, settings
 from redis import Redis
 from samples import make_pool
 
@@ -18,18 +19,31 @@ from cticache.store import Store
 from cticache.sync import sync
 
 _SERVER: list[str] = []
+_TOLD: list[str] = []
+
+settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.reuse, Phase.generate])  # fails in no time
 
 MakePool = Callable[..., Pool]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="the long forms: a pool of 1,000,000, 300 histories")
+    parser.addoption(
+        "--long", action="store_true", help="the long forms: a pool of 1,000,000, 20,000 steps, 200,000 operations"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which server the tests ran on."""
+    """Say which server the tests ran on, and what they told."""
     for line in _SERVER:
         terminalreporter.write_line(f"Redis under test: {line}")
+    for line in _TOLD:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tell() -> Callable[[str], None]:
+    """Puts a line under the tests' summary."""
+    return _TOLD.append
 
 
 @pytest.fixture(scope="session")

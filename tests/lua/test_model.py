@@ -1,0 +1,534 @@
+"""Random histories of three pools at once, every answer and all that is stored compared with tests/model.py.
+
+Times are multiples of UNIT and ``hold`` stops the clock for what is stored, so that a history says to the second what
+is right; SLACK is for the milliseconds that a step takes.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+from aging import age, hold, now_ms
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said, configure, outcome
+from redis import Redis
+from samples import make_pool
+
+from cticache import keys
+from cticache.errors import Gone
+from cticache.keys import Keys
+from cticache.pools import Place, Pool, Pools
+from cticache.store import MOST_CALLERS, Explanation, Held, Lease, PoolStats, Store
+from cticache.sync import sync
+
+UNIT = 5_000
+SLACK = 2_000
+NEVER_LEASED = {"a": "190", "b": "290", "c": "390"}
+"""A draining number for each pool, so that all its others may go."""
+FALLBACK = "900"
+DNISES = [f"{hundred}0{one}" for hundred in "123" for one in "012"]
+ANIS = ["", "2", "12", "34", "734", "912", "5512", "5912"]
+"""Two tails of two digits and one of three, and numbers too short to have one."""
+PRESENTED = [*ANIS, "112", "1912", "15512", "99734", "888"]
+RULES = ["", "exact", "suffix", "sole"]
+"""The pool's own, and each of the others."""
+MAX_LIVE = {"x": 0, "m": 2, "y": 0}
+TTLS = st.sampled_from([5_000, 10_000, 60_000, 300_000])
+FRESH = "fresh"
+
+
+class Pick(NamedTuple):
+    """Which of what is there: one of the live calls, or any number and ANI."""
+
+    pool: str
+    number: int
+    """Of the live calls; beyond MOST_PICKED the number and ANI below."""
+    dnis: str
+    ani: str
+    presented: str
+    """What the ANI is presented as: 'same', 'prefixed', 'cut' or another ANI."""
+    rule: str
+    """'' for the pool's own."""
+
+
+MOST_PICKED = 60
+PICKS = st.builds(
+    Pick,
+    st.sampled_from("abc"),
+    st.integers(0, MOST_PICKED + 15),
+    st.sampled_from([*DNISES, FALLBACK]),
+    st.sampled_from(ANIS),
+    st.sampled_from(["same"] * 6 + ["prefixed"] * 3 + ["cut", "", "888", "912"]),
+    st.sampled_from([""] * 5 + RULES),
+)
+KEYS = st.sampled_from(["", "", FRESH, FRESH, "k1", "k2"])
+TAGS = st.sampled_from(["", "", "", "right", "wrong", "both"])
+STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
+    "lease": (
+        7,
+        {
+            "name": st.sampled_from("aabbbc"),
+            "user": st.sampled_from("xxmy"),
+            "ani": st.sampled_from(ANIS),
+            "plus": st.sampled_from(["", "", "", "+"]),
+            "ttl": TTLS,
+            "key": KEYS,
+        },
+    ),
+    "post_again": (
+        2,
+        {
+            "number": st.integers(0, 50),
+            "change": st.sampled_from(["", "", "", "", "sent", "value", "ttl", "user", "pool", "key"]),
+        },
+    ),
+    "read": (2, {"pick": PICKS, "reader": st.sampled_from(["y", "y", "lessee"])}),
+    "take": (4, {"pick": PICKS, "user": st.sampled_from("yyx"), "key": KEYS, "tags": TAGS}),
+    "take_again": (
+        2,
+        {"number": st.integers(0, 50), "change": st.sampled_from(["", "", "", "", "", "ani", "user", "key"])},
+    ),
+    "renew": (3, {"pick": PICKS, "ttl": TTLS, "replace": st.booleans(), "tags": TAGS}),
+    "time_passes": (2, {"ms": st.sampled_from([5_000, 5_000, 5_000, 10_000, 60_000, 300_000])}),
+    "number_moves": (
+        2,
+        {
+            "dnis": st.sampled_from(DNISES),
+            "home": st.sampled_from([*"abc", "", "drain", *["back"] * 3, "same"]),
+        },
+    ),
+}
+"""How often each is done, and with what."""
+
+
+class HandOver(RuleBasedStateMachine):
+    """Leases, reads, takes, renewals, time, and numbers that come and go."""
+
+    client: ClassVar[Redis]
+    store: ClassVar[Store]
+    steps: ClassVar[Counter[str]]
+    met: ClassVar[Counter[str]]
+    """How often each counter was counted, and each refusal met."""
+
+    @initialize(
+        sizes=st.tuples(*[st.integers(1, 3)] * 3),
+        callers=st.tuples(*[st.integers(1, 3)] * 2),
+        cooldowns=st.tuples(*[st.sampled_from([0, 5_000])] * 3),
+        windows=st.tuples(*[st.sampled_from([0, 5_000, 10_000])] * 3),
+        digits=st.integers(2, 3),
+        suffix_exhausted=st.sampled_from(["share", "fallback"]),
+    )
+    def start(
+        self,
+        *,
+        sizes: tuple[int, ...],
+        callers: tuple[int, ...],
+        cooldowns: tuple[int, ...],
+        windows: tuple[int, ...],
+        digits: int,
+        suffix_exhausted: str,
+    ) -> None:
+        self.client.flushall()
+        self.rules: dict[str, dict[str, Any]] = {
+            "a": {"exhausted": "share", "max_callers": callers[0]},
+            "b": {"exhausted": suffix_exhausted, "max_callers": callers[1], "match": "suffix"},
+            "c": {"exhausted": "reject", "match": "sole"},
+        }
+        if suffix_exhausted == "fallback":
+            self.rules["b"]["fallback"] = FALLBACK
+        for rules, cooldown, window in zip(self.rules.values(), cooldowns, windows, strict=True):
+            rules |= {"cooldown_ms": cooldown, "retry_window_ms": window, "match_digits": digits}
+        self.homes = {
+            dnis: (name, False)
+            for name, hundred, size in zip("abc", "123", sizes, strict=True)
+            for dnis in DNISES
+            if dnis[0] == hundred and int(dnis[2]) < size
+        }
+        """DNIS -> its pool, and whether it is draining there."""
+        self.clock = Clock()
+        self.models = {name: PoolModel(self.clock, self._pool(name)) for name in "abc"}
+        self.count = 0
+        self.requests: list[tuple[str, Request]] = []
+        self.takes: list[tuple[str, str, str, str, str, str]] = []
+        self.transits: dict[str, Counter[int]] = {name: Counter() for name in "abc"}
+        self.held_at = now_ms(self.client)
+        self._configure()
+
+    @rule(
+        step=st.sampled_from([name for name, (weight, _) in STEPS.items() for _ in range(weight)]).flatmap(
+            lambda name: st.tuples(st.just(name), st.fixed_dictionaries(STEPS[name][1]))
+        )
+    )
+    def step(self, step: tuple[str, dict[str, Any]]) -> None:
+        """One rule for all: so each history has them as often as STEPS says."""
+        name, arguments = step
+        getattr(self, name)(**arguments)
+
+    def _pool(self, name: str) -> Pool:
+        own = [dnis for dnis, (pool, _) in self.homes.items() if pool == name]
+        draining = [dnis for dnis in own if self.homes[dnis][1]]
+        return make_pool(
+            ",".join([*own, NEVER_LEASED[name]]),
+            name=name,
+            draining=",".join([*draining, NEVER_LEASED[name]]),
+            **self.rules[name],
+        )
+
+    def _configure(self) -> None:
+        pools = [self._pool(name) for name in "abc"]
+        self.pools = Pools(pools)
+        sync(self.store, self.pools, take_over=True)
+        configure(self.models, pools)
+
+    def _step(self, name: str) -> None:
+        """A step begins: what is stored is as old as the model says."""
+        self.steps[name] += 1
+        self.held_at = hold(self.client, self.held_at, UNIT)
+
+    def _place(self, name: str, dnis: str, rule_: str = "") -> Place | None:
+        """Where the pool's call on the number is to be looked for; None when it has no business with the number."""
+        for place in self.pools.of(dnis):
+            if place.pool.name == name:
+                return place._replace(rule=rule_) if rule_ else place  # type: ignore[arg-type]
+        assert not self.models[name].live(dnis), f"pool {name} lost the calls on {dnis}"
+        return None
+
+    def _picked(self, pick: Pick) -> tuple[Place | None, str]:
+        """The place and the presented ANI that are meant."""
+        live = [(name, call) for name, model in self.models.items() for call in model.live()]
+        name, dnis, ani = pick.pool, pick.dnis, pick.ani
+        if live and pick.number < MOST_PICKED:
+            name, call = live[pick.number % len(live)]
+            dnis, ani = call.dnis, call.ani
+        presented = {"same": ani, "prefixed": "1" + ani, "cut": ani[1:]}.get(pick.presented, pick.presented)
+        return self._place(name, dnis, pick.rule), presented
+
+    def _tags(self, tags: str, place: Place, ani: str) -> list[str]:
+        found = self.models[place.pool.name].find(place.dnis, ani, place.rule)
+        right = [found.call.token] if isinstance(found, Found) else ["none"]
+        return {"": [], "right": right, "wrong": ["another"], "both": ["another", *right]}[tags]
+
+    # ---- leases
+
+    def lease(self, *, name: str, user: str, ani: str, plus: str, ttl: int, key: str) -> None:
+        self.count += 1
+        key = f"k{self.count}" if key == FRESH else key
+        request = Request(user, plus + ani, ani, f'"{self.count}"', ttl, key)
+        self.requests.append((name, request))
+        self._lease("lease", name, request)
+
+    def post_again(self, number: int, change: str) -> None:
+        """The same request once more, or one that differs in this."""
+        if not self.requests:
+            return
+        name, request = self.requests[-1 - number % len(self.requests)]
+        changes: dict[str, Any] = {
+            "sent": {"sent": "+" + request.sent},
+            "value": {"value": request.value + " "},
+            "ttl": {"ttl": request.ttl + 5_000},
+            "user": {"user": "y"},
+            "key": {"key": ""},
+        }.get(change, {})
+        self._lease("post again", "b" if change == "pool" else name, request._replace(**changes))
+
+    def _lease(self, step: str, name: str, request: Request) -> None:
+        self._step(step)
+        model = self.models[name]
+        right = model.lease(request, MAX_LIVE[request.user])
+        got = outcome(
+            lambda: self.store.lease(
+                model.pool,
+                request.ani,
+                request.value,
+                request.user,
+                request.ttl,
+                sent=request.sent,
+                key=request.key,
+                max_live=MAX_LIVE[request.user],
+            )
+        )
+        if isinstance(right, Refused):
+            self._check_refused(got, right)
+            counter = {429: "over_max_live", 503: "rejected"}.get(right.why.status)
+            model.counted.update([counter] if counter else [])
+            return
+        assert isinstance(got, Lease), f"{got!r} where {right} was right"
+        if isinstance(right, Said):
+            assert got[:3] == ("replayed", right.call.dnis, right.call.token)
+            self._check_time(got.leased_ms - self.held_at, right.call.leased - self.clock.now)
+            self._check_time(got.left_ms, right.call.end - self.clock.now if right.call in model.live() else 0)
+            model.counted["replayed"] += 1
+            return
+        assert isinstance(right, Choice)
+        assert got.outcome == right.outcome
+        assert got.dnis in right.dnises
+        assert got.left_ms == request.ttl
+        assert got.token not in {call.token for call in model.calls}
+        model.has_leased(request, got.outcome, got.dnis, got.token)
+
+    # ---- what the other side does
+
+    def read(self, pick: Pick, reader: str) -> None:
+        place, ani = self._picked(pick)
+        if not place:
+            return
+        self._step("read")
+        model = self.models[place.pool.name]
+        right = model.find(place.dnis, ani, place.rule)
+        if isinstance(right, Found) and reader == "lessee":
+            reader = right.call.user
+        got = outcome(lambda: self.store.read(place, ani, reader))
+        if self._check_held(model, got, right):
+            assert isinstance(right, Found)
+            self._check_time(got.left_ms, right.call.end - self.clock.now)
+            model.has_read(right.call, right.grade, reader)
+
+    def take(self, pick: Pick, user: str, key: str, tags: str) -> None:
+        place, ani = self._picked(pick)
+        if place:
+            self.count += 1
+            key = f"k{self.count}" if key == FRESH else key
+            self.takes.append((place.pool.name, place.dnis, place.rule, ani, user, key))
+            self._take("take", place, ani, user=user, key=key, tags=self._tags(tags, place, ani))
+
+    def take_again(self, number: int, change: str) -> None:
+        """The same take once more, or one that differs in this."""
+        if not self.takes:
+            return
+        name, dnis, rule_, ani, user, key = self.takes[-1 - number % len(self.takes)]
+        place = self._place(name, dnis, rule_)
+        if place:
+            ani = ani + "2" if change == "ani" else ani
+            user, key = "m" if change == "user" else user, "" if change == "key" else key
+            self._take("take again", place, ani, user=user, key=key, tags=[])
+
+    def _take(self, step: str, place: Place, ani: str, *, user: str, key: str, tags: list[str]) -> None:
+        self._step(step)
+        model = self.models[place.pool.name]
+        right = model.take(place.dnis, ani, place.rule, user=user, key=key, tags=tags)
+        if_match = " ".join(f'"{tag}"' for tag in tags)
+        got = outcome(lambda: self.store.take(place, ani, user, key=key, if_match=if_match))
+        if isinstance(right, Said):
+            assert isinstance(got, Held), f"{got!r} where {right} was right"
+            assert (got.value, got.token, got.grade) == (right.value, right.call.token, right.grade)
+            assert (got.left_ms, got.replayed) == (0, True)
+            self._check_time(got.leased_ms - self.held_at, right.call.leased - self.clock.now)
+            model.counted["replayed"] += 1
+        elif self._check_held(model, got, right):
+            assert isinstance(right, Found)
+            assert not got.replayed
+            self._check_time(got.left_ms, right.call.end - self.clock.now)
+            self._check_transit(place.pool, right.call)
+            model.has_taken(right, ani, user, key)
+
+    def renew(self, pick: Pick, ttl: int, replace: bool, tags: str) -> None:
+        place, ani = self._picked(pick)
+        if not place:
+            return
+        self._step("renew")
+        self.count += 1
+        model, value = self.models[place.pool.name], f'"{self.count}"' if replace else None
+        names = self._tags(tags, place, ani)
+        right = model.checked(model.find(place.dnis, ani, place.rule), names)
+        if_match = " ".join(f'"{tag}"' for tag in names)
+        got = outcome(lambda: self.store.renew(place, ani, ttl, value, if_match=if_match))
+        if isinstance(right, Found):
+            model.has_renewed(right.call, ttl, value, place.moved)
+        if self._check_held(model, got, right):
+            assert isinstance(right, Found)
+            self._check_time(got.left_ms, right.call.end - self.clock.now)
+
+    def _check_held(self, model: PoolModel, got: Any, right: Found | Refused | None) -> bool:
+        """The answer is right; whether it is a call."""
+        if right is None:
+            assert got is None, f"{got} where nothing was right"
+            return False
+        if isinstance(right, Refused):
+            self._check_refused(got, right)
+            model.counted["ambiguous"] += right.why.status == 409
+            return False
+        assert isinstance(got, Held), f"{got!r} where {right} was right"
+        assert (got.value, got.token, got.grade) == (right.call.value, right.call.token, right.grade)
+        self._check_time(got.leased_ms - self.held_at, right.call.leased - self.clock.now)
+        return True
+
+    def _check_refused(self, got: Any, right: Refused) -> None:
+        assert type(got) is right.why, f"{got!r} where {right} was right"
+        self.met[right.why.code] += 1
+        if right.seconds is not None:
+            assert right.seconds - 1 <= got.retry_after <= right.seconds
+        elif right.why is not Gone:
+            assert got.retry_after == (2 if got.status == 503 else None)
+
+    def _check_time(self, got: float, right: int) -> None:
+        assert abs(got - right) <= SLACK
+
+    def _check_transit(self, pool: Pool, call: Call) -> None:
+        """One more take is counted under the seconds since its lease, rounded up to a step that grows with them."""
+        told = Counter(self.store.pool_stats([pool])[0].transits)
+        seconds = (self.clock.now - call.leased) // 1000
+        (bucket,) = (told - self.transits[pool.name]).elements()
+        step = 1 if seconds < 60 else 5 if seconds < 300 else 60 if seconds < 3600 else 600
+        assert max(seconds, 1) <= bucket <= seconds + step
+        self.transits[pool.name] = told
+
+    # ---- time and the configuration
+
+    def time_passes(self, ms: int) -> None:
+        self._step("time passes")
+        age(self.client, ms)
+        before = self.clock.now
+        self.clock.now += ms
+        for model in self.models.values():
+            model.pass_over(before)
+
+    def number_moves(self, dnis: str, home: str) -> None:
+        """All is started again; the number is another pool's or none's, drains, goes back where it was, or stays."""
+        was, drained = self.homes.get(dnis, ("", False))
+        draining = home == "drain" or (home == "same" and drained)
+        home = {"drain": was, "same": was, "back": "abc"["123".index(dnis[0])]}.get(home, home)
+        self._step("number moves")
+        self.client.script_flush()
+        if home:
+            self.homes[dnis] = home, draining
+        else:
+            self.homes.pop(dnis, None)
+        self._configure()
+
+    # ---- what must hold after every step
+
+    @invariant()
+    def the_store_is_what_the_model_says(self) -> None:
+        for model, figures in zip(self.models.values(), self.store.pool_stats(list(self.pools)), strict=True):
+            self._check_figures(model, figures)
+        for model in self.models.values():
+            self._check_scores(model)
+            self._check_hours(model)
+        self._check_calls()
+        self._check_keys()
+
+    def _check_figures(self, model: PoolModel, figures: PoolStats) -> None:
+        now = self.clock.now
+        free = sum(since <= now for since in model.free.values())
+        assert (figures.size, figures.free) == (len(model.free), free)
+        least, most = model.leased()
+        assert least <= figures.leased <= most
+        assert figures.leased + figures.cooling == figures.size - free
+        assert model.peak[0] <= figures.peak <= model.peak[1]
+        callers = Counter(call.dnis for call in model.live())
+        lent = {*model.free, model.pool.fallback}
+        assert figures.shared == sum(count > 1 for dnis, count in callers.items() if dnis in lent)
+        assert figures.leaving == sum(until > now for until in model.leaving.values())
+        if free or not model.free:
+            assert figures.next_free_ms == (0 if free else -1)
+        else:
+            self._check_time(figures.next_free_ms, min(model.free.values()) - now)
+        told = {name.removesuffix("_total"): count for name, count in vars(figures).items() if name.endswith("_total")}
+        assert told == dict.fromkeys(told, 0) | {name: count for name, count in model.counted.items() if count}
+        assert sum(figures.transits.values()) == model.counted["taken"]
+        assert dict(figures.missed) == {dnis: count for dnis, count in model.missed.items() if count}
+
+    def _check_scores(self, model: PoolModel) -> None:
+        scores = dict(self.client.zrange(f"cti:{{{model.pool.name}}}:numbers", 0, -1, withscores=True))
+        assert scores.keys() == model.free.keys()
+        for dnis, since in model.free.items():
+            self._check_time(max(scores[dnis] - self.held_at, -SLACK), max(since - self.clock.now, -SLACK))
+
+    def _check_hours(self, model: PoolModel) -> None:
+        hours = sum((Counter(counters) for _, counters in self.store.pool_hours(model.pool, 2)), Counter())
+        assert {name: hours[name] for name in model.counted} == model.counted
+        held_ms = sum(call.end - call.leased for call in model.calls)
+        assert abs(hours["held_ms"] - held_ms) <= SLACK * (len(model.calls) + 1)
+
+    def _check_calls(self) -> None:
+        """Whatever is presented where, under one rule or another: the answer; every call's owner reads its value."""
+        names, asked, calls = Keys("cti"), [], []
+        for model in self.models.values():
+            for dnis in [*DNISES, FALLBACK]:
+                place = self._place(model.pool.name, dnis)
+                if not place:
+                    continue
+                for ani in PRESENTED if model.resting(dnis) else ["888"]:
+                    rule_ = RULES[len(asked) % 4] or place.rule
+                    asked.append((model, dnis, ani, rule_))
+                    arguments = (ani, rule_, place.pool.match_digits, MOST_CALLERS)
+                    calls.append(("explain", names.explain(place.pool.name, dnis), arguments))
+        for (model, dnis, ani, rule_), (grade, found, *rest) in zip(asked, self.store._call_all(calls), strict=True):
+            right = model.find(dnis, ani, rule_)
+            if isinstance(right, Found):
+                assert (grade, found) == (right.grade, right.call.ani)
+            elif isinstance(right, Refused):
+                assert grade == right.why.code
+            else:
+                assert grade == ""
+            if ani == "888":
+                explained = Explanation(grade, found, rest)
+                self._check_listed(model, dnis, explained)
+        for model in self.models.values():
+            for call in model.live():
+                place = self._place(model.pool.name, call.dnis)
+                assert place
+                held = self.store.read(place, call.ani, call.user)
+                assert held
+                assert held[:3] == (call.value, call.token, "exact")
+
+    def _check_listed(self, model: PoolModel, dnis: str, explained: Explanation) -> None:
+        rest = iter(explained.calls)
+        listed = {row[0]: row[1:] for row in zip(*[rest] * 5, strict=True)}  # type: ignore[call-overload]
+        live = {call.ani: call for call in model.live(dnis)}
+        assert listed.keys() == live.keys()
+        for ani, (token, lessee, leased_ms, left_ms) in listed.items():
+            assert (token, lessee) == (live[ani].token, live[ani].user)
+            self._check_time(left_ms, live[ani].end - self.clock.now)
+            self._check_time(leased_ms - self.held_at, live[ani].leased - self.clock.now)
+
+    def _check_keys(self) -> None:
+        """What is stored expires, and there is no call, no pending and no live entry that the model has not."""
+        stored = self.client.keys("cti:*")
+        pipeline = self.client.pipeline(transaction=False)
+        for key in stored:
+            pipeline.pttl(key)
+        immortal = {key for key, ttl in zip(stored, pipeline.execute(), strict=True) if ttl == -1}
+        assert not [key for key in immortal if not keys.PERMANENT.fullmatch(key)]
+        for name, model in self.models.items():
+            prefix = f"cti:{{{name}}}:"
+            live = {f"{call.dnis}:{call.ani}": call for call in model.live()}
+            assert {key for key in stored if key.startswith(f"{prefix}call:")} == {f"{prefix}call:{m}" for m in live}
+            pending = set(self.client.zrange(f"{prefix}pending", 0, -1))
+            assert pending == {member for member, call in live.items() if not call.asked_for}
+            counted = self.client.zrange(f"{prefix}live:m", f"({self.held_at + SLACK}", "+inf", byscore=True)
+            assert set(counted) == {member for member, call in live.items() if call.user == "m"}
+
+    def teardown(self) -> None:
+        for model in getattr(self, "models", {}).values():
+            self.met.update(model.counted)
+
+
+def test_random_histories_follow_the_model(
+    client: Redis, store: Store, request: pytest.FixtureRequest, tell: Callable[[str], None]
+) -> None:
+    long = request.config.getoption("--long")
+    HandOver.client, HandOver.store, HandOver.steps, HandOver.met = client, store, Counter(), Counter()
+    run_state_machine_as_test(
+        HandOver,
+        settings=settings(
+            max_examples=600 if long else 30,
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    steps = HandOver.steps
+    tell(f"model: {steps.total():,} steps ({', '.join(f'{name} {count:,}' for name, count in steps.most_common())})")
+    tell(f"model: {', '.join(f'{name} {count:,}' for name, count in HandOver.met.most_common())}")
+    assert steps.total() >= (20_000 if long else 500)

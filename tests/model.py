@@ -1,0 +1,315 @@
+"""What the service promises of its pools, without Redis: calls as a plain list, and a time that only a test moves.
+
+Times are whole milliseconds of the model's own clock. A method named after an operation says which answers are right;
+the method with ``has`` before its participle takes down what the store did.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Refusal, Stale, TooManyLive
+from cticache.pools import Pool
+
+ALWAYS = -(10**12)
+"""When a number that was never leased fell free."""
+
+
+@dataclass
+class Clock:
+    """The time of all pools of a model."""
+
+    now: int = 0
+
+
+@dataclass
+class Call:
+    """One lease, live or over."""
+
+    dnis: str
+    ani: str
+    user: str
+    value: str
+    token: str
+    leased: int
+    end: int
+    """When it ends, or ended: by its time or by a take."""
+    asked_for: bool = False
+    """Somebody other than the lessee has read it, or somebody has taken it."""
+
+
+class Request(NamedTuple):
+    """A POST."""
+
+    user: str
+    sent: str
+    ani: str
+    value: str
+    ttl: int
+    key: str
+
+
+class Refused(NamedTuple):
+    """The right answer is this refusal; ``seconds`` is its Retry-After."""
+
+    why: type[Refusal]
+    seconds: int | None = None
+
+
+class Choice(NamedTuple):
+    """The right answer is a lease of one of these numbers."""
+
+    outcome: str
+    dnises: set[str]
+
+
+class Found(NamedTuple):
+    """The right answer is this call."""
+
+    call: Call
+    grade: str
+
+
+class Said(NamedTuple):
+    """An answer that is remembered under an idempotency key."""
+
+    request: Any
+    call: Call
+    value: str
+    grade: str
+    until: int
+    only_live: bool = False
+
+
+@dataclass
+class PoolModel:
+    """One pool."""
+
+    clock: Clock
+    pool: Pool
+    calls: list[Call] = field(default_factory=list)
+    """All there ever were."""
+    free: dict[str, int] = field(default_factory=dict)
+    """DNIS that is leased -> from when on."""
+    leaving: dict[str, int] = field(default_factory=dict)
+    """DNIS no longer leased -> until when its calls may be asked for."""
+    gone: dict[tuple[str, str], int] = field(default_factory=dict)
+    """DNIS and presented ANI of a call that was taken -> when."""
+    replies: dict[tuple[str, str], Said] = field(default_factory=dict)
+    takes: dict[tuple[str, str], Said] = field(default_factory=dict)
+    counted: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    """DNIS -> how many of its calls in a row nobody asked for."""
+    peak: tuple[int, int] = (0, 0)
+    """The least and the most that may be told."""
+
+    @property
+    def now(self) -> int:
+        return self.clock.now
+
+    @property
+    def rest(self) -> int:
+        """How long a number rests: where a call may be taken for another, as long as a take is remembered."""
+        least = 0 if self.pool.match == "exact" else self.pool.remember_ms
+        return max(least, self.pool.cooldown_ms)
+
+    def live(self, dnis: str | None = None, user: str | None = None) -> list[Call]:
+        """The live calls, of all numbers and users or of these."""
+        return [
+            call
+            for call in self.calls
+            if call.end > self.now and dnis in (None, call.dnis) and user in (None, call.user)
+        ]
+
+    def resting(self, dnis: str) -> list[Call]:
+        """The number's calls that are live, or over for less time than a number rests."""
+        return [call for call in self.calls if call.dnis == dnis and call.end + self.rest > self.now]
+
+    def leased(self) -> tuple[int, int]:
+        """How many numbers are leased; the second figure has those, too, that wait for another pool's calls."""
+        used = sum(bool(self.live(dnis)) for dnis in self.free)
+        waiting = sum(not self.resting(dnis) and free > self.now + self.rest for dnis, free in self.free.items())
+        return used, used + waiting
+
+    # ---- a lease
+
+    def lease(self, request: Request, max_live: int) -> Refused | Choice | Said:
+        """What a POST must be answered."""
+        said = self.replies.get(self._reply_key(request))
+        if said and said.until > self.now and (said.call.end > self.now or not said.only_live):
+            return said if said.request == request else Refused(KeyReused)
+        own = sorted(call.end for call in self.live(user=request.user))
+        if max_live and len(own) >= max_live:
+            return Refused(TooManyLive, (own[0] - self.now) // 1000)
+        choice = self._choice(request.ani)
+        if choice.dnises:
+            return choice
+        if not self.free:
+            return Refused(PoolExhausted)
+        return Refused(PoolExhausted, (min(self.free.values()) - self.now) // 1000)
+
+    def _choice(self, ani: str) -> Choice:
+        free = {dnis: since for dnis, since in self.free.items() if since <= self.now}
+        if free:
+            return Choice("leased", {dnis for dnis, since in free.items() if since == min(free.values())})
+        fit = [dnis for dnis in self.free if self._has_room(dnis, ani)]
+        if self.pool.exhausted == "share":
+            if busy := {dnis: len(self.live(dnis)) for dnis in fit if self.live(dnis)}:
+                return Choice("shared", {dnis for dnis, calls in busy.items() if calls == min(busy.values())})
+            if self.pool.match == "exact":
+                return Choice("leased", {dnis for dnis in fit if self.resting(dnis)})
+        if self.pool.exhausted == "fallback" and self._has_room(self.pool.fallback, ani):
+            return Choice("fallback", {self.pool.fallback})
+        return Choice("", set())
+
+    def _has_room(self, dnis: str, ani: str) -> bool:
+        """One more caller may be put beside those on the number, and will be told from them and from the last ones."""
+        digits = self.pool.match_digits if self.pool.match == "suffix" else 0
+        return len(self.live(dnis)) < self.pool.max_callers and not any(
+            call.ani == ani or (digits and same_tail(call.ani, ani, digits)) for call in self.resting(dnis)
+        )
+
+    def has_leased(self, request: Request, outcome: str, dnis: str, token: str) -> None:
+        """A number was lent."""
+        call = Call(dnis, request.ani, request.user, request.value, token, self.now, self.now + request.ttl)
+        self.calls.append(call)
+        self.gone.pop((dnis, request.ani), None)
+        self._settle(dnis)
+        if outcome == "fallback":
+            self.leaving[dnis] = max(other.end for other in self.live(dnis)) + self.rest
+        if request.key:
+            said = Said(request, call, request.value, "", call.end)
+        else:
+            said = Said(request, call, request.value, "", self.now + self.pool.retry_window_ms, only_live=True)
+        if request.key or request.ani:
+            self.replies[self._reply_key(request)] = said
+        self.counted["leased"] += 1
+        self.counted[outcome] += outcome != "leased"
+        self.peak = (max(self.peak[0], self.leased()[0]), max(self.peak[1], self.leased()[1]))
+
+    def _reply_key(self, request: Request) -> tuple[str, Any]:
+        return request.user, request.key or request
+
+    # ---- what the other side asks
+
+    def find(self, dnis: str, ani: str, rule: str) -> Found | Refused | None:
+        """Whose call is meant, by the rules of the hand-off; None when nobody's."""
+        live = self.live(dnis)
+        digits = self.pool.match_digits
+        exact = [call for call in live if call.ani == ani]
+        tails = [call for call in live if call.ani != ani and same_tail(call.ani, ani, digits)]
+        if exact:
+            return Found(exact[0], "exact") if rule == "exact" or not tails else Refused(Ambiguous)
+        if (dnis, ani) in self.gone and self.gone[dnis, ani] + self.pool.remember_ms > self.now:
+            return Refused(Gone)
+        candidates, grade = (tails, "suffix") if tails and rule != "exact" else (live if rule == "sole" else [], "sole")
+        if len(candidates) > 1:
+            return Refused(Ambiguous)
+        return Found(candidates[0], grade) if candidates else None
+
+    def has_read(self, call: Call, grade: str, reader: str) -> None:
+        """The value was read."""
+        if reader != call.user:
+            self._asked(call, grade)
+
+    def take(
+        self, dnis: str, ani: str, rule: str, *, user: str, key: str, tags: Iterable[str]
+    ) -> Found | Said | Refused | None:
+        """What a take must be answered; ``tags`` are the tokens of If-Match, none for any."""
+        said = self.takes.get((user, key)) if key else None
+        if said and said.until > self.now:
+            return said if said.request == (dnis, ani) else Refused(KeyReused)
+        return self.checked(self.find(dnis, ani, rule), tags)
+
+    def checked(self, found: Found | Refused | None, tags: Iterable[str]) -> Found | Refused | None:
+        """The same, or Stale."""
+        if isinstance(found, Found) and tags and found.call.token not in tags:
+            return Refused(Stale)
+        return found
+
+    def has_taken(self, found: Found, ani: str, user: str, key: str) -> None:
+        """The value was handed over."""
+        call, grade = found
+        self._asked(call, grade)
+        call.end = self.now
+        self._settle(call.dnis)
+        self.gone[call.dnis, call.ani] = self.gone[call.dnis, ani] = self.now
+        if key:
+            until = self.now + self.pool.remember_ms
+            self.takes[user, key] = Said((call.dnis, ani), call, call.value, grade, until)
+        self.counted["taken"] += 1
+
+    def has_renewed(self, call: Call, ttl: int, value: str | None, moved: bool) -> None:
+        """The time was started again; where the number is another pool's by now, for no longer than it was told."""
+        end = self.now + ttl
+        if moved:
+            end = max(call.end, min(end, self.leaving[call.dnis] - self.rest))
+        call.end = end
+        if value is not None:
+            call.value = value
+        self._settle(call.dnis)
+        if self.leaving.get(call.dnis, ALWAYS) > self.now:
+            self.leaving[call.dnis] = max(other.end for other in self.live(call.dnis)) + self.rest
+        self.counted["renewed"] += 1
+
+    def _asked(self, call: Call, grade: str) -> None:
+        if not call.asked_for:
+            call.asked_for = True
+            self.counted[f"match_{grade}"] += 1
+            del self.missed[call.dnis]
+
+    def _settle(self, dnis: str) -> None:
+        """The number may be leased when the last of its calls has ended and it has rested."""
+        if dnis in self.free:
+            self.free[dnis] = max([self.now, *(call.end for call in self.live(dnis))]) + self.rest
+
+    # ---- time, and the configuration
+
+    def pass_over(self, before: int) -> None:
+        """Time has passed since ``before``: calls that nobody asked for are missed."""
+        for call in self.calls:
+            if before < call.end <= self.now and not call.asked_for:
+                self.counted["unclaimed"] += 1
+                self.missed[call.dnis] += 1
+
+    def drop(self, pool: Pool) -> None:
+        """The configuration is this by now; what it no longer leases goes."""
+        self.pool = pool
+        for dnis in set(self.free) - set(pool.numbers):
+            del self.free[dnis]
+            if used := self.resting(dnis):
+                self.leaving[dnis] = max(self.now, *(call.end for call in used)) + self.rest
+
+    def add(self, others: Iterable["PoolModel"]) -> None:
+        """What the configuration leases more comes, when its last call has ended in whatever pool that was."""
+        for dnis in set(self.pool.numbers) - set(self.free):
+            used = [max(call.end, self.now) + self.rest for call in self.resting(dnis)]
+            awaited = [
+                other.leaving[dnis] + max(self.rest - other.rest, 0)
+                for other in others
+                if other is not self and other.leaving.get(dnis, ALWAYS) > self.now
+            ]
+            self.free[dnis] = max([ALWAYS, *used, *awaited])
+            self.leaving.pop(dnis, None)
+
+
+def configure(models: Mapping[str, PoolModel], pools: Iterable[Pool]) -> None:
+    """Every pool drops before any adds."""
+    for pool in pools:
+        models[pool.name].drop(pool)
+    for model in models.values():
+        model.add(models.values())
+
+
+def same_tail(one: str, other: str, digits: int) -> bool:
+    """Both have that many digits, and the last of them agree."""
+    return min(len(one), len(other)) >= digits and one[-digits:] == other[-digits:]
+
+
+def outcome(ask: Callable[[], Any]) -> Any:
+    """What it returns, or the refusal that it raises."""
+    try:
+        return ask()
+    except Refusal as refusal:
+        return refusal
