@@ -52,8 +52,8 @@ def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], b
         pools.set_leaving(leaving)  # before the adding, which may take long: their callers are on the line
         for task in behind:
             task.fill(_latest(_rested(task.pool, other.pool, leaving[other.pool.name]) for other in tasks))
-    except _PushedAside as aside:
-        return frozenset({aside.pool})
+    except _PushedAside:  # by a service that rules by now, or by nobody: Redis may have been emptied
+        return sync(store, pools, take_over=False, stopped=stopped)
     # What was drained only now waits for the next time: a service with the same numbers may be in the middle of it.
     for task in former:
         if task not in behind and task.erase():
@@ -99,11 +99,7 @@ class Stopped(Exception):
 
 
 class _PushedAside(Exception):
-    """Another sync of the pool has begun in the middle of this one."""
-
-    def __init__(self, pool: str) -> None:
-        super().__init__(pool)
-        self.pool = pool
+    """What this sync had begun is another's by now, or gone."""
 
 
 class _Task:
@@ -156,7 +152,7 @@ class _Task:
             raise Stopped
         reply = self._store.pool_sync(self.pool, step, fingerprint=self._fingerprint, **arguments)
         if reply is None:
-            raise _PushedAside(self.pool.name)
+            raise _PushedAside
         return reply
 
 
@@ -187,8 +183,8 @@ class Keeper:
 
     def wake(self) -> None:
         """Look at once: a pool has turned out not to be in place."""
-        self.synced.clear()
         self._woken.set()
+        self.synced.clear()
 
     def stop(self) -> None:
         """End after the step under way."""
@@ -240,4 +236,6 @@ class Keeper:
             self.synced.clear()
         else:
             self.synced.set()
+            if self._woken.is_set():  # since this look began a pool has turned out not to be in place
+                self.synced.clear()
         return not overruled

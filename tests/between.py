@@ -13,6 +13,8 @@ STEPS = ["begin", "list", "drop", "leaving", "add", "finish"]
 class Between(Store):
     """A store that lets a deed be done once, before one step of pool_sync."""
 
+    _step = _pool = ""
+
     def happens(self, step: str, deed: Callable[[], object], pool: str = "system-y") -> None:
         self._step, self._pool, self._deed = step, pool, deed
 

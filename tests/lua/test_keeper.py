@@ -16,7 +16,7 @@ from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
 from cticache.pools import Pools
 from cticache.store import Store
-from cticache.sync import CHANGE_STEP, Keeper, sync
+from cticache.sync import CHANGE_STEP, Keeper, Stopped, sync
 
 NUMBERS = "cti:{system-y}:numbers"
 INTERVAL = 0.02
@@ -168,6 +168,12 @@ def test_it_stops_after_the_step_under_way(
     assert not keeper.synced.is_set()
 
 
+def test_a_sync_that_is_stopped_is_not_begun_again(client: Redis, between: Between) -> None:
+    between.happens("add", client.flushall)
+    with pytest.raises(Stopped):
+        sync(between, Pools([make_pool("100")]), take_over=True, stopped=lambda: not between._step)
+
+
 @pytest.mark.parametrize("rules", [True, False])
 def test_it_stops_at_once_also_when_redis_is_away_or_another_configuration_rules(
     proxy: Proxy, through: Counting, counting: Counting, start: Start, rules: bool
@@ -214,6 +220,26 @@ def test_woken_it_looks_at_once(client: Redis, start: Start) -> None:
     assert keeper.synced.wait(10)
     client.flushall()
     keeper.wake()
+    assert keeper.synced.wait(10)
+    assert client.zrange(NUMBERS, 0, -1) == ["100"]
+
+
+def test_woken_while_it_looks_it_looks_again_before_it_says_that_all_is_in_place(
+    client: Redis, between: Between, start: Start
+) -> None:
+    said: list[bool] = []
+
+    def lose_all() -> None:
+        client.flushall()
+        keeper.wake()
+        between.happens("begin", lambda: said.append(keeper.synced.is_set()))
+
+    keeper = start(Pools([make_pool("100")]), interval=3600, store=between)
+    assert keeper.synced.wait(10)
+    between.happens("leaving", lose_all)
+    keeper.wake()
+    until(lambda: said)
+    assert said == [False]
     assert keeper.synced.wait(10)
     assert client.zrange(NUMBERS, 0, -1) == ["100"]
 

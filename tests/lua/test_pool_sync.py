@@ -216,6 +216,16 @@ def test_a_service_that_does_not_rule_leaves_a_sync_under_way_alone(
     assert numbers(client) == set(make_pool("200-204").numbers)
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_a_sync_during_which_redis_is_emptied_is_begun_again(
+    client: Redis, between: Between, new_pool: MakePool, step: str
+) -> None:
+    new_pool("100-104")
+    between.happens(step, client.flushall)
+    assert not sync(between, Pools([make_pool("200-204")]), take_over=True)
+    assert numbers(client) == set(make_pool("200-204").numbers)
+
+
 def test_two_that_take_over_at_once_never_mix_their_pools(client: Redis, store: Store, between: Between) -> None:
     first = Pools([make_pool("100", name="one"), make_pool("200", name="two")])
     last = Pools([make_pool("200", name="one"), make_pool("100", name="two")])
