@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from aging import age
+from model import outcome
 from redis import Redis
 from samples import at, make_pool
 
-from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Stale, TooManyLive
+from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, RedisUnavailable, Stale, TooManyLive
 from cticache.pools import Place, Pool, Pools
-from cticache.store import Lease, Store
+from cticache.store import Held, Lease, Store
 from cticache.sync import sync
 
 MakePool = Callable[..., Pool]
@@ -154,6 +155,18 @@ def test_a_number_whose_calls_may_be_mistaken_rests_as_long_as_a_take_is_remembe
     age(client, 1_000)
     lease(store, pool, "25551234")
     assert take(store, at(pool, "100"), presented) == '"25551234"'
+
+
+def test_a_take_in_the_last_millisecond_of_a_call_gets_its_value(store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100", cooldown_ms=0)
+    for _ in range(5_000):
+        store.lease(pool, "777", '"value"', "x", 1)
+        held = outcome(lambda: store.take(at(pool, "100"), "777", "y"))
+        assert not isinstance(held, RedisUnavailable), "the script has deleted the value"
+        if isinstance(held, Held) and held.left_ms == 0:
+            assert held.value == '"value"'
+            return
+    pytest.fail("no take came in the last millisecond")
 
 
 # ---- a repeated lease
