@@ -22,7 +22,7 @@ from redis.exceptions import RedisError, ResponseError
 from cticache import config, doctor, logs, passwords, server
 from cticache.advice import Hour, advise, lines
 from cticache.audit import Audit
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.embedded import Embedded, data_folder, socket_url
 from cticache.errors import RedisUnavailable, UserError
 from cticache.explain import explain
@@ -110,7 +110,7 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"Redis: {doctor.described(client)} answers{'' if settings.redis.url else ' (the embedded server)'}")
         found = doctor.complaints(client)
         try:
-            server.new_store(client, settings)[1].load()
+            server.new_store(Direct(client), settings)[1].load()
         except ResponseError as error:
             found.append(f"the scripts cannot be loaded: {error}")
     for complaint in found:
@@ -203,7 +203,7 @@ def _asked() -> str:
 
 def _open(settings: config.Config, stack: ExitStack) -> Store:
     """The store of a running service."""
-    store, scripts = server.new_store(_redis(settings, stack, start=False), settings)
+    store, scripts = server.new_store(Direct(_redis(settings, stack, start=False)), settings)
     scripts.load()
     return store
 

@@ -256,12 +256,14 @@ def _one_of(*words: str) -> validate.OneOf:
 class _ServerSection(Schema):
     host = fields.String(load_default="127.0.0.1", validate=validate.Length(min=1, error="must not be empty"))
     port = _Whole(0, 65535, "", load_default=8080)
+    dispatch = fields.String(load_default="batch", validate=_one_of("batch", "threads"))
     threads = _Whole(1, 256, "", load_default=8)
     max_body = _Whole(64, 16 * 1024 * 1024, "bytes", load_default=65536)
     connections = _Whole(1, 100_000, "", load_default=400)
     idle_timeout = _Whole(1, 3600, "seconds", load_default=30)
     auth_cache = _Whole(0, 3600, "seconds", load_default=60)
     auth_cache_size = _Whole(1, 1_000_000, "", load_default=10_000)
+    auth_queue = _Whole(1, 10_000, "", load_default=100)
     audit = _YesNo(load_default=True)
     audit_key = fields.String(load_default="", validate=_audit_key)
 
@@ -269,6 +271,7 @@ class _ServerSection(Schema):
 class _RedisSection(Schema):
     url = fields.String(load_default="", validate=_url)
     timeout = _Seconds(load_default=1.0)
+    probe = _Seconds(load_default=0.5)
     prefix = fields.String(load_default="cti", validate=_name)
     sync_interval = _Seconds(load_default=5.0)
     retry_after = _Whole(1, 3600, "seconds", load_default=2)
@@ -315,12 +318,14 @@ class ServerConfig:
 
     host: str
     port: int
+    dispatch: str
     threads: int
     max_body: int
     connections: int
     idle_timeout: int
     auth_cache: int
     auth_cache_size: int
+    auth_queue: int
     audit: bool
     audit_key: str
 
@@ -331,6 +336,7 @@ class RedisConfig:
 
     url: str
     timeout: float
+    probe: float
     prefix: str
     sync_interval: float
     retry_after: int

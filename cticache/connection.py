@@ -1,9 +1,12 @@
 """How Redis is reached: one client, time-outs on, repeats off."""
 
-from typing import Any
+import socket
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 
@@ -23,3 +26,56 @@ def connect(url: str, timeout: float) -> Redis:
         "driver_info": None,  # no CLIENT SETINFO on each connect
     }
     return Redis.from_url(url, **options)
+
+
+Command = tuple[str | int, ...]
+
+
+class Runner(Protocol):
+    """Runs commands in Redis."""
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies in order, an error reply as an exception in its place; raises redis-py's connection errors."""
+
+    def drop(self) -> None:
+        """Connect anew before the next command: this server is no longer the one to ask."""
+
+
+class Direct:
+    """Runs commands on redis-py's own connections; the caller waits."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """As Runner says. redis-py's pipeline must not raise by itself: its errors quote the arguments."""
+        if len(commands) == 1:
+            try:
+                return [self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
+        return replies
+
+    def drop(self) -> None:
+        """Close the connections: each is opened anew when it is needed."""
+        self._client.connection_pool.disconnect()
+
+
+def dial(client: Redis) -> socket.socket:
+    """A connected socket that has said PING, for whoever reads and writes it without redis-py; may block.
+
+    redis-py does what connecting takes: name look-up, TLS, credentials, database, Sentinel. The socket is taken out of
+    its connection, where it has no public name.
+    """
+    connection: Any = client.connection_pool.make_connection()
+    connection.connect()
+    connection.send_command("PING")
+    connection.read_response()
+    sock: socket.socket = connection._sock
+    connection._sock = None  # else it is closed with its connection
+    sock.setblocking(False)
+    return sock

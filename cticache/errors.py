@@ -112,6 +112,12 @@ class RedisUnavailable(Refusal):
     status, code = 503, "redis_unavailable"
 
 
+class Busy(Refusal):
+    """More credentials wait to be checked than are let wait."""
+
+    status, code = 503, "busy"
+
+
 class NotReady(Refusal):
     """The pools are not in line with the configuration, or not yet known to be."""
 

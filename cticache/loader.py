@@ -7,9 +7,9 @@ plain EVALSHA: redis-py's own Script object would ask SCRIPT EXISTS first in eve
 import re
 from pathlib import Path
 
-from redis import Redis
 from redis.exceptions import ResponseError
 
+from cticache.connection import Runner
 from cticache.errors import ScriptError
 
 _PLACES = (Path(__file__).parent / "lua", Path(__file__).parent.parent / "lua")
@@ -33,8 +33,8 @@ def read_scripts(folder: Path | None = None) -> dict[str, str]:
 class Scripts:
     """The scripts as one Redis knows them: name -> SHA1."""
 
-    def __init__(self, client: Redis, sources: dict[str, str]) -> None:
-        self._client = client
+    def __init__(self, runner: Runner, sources: dict[str, str]) -> None:
+        self._runner = runner
         self._sources = sources
         self._shas: dict[str, str] = {}
 
@@ -43,7 +43,13 @@ class Scripts:
         sources = self._sources
         if not self._reads_flags():
             sources = {name: _without_flags(source) for name, source in sources.items()}
-        self._shas = {name: self._load(name, source) for name, source in sources.items()}
+        shas = self._runner.run([("SCRIPT", "LOAD", source) for source in sources.values()])
+        for name, sha in zip(sources, shas, strict=True):
+            if isinstance(sha, ResponseError):
+                if "ompil" in str(sha) or "user_script" in str(sha):
+                    raise ScriptError(f"lua/{name}.lua does not compile: {sha}") from None
+                raise sha
+        self._shas = dict(zip(sources, map(str, shas), strict=True))
 
     def sha(self, name: str) -> str:
         """The SHA1 of a script; loads all of them first if Redis was away until now."""
@@ -51,22 +57,13 @@ class Scripts:
             self.load()
         return self._shas[name]
 
-    def _load(self, name: str, source: str) -> str:
-        try:
-            return str(self._client.script_load(source))
-        except ResponseError as error:
-            if "ompil" in str(error) or "user_script" in str(error):
-                raise ScriptError(f"lua/{name}.lua does not compile: {error}") from None
-            raise
-
     def _reads_flags(self) -> bool:
         """Whether the server knows the ``#!`` line: Redis 7 does, 6.2 and fakeredis take it for a wrong script."""
-        try:
-            self._client.eval("#!lua flags=no-writes\nreturn 1", 0)
-        except ResponseError as error:
-            if "near '#'" in str(error):
+        (reply,) = self._runner.run([("EVAL", "#!lua flags=no-writes\nreturn 1", 0)])
+        if isinstance(reply, ResponseError):
+            if "near '#'" in str(reply):
                 return False
-            raise
+            raise reply
         return True
 
 

@@ -1,21 +1,24 @@
 """Passwords: hashed with argon2id, checked in constant time, verdicts remembered for a moment."""
 
-import hashlib
 import hmac
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from cticache.errors import Busy
 from cticache.users import User
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 """argon2id with 19 MiB, t=2, p=1: the OWASP Password Storage Cheat Sheet's first choice; about 20 ms."""
+
+_HASHERS = 2
+"""Hashes worked out at once: each takes 19 MiB and a core."""
 
 HASH_PREFIX = "$argon2id$"
 
@@ -43,19 +46,30 @@ class Verifier:
     """Checks credentials. An unknown user costs the same as a wrong password.
 
     Right and wrong verdicts are remembered under an HMAC of user, password and stored hash, with a key that this
-    process never tells: the cache holds no password, and its size is bounded. Of several requests with the same new
-    credentials one pays for the hash and the others wait for it.
+    process never tells: the cache holds no password, and its size is bounded. The hash is worked out in a thread of
+    its own. Of several requests with the same new credentials one has it worked out and all wait for it, by ``wait``;
+    beyond ``queue`` different ones Busy is raised.
     """
 
-    def __init__(self, users: Iterable[User], remember_s: float, size: int) -> None:
+    def __init__(
+        self,
+        users: Iterable[User],
+        remember_s: float,
+        size: int,
+        queue: int = 100,
+        wait: Callable[[Future[bool]], bool] = Future.result,
+    ) -> None:
         self._users = {user.name: user for user in users}
         self._remember_s = remember_s
         self._size = size
+        self._queue = queue
+        self._wait = wait
         self._key = secrets.token_bytes(32)
         self._decoy = hashed(invent())
         self._lock = threading.Lock()
         self._verdicts: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
         self._underway: dict[bytes, Future[bool]] = {}
+        self._hashers = ThreadPoolExecutor(_HASHERS, "argon2")
 
     def user(self, name: str, password: str) -> User | None:
         """The user whose credentials these are; None when there is no such user or the password is wrong."""
@@ -65,11 +79,9 @@ class Verifier:
         return user if right else None
 
     def _digest(self, *parts: str) -> bytes:
-        mac = hmac.new(self._key, digestmod=hashlib.sha256)
-        for part in parts:
-            data = part.encode("utf-8", "surrogatepass")
-            mac.update(len(data).to_bytes(8, "big") + data)
-        return mac.digest()
+        encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+        framed = b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+        return hmac.digest(self._key, framed, "sha256")
 
     def _verdict(self, digest: bytes, stored: str, password: str) -> bool:
         with self._lock:
@@ -78,15 +90,17 @@ class Verifier:
                 return right
             underway = self._underway.get(digest)
             if not underway:
-                mine = self._underway[digest] = Future[bool]()
-        if underway:
-            return underway.result()
+                if len(self._underway) >= self._queue:
+                    raise Busy("Too many new credentials are being checked at once; try again.", retry_after=1)
+                underway = self._underway[digest] = self._hashers.submit(self._work_out, digest, stored, password)
+        return self._wait(underway)
+
+    def _work_out(self, digest: bytes, stored: str, password: str) -> bool:
         try:
             verdict = _matches(stored, password)
-        except BaseException as error:
+        except BaseException:
             with self._lock:
                 del self._underway[digest]
-            mine.set_exception(error)
             raise
         with self._lock:
             self._verdicts[digest] = (verdict, time.monotonic() + self._remember_s)
@@ -94,5 +108,4 @@ class Verifier:
             while len(self._verdicts) > self._size:
                 self._verdicts.popitem(last=False)
             del self._underway[digest]
-        mine.set_result(verdict)
         return verdict

@@ -5,9 +5,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -16,8 +17,10 @@ from waitress import create_server
 from cticache import passwords
 from cticache.app import create_app
 from cticache.audit import Audit
-from cticache.config import Config, ServerConfig
-from cticache.connection import connect
+from cticache.channel import OnLoop, RedisChannel
+from cticache.config import Config, RedisConfig, ServerConfig
+from cticache.connection import Direct, Runner, connect, dial
+from cticache.dispatch import Hub
 from cticache.embedded import Embedded, data_folder
 from cticache.errors import UserError
 from cticache.keys import Keys
@@ -33,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST_SYNC_S = 2.0
 """How long the start waits for the pools to be in place before it says that it is up."""
+_SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter from the others: at Python's 5 ms a burst stalls the loop."""
 _OTHER_FILES = 64
 """File descriptors kept for what is no client: Redis, logs, the interpreter."""
 _MOST_ON_WINDOWS = 448
@@ -57,29 +62,50 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             url = embedded.url
         client = stack.enter_context(connect(url, config.redis.timeout))
         pools = Pools(config.pools)
-        store, scripts = new_store(client, config)
+        hub = Hub() if config.server.dispatch == "batch" else None
+        store, scripts = new_store(_runner(client, hub, config.redis), config)
         try:
             scripts.load()
         except RedisError as error:
             _log.warning("Redis is away, requests are answered with 503 until it is back: %s", error)
         keeper = Keeper(store, pools, config.redis.sync_interval)
-        verifier = passwords.Verifier(users, config.server.auth_cache, config.server.auth_cache_size)
+        verifier = passwords.Verifier(
+            users,
+            config.server.auth_cache,
+            config.server.auth_cache_size,
+            config.server.auth_queue,
+            hub.wait if hub else Future.result,
+        )
         audit = Audit(config.server.audit_key, enabled=config.server.audit)
         app = create_app(store, pools, verifier, keeper, audit=audit, max_body=config.server.max_body)
         keeper.start()
         stack.callback(keeper.stop)
-        server = create_server(app, sockets=[listener], **_adjustments(config.server))
+        server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config.server))
         server.channel_class = Channel
         stack.callback(server.close)
         keeper.synced.wait(_FIRST_SYNC_S)
         _announce(announce, config, listener, password, in_place=keeper.synced.is_set())
-        server.run()
+        if hub:
+            stack.callback(hub.close)
+            stack.enter_context(ended_by_signals(0, hub.stop))
+            hub.run(server)
+        else:
+            sys.setswitchinterval(_SWITCH_S)
+            server.run()
 
 
-def new_store(client: Redis, config: Config) -> tuple[Store, Scripts]:
+def _runner(client: Redis, hub: Hub | None, redis: RedisConfig) -> Runner:
+    """Who runs commands: the hub's channel for its requests, redis-py for all else."""
+    direct = Direct(client)
+    if not hub:
+        return direct
+    return OnLoop(hub, RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe), direct)
+
+
+def new_store(runner: Runner, config: Config) -> tuple[Store, Scripts]:
     """The store on this Redis, and its scripts, which are still to be loaded."""
-    scripts = Scripts(client, read_scripts())
-    return Store(client, scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
+    scripts = Scripts(runner, read_scripts())
+    return Store(runner, scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -162,10 +188,10 @@ def curl(base: str, password: str) -> str:
 
 
 @contextmanager
-def ended_by_signals(code: int) -> Iterator[None]:
-    """Within, a signal to end raises SystemExit(code), so that what was begun is ended in order; a second waits.
+def ended_by_signals(code: int, stop: Callable[[], None] | None = None) -> Iterator[None]:
+    """Within, a signal to end calls ``stop``, or raises SystemExit(code), so that all ends in order; a second waits.
 
-    Waitress ends its loop at SystemExit; it handles no signal itself.
+    Waitress ends its own loop at SystemExit; it handles no signal itself.
     """
     ends = [signal.SIGTERM, signal.SIGINT]
     if sys.platform == "win32":
@@ -173,12 +199,14 @@ def ended_by_signals(code: int) -> Iterator[None]:
     elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has a service outlive its terminal
         ends.append(signal.SIGHUP)
 
-    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    def end_it(_signal: int, _frame: FrameType | None) -> None:
         for end in ends:
             signal.signal(end, signal.SIG_IGN)
-        raise SystemExit(code)
+        if not stop:
+            raise SystemExit(code)
+        stop()
 
-    before = {end: signal.signal(end, stop) for end in ends}
+    before = {end: signal.signal(end, end_it) for end in ends}
     try:
         yield
     finally:

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
-from redis import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from cticache.connection import Command, Runner
 from cticache.errors import (
     Ambiguous,
     BadArgument,
@@ -158,8 +158,8 @@ class PoolStats:
 class Store:
     """The calls kept in one Redis."""
 
-    def __init__(self, client: Redis, scripts: Scripts, keys: Keys, retry_after: int) -> None:
-        self._client = client
+    def __init__(self, runner: Runner, scripts: Scripts, keys: Keys, retry_after: int) -> None:
+        self._runner = runner
         self._scripts = scripts
         self._keys = keys
         self._retry_after = retry_after
@@ -339,31 +339,26 @@ class Store:
         ]
 
     def _call(self, script: str, keys: list[str], *args: str | int) -> Any:
-        try:
-            return self._evalsha(script, keys, args)
-        except RedisError as error:
-            raise self._refusal(error) from error
-
-    def _evalsha(self, script: str, keys: list[str], args: Sequence[str | int]) -> Any:
-        try:
-            return self._client.evalsha(self._scripts.sha(script), len(keys), *keys, *args)
-        except NoScriptError:
-            self._scripts.load()
-            return self._client.evalsha(self._scripts.sha(script), len(keys), *keys, *args)
+        return self._call_all([(script, keys, args)])[0]
 
     def _call_all(self, calls: Sequence[tuple[str, list[str], Sequence[str | int]]]) -> list[Any]:
-        """Several calls in one round trip. redis-py's own pipeline errors would quote the arguments."""
+        """Several calls in one round trip; what Redis has forgotten is loaded and called again."""
         try:
-            pipeline = self._client.pipeline(transaction=False)
-            for script, keys, args in calls:
-                pipeline.evalsha(self._scripts.sha(script), len(keys), *keys, *args)
-            replies = pipeline.execute(raise_on_error=False)
-            return [
-                self._evalsha(*call) if isinstance(reply, NoScriptError) else _checked(reply)
-                for call, reply in zip(calls, replies, strict=True)
-            ]
+            replies = self._runner.run([self._command(*call) for call in calls])
+            if forgotten := [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]:
+                self._scripts.load()
+                again = self._runner.run([self._command(*calls[at]) for at in forgotten])
+                for at, reply in zip(forgotten, again, strict=True):
+                    replies[at] = reply
         except RedisError as error:
             raise self._refusal(error) from error
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise self._refusal(reply) from reply
+        return replies
+
+    def _command(self, script: str, keys: list[str], args: Sequence[str | int]) -> Command:
+        return ("EVALSHA", self._scripts.sha(script), len(keys), *keys, *args)
 
     def _refusal(self, error: RedisError) -> Exception:
         """What a Redis error means to the caller. Its text carries the script's sha and stays in the log."""
@@ -373,7 +368,7 @@ class Store:
                     refusal, detail = _REFUSALS[code]
                     return refusal(detail if refusal is not BadArgument else str(error))
             if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # 6.2 wraps what a script met
-                self._client.connection_pool.disconnect()  # a demoted primary: the next call must find the new one
+                self._runner.drop()  # a demoted primary: the next call must find the new one
         return RedisUnavailable(
             "The store is away or refuses to work. Nothing was answered from it; try again.",
             retry_after=self._retry_after,
@@ -394,12 +389,6 @@ class Store:
         return PoolExhausted(
             f"Every number of pool {pool.name} is in use; the next falls free in {seconds} s.", retry_after=seconds
         )
-
-
-def _checked(reply: Any) -> Any:
-    if isinstance(reply, Exception):
-        raise reply
-    return reply
 
 
 def _pairs(flat: Iterable[str]) -> Iterator[tuple[str, str]]:

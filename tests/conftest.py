@@ -11,7 +11,7 @@ from redis import Redis
 from samples import make_pool
 
 from cticache import keys
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
 from cticache.pools import Pool, Pools
@@ -76,14 +76,14 @@ def client(connection: Redis) -> Iterator[Redis]:
 
 @pytest.fixture
 def store(client: Redis) -> Store:
-    scripts = Scripts(client, read_scripts())
+    scripts = Scripts(Direct(client), read_scripts())
     scripts.load()
-    return Store(client, scripts, Keys("cti"), retry_after=2)
+    return Store(Direct(client), scripts, Keys("cti"), retry_after=2)
 
 
 @pytest.fixture
 def between(client: Redis) -> Between:
-    return Between(client, Scripts(client, read_scripts()), Keys("cti"), retry_after=2)
+    return Between(Direct(client), Scripts(Direct(client), read_scripts()), Keys("cti"), retry_after=2)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import falcon.testing
 import pytest
+from redis import Redis
 from running import MAX_BODY, Service, Wire
 from samples import USERS, basic, make_pool
 
@@ -21,7 +22,7 @@ def verifier() -> Verifier:
 
 
 @pytest.fixture
-def new_service(store: Store, verifier: Verifier) -> Callable[..., Service]:
+def new_service(store: Store, client: Redis, verifier: Verifier) -> Callable[..., Service]:
     """Makes a service over the given pools, their numbers in place."""
 
     def make(*pools: Pool) -> Service:
@@ -30,7 +31,7 @@ def new_service(store: Store, verifier: Verifier) -> Callable[..., Service]:
         sync(store, directory, take_over=True)
         keeper.synced.set()
         app = create_app(store, directory, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
-        return Service(app, store, directory, keeper)
+        return Service(app, store, directory, keeper, client)
 
     return make
 
@@ -47,8 +48,14 @@ def api(service: Service) -> falcon.testing.TestClient:
     return falcon.testing.TestClient(service.app, headers={"Authorization": basic("username")})
 
 
+@pytest.fixture(params=["batch", "threads"])
+def dispatch(request: pytest.FixtureRequest) -> str:
+    """Both ways to serve."""
+    return str(request.param)
+
+
 @pytest.fixture
-def wire(service: Service) -> Iterator[Wire]:
-    running = Wire(service.app)
+def wire(service: Service, dispatch: str) -> Iterator[Wire]:
+    running = Wire(service, dispatch)
     yield running
     running.stop()

@@ -30,8 +30,8 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def running(service: Service) -> Iterator[Wire]:
-    wire = Wire(service.app)
+def running(service: Service, dispatch: str) -> Iterator[Wire]:
+    wire = Wire(service, dispatch)
     try:
         yield wire
     finally:
@@ -74,9 +74,9 @@ def check_exhausted(answer: Answer) -> None:
     assert 1 <= int(answer.headers["retry-after"]) <= 65
 
 
-def test_64_callers_race_for_8_numbers_and_each_number_is_lent_once(new_service: NewService) -> None:
+def test_64_callers_race_for_8_numbers_and_each_number_is_lent_once(new_service: NewService, dispatch: str) -> None:
     service = new_service(make_pool(EIGHT, exhausted="reject"))
-    with running(service) as wire:
+    with running(service, dispatch) as wire:
         answers = race(wire, [str(ani) for ani in range(64)])
     won = [answer for answer in answers if answer.status == 201]
     assert {answer.body["dnis"] for answer in won} == set(service.pools.get("system-y").numbers)
@@ -88,9 +88,9 @@ def test_64_callers_race_for_8_numbers_and_each_number_is_lent_once(new_service:
     assert (stats.leased, stats.leased_total, stats.rejected_total) == (8, 8, 56)
 
 
-def test_each_winner_of_the_race_finds_its_own_value(new_service: NewService) -> None:
+def test_each_winner_of_the_race_finds_its_own_value(new_service: NewService, dispatch: str) -> None:
     anis = [str(ani) for ani in range(64)]
-    with running(new_service(make_pool(EIGHT, exhausted="reject"))) as wire:
+    with running(new_service(make_pool(EIGHT, exhausted="reject")), dispatch) as wire:
         answers = race(wire, anis)
         for place, answer in enumerate(answers):
             if answer.status == 201:
@@ -137,8 +137,8 @@ def test_one_pools_want_is_not_anothers(new_service: NewService) -> None:
     assert other.json["dnis"] == "5559990000"
 
 
-def test_64_callers_share_8_numbers_and_each_takes_its_own_value(new_service: NewService) -> None:
-    with running(new_service(make_pool(EIGHT))) as wire:
+def test_64_callers_share_8_numbers_and_each_takes_its_own_value(new_service: NewService, dispatch: str) -> None:
+    with running(new_service(make_pool(EIGHT)), dispatch) as wire:
         answers = race(wire, [str(ani) for ani in range(64)])
         assert {answer.status for answer in answers} == {201}
         assert Counter(answer.body["dnis"] for answer in answers) == {str(5551234560 + n): 8 for n in range(8)}
@@ -151,8 +151,8 @@ def test_64_callers_share_8_numbers_and_each_takes_its_own_value(new_service: Ne
 
 
 @pytest.mark.parametrize("ani", ["1234567890", ""], ids=["one number", "withheld"])
-def test_calls_of_one_ani_never_share_a_number(new_service: NewService, ani: str) -> None:
-    with running(new_service(make_pool(EIGHT))) as wire:
+def test_calls_of_one_ani_never_share_a_number(new_service: NewService, dispatch: str, ani: str) -> None:
+    with running(new_service(make_pool(EIGHT)), dispatch) as wire:
         answers = race(wire, [ani] * 32)
         won = {place: answer for place, answer in enumerate(answers) if answer.status == 201}
         assert len({answer.body["dnis"] for answer in won.values()}) == len(won) == 8

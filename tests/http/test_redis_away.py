@@ -15,7 +15,7 @@ from samples import basic, make_pool
 
 from cticache.app import create_app
 from cticache.audit import Audit
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
 from cticache.passwords import Verifier
@@ -61,8 +61,8 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 def api(client: Redis, proxy: Proxy, verifier: Verifier) -> Iterator[TestClient]:
     """The application with Redis behind the proxy; it waits 0.3 s for an answer."""
     with connect(proxy.url, 0.3) as through:
-        scripts = Scripts(through, read_scripts())
-        store, pools = Store(through, scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
+        scripts = Scripts(Direct(through), read_scripts())
+        store, pools = Store(Direct(through), scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
         sync(store, pools, take_over=True)
         keeper = Keeper(store, pools, interval=3600)
         keeper.synced.set()

@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from cticache import store as store_module
+from cticache.connection import Direct
 from cticache.errors import BadArgument, ScriptError
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
@@ -133,7 +134,7 @@ def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
 def test_a_script_that_does_not_compile_stops_the_start(client: Redis, tmp_path: Path) -> None:
     (tmp_path / "broken.lua").write_text("#!lua\nreturn (1\n")
     with pytest.raises(ScriptError, match=r"lua/broken\.lua does not compile"):
-        Scripts(client, read_scripts(tmp_path)).load()
+        Scripts(Direct(client), read_scripts(tmp_path)).load()
 
 
 def test_scripts_that_redis_has_forgotten_are_loaded_again_unnoticed(client: Redis, store: Store) -> None:

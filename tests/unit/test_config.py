@@ -46,17 +46,20 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 [server]
 host = 0.0.0.0
 port = 0
+dispatch = threads
 threads = 2
 max_body = 1024
 connections = 50
 idle_timeout = 10
 auth_cache = 0
 auth_cache_size = 5
+auth_queue = 6
 audit = no
 audit_key = sixteen-letters-
 [redis]
 url = rediss://:p%40ss@redis.example:6380/3
 timeout = 0.25
+probe = 0.75
 prefix = other
 sync_interval = 10
 retry_after = 7
@@ -90,8 +93,12 @@ password = {HASH}
 """,
     )
     assert read.source == tmp_path / "config.ini"
-    assert read.server == config.ServerConfig("0.0.0.0", 0, 2, 1024, 50, 10, 0, 5, False, "sixteen-letters-")
-    assert read.redis == config.RedisConfig("rediss://:p%40ss@redis.example:6380/3", 0.25, "other", 10.0, 7, "~/data")
+    assert read.server == config.ServerConfig(
+        "0.0.0.0", 0, "threads", 2, 1024, 50, 10, 0, 5, 6, False, "sixteen-letters-"
+    )
+    assert read.redis == config.RedisConfig(
+        "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
+    )
     a, b = read.pools
     assert (a.name, b.name) == ("a", "B_2.c-d")
     assert (str(a.numbers), str(a.draining)) == ("100-149, 160-199, +300", "150-159")
@@ -156,6 +163,7 @@ _WHOLE = [
     ("server", "idle_timeout", "seconds, 1 to 3600", "0"),
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),
+    ("server", "auth_queue", "1 to 10000", "0"),
     ("redis", "retry_after", "seconds, 1 to 3600", "0"),
     ("pool:x", "ttl", "seconds, 1 to 86400", "0"),
     ("pool:x", "max_ttl", "seconds, 1 to 86400", "86401"),
@@ -174,6 +182,8 @@ _WRONG = [
     *(Wrong(section, option, value, allowed) for section, option, allowed, value in _WHOLE),
     *(Wrong("server", "port", value, "whole number, 0 to 65535") for value in _BAD_WHOLES),
     *(Wrong("redis", "timeout", value, "seconds above 0") for value in _BAD_SECONDS),
+    Wrong("server", "dispatch", "greenlets", "batch, threads"),
+    Wrong("redis", "probe", "0", "seconds above 0"),
     Wrong("redis", "sync_interval", "0", "seconds above 0"),
     Wrong("server", "host", "", "must not be empty"),
     Wrong("redis", "prefix", "a{b}", "1 to 64 of A-Z a-z 0-9 _ . -"),

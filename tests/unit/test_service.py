@@ -23,7 +23,7 @@ import servers
 from redis import Redis
 
 from cticache import embedded
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.embedded import socket_url
 from cticache.errors import ScriptError, UserError
 from cticache.loader import Scripts, read_scripts
@@ -538,7 +538,7 @@ def test_a_script_that_does_not_compile_is_told_by_its_name(client: Redis, tmp_p
     sources = read_scripts(tmp_path)
     assert set(sources) == {"good", "broken"}
     with pytest.raises(ScriptError) as caught:
-        Scripts(client, sources).load()
+        Scripts(Direct(client), sources).load()
     (line,) = str(caught.value).splitlines()
     assert line.startswith("lua/broken.lua does not compile: ")
     assert "2" in line  # the line of the mistake

@@ -1,0 +1,238 @@
+"""The connection to Redis as one more socket of the loop: nothing on the request path ever waits for it.
+
+What the requests of a turn ask goes out as one write; the replies come back in order, several batches under way at
+once. Connecting (name look-up, TLS, AUTH, Sentinel) is redis-py's own work, done in a thread beside the loop.
+
+Invariants:
+
+- Any error and any time-out closes the connection and fails exactly the calls that were on it: their fate is unknown,
+  so none is repeated.
+- A call waits no longer than the time-out, for a connection too. While Redis stays away, calls fail at once; a probe in
+  the thread finds out when it is back.
+"""
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+from greenlet import getcurrent, greenlet
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from cticache.connection import Command, Runner
+from cticache.dispatch import READ, WRITE, Hub
+
+_log = logging.getLogger(__name__)
+
+_CHUNK = 65536
+_NEVER = float("inf")
+_LATER = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_ERRORS = {"NOSCRIPT": NoScriptError, "READONLY": ReadOnlyError}
+
+
+class _Call:
+    """Commands that one greenlet waits for."""
+
+    __slots__ = ("deadline", "owner", "replies", "wanted")
+
+    def __init__(self, owner: greenlet, wanted: int, deadline: float) -> None:
+        self.owner = owner
+        self.wanted = wanted
+        self.deadline = deadline
+        self.replies: list[Any] = []
+
+
+class OnLoop:
+    """Runs the commands of a hub's requests on its channel, and those of everybody else on connections of their own."""
+
+    def __init__(self, hub: Hub, channel: "RedisChannel", direct: Runner) -> None:
+        self._hub = hub
+        self._channel = channel
+        self._direct = direct
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """As Runner says."""
+        return (self._channel if self._hub.inside() else self._direct).run(commands)
+
+    def drop(self) -> None:
+        """As Runner says."""
+        (self._channel if self._hub.inside() else self._direct).drop()
+
+
+class RedisChannel:
+    """Runs commands for the greenlets of a hub; ``dial`` connects, and may block."""
+
+    def __init__(self, hub: Hub, dial: Callable[[], socket.socket], timeout: float, probe: float) -> None:
+        self._hub = hub
+        self._dial = dial
+        self._timeout = timeout
+        self._probe = probe
+        self._socket: socket.socket | None = None
+        self._reader = _reader()
+        self._calls: deque[_Call] = deque()
+        self._unsent: list[bytes] = []
+        self._rest = b""
+        self._down: RedisError | None = None
+        self._dialling = False
+        self._dial_at = _NEVER
+        self._closed = False
+        hub.add_peer(self)
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies in order, an error reply as an exception in its place; raises redis-py's errors."""
+        if self._down:
+            raise _copy(self._down)
+        self._calls.append(_Call(getcurrent(), len(commands), time.monotonic() + self._timeout))
+        for command in commands:
+            self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]
+        replies: list[Any] = self._hub.park()
+        return replies
+
+    def drop(self) -> None:
+        """Connect anew: this server is no longer the one to ask."""
+        self._lose(RedisConnectionError("the server is a replica by now"))
+
+    # The loop's peer
+
+    def flush(self) -> None:
+        """Send what was asked in this turn, as one write."""
+        if self._socket is None:
+            if (self._unsent or self._calls) and not self._down:
+                self._connect()
+            return
+        if self._unsent and not self._rest:
+            self._rest = b"".join(self._unsent)
+            self._unsent.clear()
+            self._send(self._socket)
+
+    def deadline(self) -> float:
+        """The first call's, or the next try to connect."""
+        return min(self._calls[0].deadline if self._calls else _NEVER, self._dial_at)
+
+    def tick(self, now: float) -> None:
+        """Give up on a call that waits too long, and on the connection with it; try to connect when it is time."""
+        if self._calls and self._calls[0].deadline <= now:
+            self._fail(RedisTimeoutError("no answer in time"))
+        if self._dial_at <= now:
+            self._dial_at = _NEVER
+            self._connect()
+
+    def close(self) -> None:
+        """Close the connection for good."""
+        self._closed = True
+        self._down = RedisConnectionError("the service ends")
+        self._lose(self._down)
+
+    # The socket
+
+    def _ready(self, mask: int) -> None:
+        try:
+            if mask & WRITE and self._socket:
+                self._send(self._socket)
+            if mask & READ:
+                self._receive()
+        except (OSError, hiredis.ProtocolError) as error:
+            self._lose(RedisConnectionError(str(error)))
+
+    def _send(self, sock: socket.socket) -> None:
+        try:
+            sent = sock.send(self._rest)
+        except _LATER:
+            sent = 0
+        except OSError as error:
+            self._lose(RedisConnectionError(str(error)))
+            return
+        self._rest = self._rest[sent:]
+        self._hub.watch(sock.fileno(), READ | WRITE if self._rest else READ, self._ready)
+
+    def _receive(self) -> None:
+        while self._socket:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except _LATER:
+                return
+            if not data:
+                self._lose(RedisConnectionError("the server closed the connection"))
+                return
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                self._hand_out(reply)
+            if len(data) < _CHUNK and not isinstance(self._socket, ssl.SSLSocket):
+                return
+
+    def _hand_out(self, reply: Any) -> None:
+        call = self._calls[0]
+        call.replies.append(reply)
+        if len(call.replies) == call.wanted:
+            self._calls.popleft()
+            self._hub.resume(call.owner, call.replies)
+
+    # The connection
+
+    def _connect(self) -> None:
+        if not self._dialling:
+            self._dialling = True
+            threading.Thread(target=self._dial_in_thread, name="redis-dial", daemon=True).start()
+
+    def _dial_in_thread(self) -> None:
+        try:
+            sock = self._dial()
+        except (RedisError, OSError) as error:
+            failure = error if isinstance(error, RedisError) else RedisConnectionError(str(error))
+            self._hub.call_soon(lambda: self._refused(failure))
+        else:
+            if self._closed:
+                sock.close()
+            self._hub.call_soon(lambda: self._connected(sock))
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._dialling = False
+        self._socket = sock
+        self._reader = _reader()
+        self._down = None
+        self._hub.watch(sock.fileno(), READ, self._ready)
+
+    def _refused(self, error: RedisError) -> None:
+        self._dialling = False
+        self._fail(error)
+
+    def _fail(self, error: RedisError) -> None:
+        """Redis is away: calls fail at once until a probe gets through."""
+        self._down = error
+        self._lose(error)
+        if not self._dialling:
+            self._dial_at = time.monotonic() + self._probe
+
+    def _lose(self, error: RedisError) -> None:
+        """The connection is no more, and the fate of its calls is unknown."""
+        if self._socket:
+            self._hub.watch(self._socket.fileno(), 0, self._ready)
+            self._socket.close()
+            self._socket = None
+        self._rest = b""
+        self._unsent.clear()
+        calls, self._calls = self._calls, deque()
+        for call in calls:
+            self._hub.resume(call.owner, error=_copy(error))
+        if not self._down and not self._dialling:
+            self._connect()
+
+
+def _copy(error: RedisError) -> RedisError:
+    """One of its own for each who raises it: raised again and again, an exception's traceback would grow for ever."""
+    return type(error)(*error.args)
+
+
+def _reader() -> hiredis.Reader:
+    return hiredis.Reader(encoding="utf-8", replyError=_error)
+
+
+def _error(text: str) -> ResponseError:
+    return _ERRORS.get(text.partition(" ")[0], ResponseError)(text)

@@ -1,0 +1,322 @@
+"""Serves a burst of requests in one round trip: waitress's tasks in greenlets, on a loop of our own, without threads.
+
+A turn of the loop walks what is ready to be read or written; starts the requests that are complete and resumes those
+whose replies have come, each in a greenlet of its own that runs until it asks Redis; sends what they asked as one
+write; and sends the answers that are done.
+
+Invariants:
+
+- No thread runs a request. What may block (a password hash) goes to a thread, and the greenlet is parked meanwhile.
+- No request is started or resumed while the result of a poll is being walked: it could close what comes next in it.
+- At most MOST_TASKS requests start in a turn and at most MOST_ACCEPTS clients are let in: a long burst shares with
+  newcomers, and one worker process does not take every client.
+- The poll never sleeps while anything is queued.
+- A greenlet that ends, however it ends, leaves its channel free for the next request, or closed.
+- A client that does not read its answer gets no further request served until it has; nobody waits for it.
+- A signal sets a flag and nothing else.
+
+What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: create_server's _dispatcher; a
+channel's service, cancel, readable, writable, total_outbufs_len, requests, _fileno, _flush_some and _flush_exception;
+that add_task is called with the channel's lock held; a server's readable, maintenance, handle_accept, pull_trigger,
+active_channels and channel_class; wasyncore.read and write;
+adj.send_bytes and adj.outbuf_high_watermark.
+"""
+
+import logging
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from greenlet import getcurrent, greenlet
+from waitress import wasyncore
+from waitress.server import BaseWSGIServer
+
+from cticache.wire import Channel
+
+_log = logging.getLogger(__name__)
+
+MOST_TASKS = 64
+"""Requests started in one turn: so many share a round trip to Redis."""
+MOST_ACCEPTS = 6
+"""Clients let in in one turn."""
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_LONGEST_SLEEP_S = 1.0
+"""The listener's maintenance looks for idle clients at least so often."""
+_STOP_S = 5.0
+"""How long the requests under way have at the end."""
+_FOREVER = float("inf")
+_OUT_OF_REACH = 1 << 60
+"""Bytes."""
+
+
+class Peer(Protocol):
+    """Something besides the clients that the loop looks after: the connection to Redis."""
+
+    def flush(self) -> None:
+        """Send what was asked in this turn."""
+
+    def deadline(self) -> float:
+        """When ``tick`` wants to be called, by time.monotonic(); infinity for never."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class HubChannel(Channel):
+    """A client's connection on the loop of a hub."""
+
+    hub: "Hub"
+    """Set in the class that Hub.run makes."""
+    paused = False
+    """Something came while a request was under way; it is not polled until that is answered."""
+
+    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
+        """Register with the loop, too."""
+        super().add_channel(map)
+        self.hub.watch(self._fileno, READ, self.ready)
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
+        """Leave the loop, before the socket is closed and its number is given to another."""
+        self.hub.watch(self._fileno, 0, self.ready)
+        super().del_channel(map)
+
+    def ready(self, mask: int) -> None:
+        """The socket can be read or written."""
+        if mask & READ:
+            if self.readable():
+                wasyncore.read(self)
+            else:
+                self.paused = True
+        self.hub.touch(self)
+
+    def settle(self) -> None:
+        """Send what there is to send, close if it is time, and watch for what is wanted next."""
+        if self.total_outbufs_len:
+            self._flush_exception(self._flush_some)  # handle_write would not while another request is queued
+        if self.writable():
+            wasyncore.write(self)
+        if self._fileno is None:
+            return
+        if self.readable():
+            self.paused = False
+        # A parked channel stays registered: taking it out and in again would cost two syscalls a request.
+        wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
+        self.hub.watch(self._fileno, wanted, self.ready)
+
+
+class Hub:
+    """The loop, and waitress's task dispatcher on it."""
+
+    def __init__(self) -> None:
+        self._greenlet = getcurrent()
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
+        self._tasks: deque[HubChannel] = deque()
+        self._held_back: set[HubChannel] = set()
+        self._touched: set[HubChannel] = set()
+        self._resumes: deque[tuple[greenlet, Any, BaseException | None]] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._parked: set[greenlet] = set()
+        self._peers: list[Peer] = []
+        self._stopping = False
+        self._waker, self._waking = socket.socketpair()
+        self._waker.setblocking(False)
+        self._waking.setblocking(False)
+        self.watch(self._waking.fileno(), READ, self._woken)
+
+    # From a request's greenlet
+
+    def inside(self) -> bool:
+        """Whether the caller runs in a request's greenlet of this loop, where it must not block."""
+        return getcurrent().parent is self._greenlet
+
+    def park(self) -> Any:
+        """Let others run until somebody resumes this greenlet; what it was resumed with."""
+        me = getcurrent()
+        self._parked.add(me)
+        try:
+            return self._greenlet.switch()
+        finally:
+            self._parked.discard(me)
+
+    def wait(self, future: "Future[Any]") -> Any:
+        """The result of a thread's work; inside the loop, only this greenlet waits for it."""
+        if self.inside() and not future.done():
+            me = getcurrent()
+            future.add_done_callback(lambda _: self.call_soon(lambda: self.resume(me)))
+            self.park()
+        return future.result()
+
+    # From the loop's other users
+
+    def resume(self, parked: greenlet, value: Any = None, error: BaseException | None = None) -> None:
+        """Let a parked greenlet go on, later in this turn, with a value or an error."""
+        self._resumes.append((parked, value, error))
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Have the loop make a call; from any thread."""
+        self._calls.append(call)
+        self._wake()
+
+    def stop(self) -> None:
+        """End the loop once the requests under way are answered; from any thread or a signal handler."""
+        self._stopping = True
+        self._wake()
+
+    def add_peer(self, peer: Peer) -> None:
+        """Flush this one in each turn, and keep its deadlines."""
+        self._peers.append(peer)
+
+    def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
+        """Call ``ready`` with a mask when this can be read or written; no events to watch it no longer."""
+        known = self._watched.get(fileno)
+        if known is None:
+            if not events:
+                return
+            self._selector.register(fileno, events, ready)
+        elif not events:
+            self._selector.unregister(fileno)
+            del self._watched[fileno]
+            return
+        elif known[0] == events:
+            return
+        else:
+            self._selector.modify(fileno, events, ready)
+        self._watched[fileno] = events, ready
+
+    def touch(self, channel: HubChannel) -> None:
+        """Settle this channel at the end of the turn."""
+        self._touched.add(channel)
+
+    # What waitress asks of a task dispatcher
+
+    def add_task(self, channel: HubChannel) -> None:
+        """Queue a channel whose next request is complete; its lock is held, so nothing is run."""
+        self._tasks.append(channel)
+
+    def close(self) -> None:
+        """Close what the loop itself has open, and its peers; after ``run``."""
+        for peer in self._peers:
+            peer.close()
+        self._selector.close()
+        self._waker.close()
+        self._waking.close()
+
+    def shutdown(self) -> None:
+        """Give up every request that is queued or parked, and close its channel."""
+        for parked in list(self._parked):
+            parked.throw()
+        for channel in (*self._tasks, *self._held_back):
+            channel.cancel()
+
+    # The loop
+
+    def run(self, server: BaseWSGIServer) -> None:
+        """Serve until ``stop``; then answer what has been started, and leave."""
+        self._greenlet = getcurrent()
+
+        def accept(_mask: int) -> None:
+            for _ in range(MOST_ACCEPTS):
+                known = len(server.active_channels)
+                server.handle_accept()
+                if len(server.active_channels) == known:
+                    break
+
+        def maintain(now: float) -> None:
+            BaseWSGIServer.maintenance(server, now)
+            self._touched.update(channel for channel in server.active_channels.values() if channel.will_close)
+
+        server.channel_class = type("HubChannel", (HubChannel,), {"hub": self})
+        server.maintenance = maintain
+        server.pull_trigger = lambda: None  # it would wake a loop that is awake: two syscalls a request
+        server.adj.send_bytes = _OUT_OF_REACH  # nothing is sent while an answer is written: head and body go as one
+        server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a channel waits, here for ever
+        listener = server.socket.fileno()
+        ends_at = _FOREVER
+        while time.monotonic() < ends_at:
+            if not self._stopping:
+                # Asked whether it is readable, waitress looks for idle clients and at the connection limit.
+                self.watch(listener, READ if server.readable() else 0, accept)
+            elif not self._busy(server):
+                break
+            elif ends_at == _FOREVER:
+                ends_at = time.monotonic() + _STOP_S
+                self.watch(listener, 0, accept)
+            self._turn()
+        self.shutdown()
+
+    def _busy(self, server: BaseWSGIServer) -> bool:
+        under_way = self._tasks or self._parked or self._resumes
+        return bool(under_way or any(channel.total_outbufs_len for channel in server.active_channels.values()))
+
+    def _turn(self) -> None:
+        for key, mask in self._selector.select(self._patience()):
+            known = self._watched.get(key.fd)
+            if known and known[1] == key.data:  # not closed, or closed and opened anew, by what came before it
+                key.data(mask)
+        while self._calls:
+            self._calls.popleft()()
+        now = time.monotonic()
+        for peer in self._peers:
+            peer.tick(now)
+        while self._resumes:
+            self._go_on(*self._resumes.popleft())
+        for _ in range(min(len(self._tasks), MOST_TASKS)):
+            self._start(self._tasks.popleft())
+        for peer in self._peers:
+            peer.flush()
+        while self._touched:
+            channel = self._touched.pop()
+            if channel._fileno is not None:
+                channel.settle()
+            if not channel.total_outbufs_len and channel in self._held_back:
+                self._held_back.remove(channel)
+                self._tasks.append(channel)
+
+    def _patience(self) -> float:
+        if self._tasks or self._calls or self._resumes or self._touched:
+            return 0
+        due = min((peer.deadline() for peer in self._peers), default=_FOREVER)
+        return max(min(due - time.monotonic(), _LONGEST_SLEEP_S), 0)
+
+    def _start(self, channel: HubChannel) -> None:
+        if channel.total_outbufs_len:
+            self._held_back.add(channel)
+        elif channel.requests:
+            self._go_on(greenlet(self._serve), channel, None)
+
+    def _serve(self, channel: HubChannel) -> None:
+        try:
+            channel.service()
+        except BaseException as error:  # noqa: BLE001 - the loop outlives whatever a request does
+            _log.error("a request ended with %s", type(error).__name__)  # its text may quote a caller
+            channel.cancel()
+        self._touched.add(channel)
+
+    def _go_on(self, parked: greenlet, value: Any, error: BaseException | None) -> None:
+        if parked.dead:
+            return  # an error thrown into it would arrive here
+        if error is not None:
+            parked.throw(error)
+        else:
+            parked.switch(value)
+
+    def _wake(self) -> None:
+        try:
+            self._waker.send(b"\0")
+        except OSError:
+            pass  # full: it will wake anyway; closed: it has ended
+
+    def _woken(self, _mask: int) -> None:
+        try:
+            while self._waking.recv(4096):
+                pass
+        except BlockingIOError:
+            pass

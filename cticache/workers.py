@@ -1,0 +1,165 @@
+"""Several processes that share one listening socket: a parent starts them, watches them and stops them.
+
+The parent keeps the pools in line and serves nobody; it tells its workers over a pipe each what it knows of the pools.
+A worker whose pipe ends has lost its parent, and ends: so none is left behind, however the parent dies. One that dies
+is replaced at once; one that dies again and again, ever more slowly.
+"""
+
+import logging
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+_log = logging.getLogger(__name__)
+_SPAWN = multiprocessing.get_context("spawn")
+"""On every system as on Windows, where there is no fork."""
+_LOOK_S = 0.2
+"""How often the parent looks whether there is news for its workers."""
+_YOUNG_S = 5.0
+"""A worker that dies younger has died of its start."""
+_LONGEST_PAUSE_S = 30.0
+_STOP_S = 7.0
+"""A worker answers the requests under way, at most for 5 s; what lives longer is killed."""
+
+Serve = Callable[[socket.socket, "News"], None]
+"""What a worker runs: it serves on the socket until the news ends. A function of a module, so that it can be sent."""
+
+
+class News:
+    """A worker's end of the pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def follow(self, told: Callable[[Any], None], ended: Callable[[], None]) -> None:
+        """Call ``told`` with each piece of news, and ``ended`` when there will be no more; both from a thread."""
+        threading.Thread(target=self._follow, args=(told, ended), name="news", daemon=True).start()
+
+    def tell_parent(self, message: Any) -> None:
+        """Say something to the parent; nothing if it is gone."""
+        try:
+            self._pipe.send(message)
+        except OSError:
+            pass
+
+    def _follow(self, told: Callable[[Any], None], ended: Callable[[], None]) -> None:
+        try:
+            while True:
+                told(self._pipe.recv())
+        except (EOFError, OSError):
+            ended()
+
+
+class _Worker:
+    """One place among the workers, and the process that has it now."""
+
+    def __init__(self, number: int, serve: Serve, listener: socket.socket) -> None:
+        self.number = number
+        self._serve = serve
+        self._listener = listener
+        self._pause = 0.0
+        self._born = 0.0
+        self._start_at = 0.0
+        self._told: Any = None
+        self.pipe: Connection | None = None
+        self.process: SpawnProcess | None = None
+
+    def look_after(self, news: Any) -> None:
+        """Replace a process that has died, and tell a live one what is new."""
+        now = time.monotonic()
+        if self.process and not self.process.is_alive():
+            self._bury(now)
+        if not self.process and now >= self._start_at:
+            self._start(now)
+        if self.pipe and news != self._told:
+            self._told = news
+            try:
+                self.pipe.send(news)
+            except OSError:
+                pass  # it has just died; the next look finds out
+
+    def end(self) -> None:
+        """Let the process end by itself: its news end."""
+        if self.pipe:
+            self.pipe.close()
+            self.pipe = None
+
+    def join(self, until: float) -> None:
+        """Wait for its end, and kill it where that takes too long."""
+        if self.process:
+            self.process.join(max(until - time.monotonic(), 0))
+            if self.process.is_alive():
+                self.process.kill()
+                self.process.join()
+
+    def _start(self, now: float) -> None:
+        self.pipe, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(
+            target=_run, args=(self._serve, self._listener, theirs), name=f"cticache-{self.number}", daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self._born, self._told = now, None
+        _log.info("worker %d is process %d", self.number, self.process.pid)
+
+    def _bury(self, now: float) -> None:
+        assert self.process  # noqa: S101 - for the type checker
+        young = now - self._born < _YOUNG_S
+        self._pause = min(max(2 * self._pause, 0.5), _LONGEST_PAUSE_S) if young else 0.0
+        self._start_at = now + self._pause
+        _log.error(
+            "worker %d, process %d, has ended with %s; another is started in %g s",
+            self.number,
+            self.process.pid,
+            self.process.exitcode,
+            self._pause,
+        )
+        self.end()
+        self.process = None
+
+
+class Workers:
+    """The parent's side."""
+
+    def __init__(self, count: int, serve: Serve, listener: socket.socket) -> None:
+        self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End ``run``; from any thread or a signal handler."""
+        self._stopping.set()
+
+    def run(self, news: Callable[[], Any], heard: Callable[[Any], None]) -> None:
+        """Keep the workers alive and told until ``stop``; ``heard`` gets what they say."""
+        try:
+            while not self._stopping.is_set():
+                latest = news()
+                for worker in self._workers:
+                    worker.look_after(latest)
+                self._listen(heard)
+        finally:
+            for worker in self._workers:
+                worker.end()
+            until = time.monotonic() + _STOP_S
+            for worker in self._workers:
+                worker.join(until)
+
+    def _listen(self, heard: Callable[[Any], None]) -> None:
+        """Wait until a worker dies or says something, or it is time to look again."""
+        pipes = [worker.pipe for worker in self._workers if worker.pipe]
+        sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
+        for ready in wait([*pipes, *sentinels], _LOOK_S):
+            if isinstance(ready, Connection):
+                try:
+                    heard(ready.recv())
+                except (EOFError, OSError):
+                    pass  # it has died: its sentinel says so, too
+
+
+def _run(serve: Serve, listener: socket.socket, pipe: Connection) -> None:
+    serve(listener, News(pipe))
