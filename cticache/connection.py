@@ -69,12 +69,18 @@ def dial(client: Redis) -> socket.socket:
     """A connected socket that has said PING, for whoever reads and writes it without redis-py; may block.
 
     redis-py does what connecting takes: name look-up, TLS, credentials, database, Sentinel. The socket is taken out of
-    its connection, where it has no public name.
+    its connection, where it has no public name. The pool is not asked for the connection: it counts each one that it
+    ever made, and refuses after the hundredth.
     """
-    connection: Any = client.connection_pool.make_connection()
-    connection.connect()
-    connection.send_command("PING")
-    connection.read_response()
+    pool = client.connection_pool
+    connection: Any = pool.connection_class(**pool.connection_kwargs)
+    try:
+        connection.connect()
+        connection.send_command("PING")
+        connection.read_response()
+    except BaseException:
+        connection.disconnect()  # a refusal such as LOADING leaves it open
+        raise
     sock: socket.socket = connection._sock
     connection._sock = None  # else it is closed with its connection
     sock.setblocking(False)

@@ -1,8 +1,11 @@
 """The application in this process, and behind a real waitress."""
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import falcon
@@ -19,6 +22,19 @@ from cticache.sync import Keeper
 from cticache.wire import Channel, adjustments
 
 MAX_BODY = 4096
+
+
+def files_open() -> int:
+    """How many file descriptors this process has, where the system tells."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread is about to do; AssertionError if it does not."""
+    gives_up = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < gives_up, "it never came to be"
+        time.sleep(0)
 
 
 @dataclass
