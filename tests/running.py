@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,7 @@ from waitress import create_server, wasyncore
 
 from cticache.channel import OnLoop, RedisChannel
 from cticache.connection import Direct, dial
-from cticache.dispatch import Hub
+from cticache.dispatch import Hub, HubChannel
 from cticache.pools import Pools
 from cticache.server import listen
 from cticache.store import Store
@@ -48,32 +50,117 @@ class Service:
     client: Redis
 
 
-class Wire:
-    """A real waitress on a free port of the loopback, under one dispatcher or the other."""
+class Watched(Hub):
+    """A loop that counts, and that a test can hold between two turns: what it sends then comes in one turn."""
 
-    def __init__(self, service: Service, dispatch: str, timeout: float = 5.0) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+        self.started: list[int] = []
+        """How many requests began in each turn."""
+        self.patience: list[float] = []
+        """How long the loop would have slept in each turn."""
+        self.asked: Counter[str] = Counter()
+        """What was asked of the selector, and how often."""
+        self._gate = threading.Condition()
+        self._permits: int | None = None
+        self._waits = False
+        for name in ("register", "modify", "unregister", "select"):
+            setattr(self._selector, name, self._counted(name, getattr(self._selector, name)))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the loop, but for the turns that are asked of it."""
+        self._permits = 0
+        self._wake()
+        with self._gate:
+            assert self._gate.wait_for(lambda: self._waits, 20)
+        try:
+            yield
+        finally:
+            with self._gate:
+                self._permits = None
+                self._gate.notify_all()
+
+    def turn(self, count: int = 1) -> None:
+        """Have it make so many turns, of which none sleeps."""
+        with self._gate:
+            self._permits, self._waits = count, False
+            self._gate.notify_all()
+            assert self._gate.wait_for(lambda: self._waits, 20)
+
+    def _turn(self) -> None:
+        with self._gate:
+            while self._permits == 0:
+                self._waits = True
+                self._gate.notify_all()
+                self._gate.wait()
+            self._waits = False
+            if self._permits is not None:
+                self._permits -= 1
+        self.turns += 1
+        self.started.append(0)
+        super()._turn()
+
+    def _patience(self) -> float:
+        self.patience.append(super()._patience())
+        return self.patience[-1] if self._permits is None else 0
+
+    def _serve(self, channel: HubChannel) -> None:
+        self.started[-1] += 1
+        super()._serve(channel)
+
+    def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            self.asked[name] += 1
+            return call(*args)
+
+        return counted
+
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Served:
+    """An application behind a real waitress on a free port of the loopback, without a hub in threads."""
+
+    def __init__(self, app: WSGI, hub: Hub | None, **settings: Any) -> None:
         self._listener = listen("127.0.0.1", 0)
-        self.port = self._listener.getsockname()[1]
-        self.hub = Hub() if dispatch == "batch" else None
-        settings = adjustments(MAX_BODY, threads=8, connection_limit=200, channel_timeout=30, asyncore_loop_timeout=1)
-        if self.hub:
-            self.channel = RedisChannel(self.hub, lambda: dial(service.client), timeout, probe=0.05)
-            service.store._runner = OnLoop(self.hub, self.channel, Direct(service.client))
-        self._server = create_server(service.app, sockets=[self._listener], _dispatcher=self.hub, **settings)
-        self._server.channel_class = Channel
-        run = partial(self.hub.run, self._server) if self.hub else self._server.run
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
+        self.port: int = self._listener.getsockname()[1]
+        self.loop = hub
+        chosen = {"threads": 8, "connection_limit": 400, "channel_timeout": 30, "asyncore_loop_timeout": 1} | settings
+        self.server = create_server(app, sockets=[self._listener], _dispatcher=hub, **adjustments(MAX_BODY, **chosen))
+        self.server.channel_class = Channel
+        run = partial(hub.run, self.server) if hub else self.server.run
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
 
     def stop(self) -> None:
-        """End the loop, from within, and close the socket."""
-        if self.hub:
-            self.hub.stop()
-            self._thread.join(10)
-            wasyncore.close_all(self._server._map)
-            self.hub.close()
+        """End the loop, from within, and close the sockets."""
+        if self.loop:
+            self.loop.stop()
+            self.thread.join(20)
+            wasyncore.close_all(self.server._map)
+            self.loop.close()
         else:
-            self._server.task_dispatcher.shutdown()  # first: a thread that ends pulls the trigger
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map))
-            self._thread.join(10)
+            self.server.task_dispatcher.shutdown()  # first: a thread that ends pulls the trigger
+            self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map))
+            self.thread.join(20)
         self._listener.close()
+
+
+class Wire(Served):
+    """The service behind a real waitress, under one dispatcher or the other; under batch its loop is a Watched one."""
+
+    def __init__(
+        self, service: Service, dispatch: str = "batch", timeout: float = 5.0, probe: float = 0.05, **settings: Any
+    ) -> None:
+        self.hub = Watched()
+        if dispatch == "batch":
+            self.channel = RedisChannel(self.hub, lambda: dial(service.client), timeout, probe)
+            runner = OnLoop(self.hub, self.channel, Direct(service.client))
+            service.store._runner = service.store._scripts._runner = runner
+            super().__init__(service.app, self.hub, **settings)
+        else:
+            self.hub.close()
+            super().__init__(service.app, None, **settings)

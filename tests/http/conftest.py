@@ -1,12 +1,14 @@
 """The application on the server under test: under Falcon's test client, and under a real waitress."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import falcon.testing
 import pytest
 from redis import Redis
 from running import MAX_BODY, Service, Wire
 from samples import USERS, basic, make_pool
+from talk import Talk
 
 from cticache.app import create_app
 from cticache.audit import Audit
@@ -59,3 +61,21 @@ def wire(service: Service, dispatch: str) -> Iterator[Wire]:
     running = Wire(service, dispatch)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def connect(wire: Wire) -> Iterator[Callable[[], Talk]]:
+    """Opens connections to the service."""
+    with ExitStack() as stack:
+
+        def make() -> Talk:
+            talk = Talk(wire.port)
+            stack.callback(talk.close)
+            return talk
+
+        yield make
+
+
+@pytest.fixture
+def talk(connect: Callable[[], Talk]) -> Talk:
+    return connect()
