@@ -89,9 +89,10 @@ class RedisChannel:
         """The replies in order, an error reply as an exception in its place; raises redis-py's errors."""
         if self._down:
             raise _copy(self._down)
+        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
+        # What cannot be sent has raised by now: a call without its bytes would be given the next one's replies.
         self._calls.append(_Call(getcurrent(), len(commands), time.monotonic() + self._timeout))
-        for command in commands:
-            self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]
+        self._unsent += packed
         replies: list[Any] = self._hub.park()
         return replies
 

@@ -1,0 +1,100 @@
+"""The connection of the loop to Redis: each call gets its own reply or an error, whatever happens."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+from running import Served, Watched, until
+from talk import Talk, request
+
+from cticache.channel import RedisChannel
+from cticache.connection import Command, dial
+
+Ask = Callable[[str], Sequence[Command]]
+
+
+class Asker:
+    """An application that sends what ``asks`` makes of the path, and answers with the replies."""
+
+    def __init__(self, dial_: Callable[[], socket.socket], timeout: float = 5.0) -> None:
+        self.hub = Watched()
+        self.channel = RedisChannel(self.hub, dial_, timeout, probe=0.01)
+        self.asks: Ask = lambda path: [("ECHO", path)]
+        self.served = Served(self.app, self.hub)
+
+    def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        status, path = "200 OK", environ["PATH_INFO"]
+        try:
+            text = "drop"
+            if path == "/drop":
+                self.channel.drop()
+            else:
+                text = " ".join(map(str, self.channel.run(self.asks(path))))
+        except RedisError as error:
+            status, text = "503 Service Unavailable", type(error).__name__
+        start_response(status, [("Content-Type", "text/plain")])
+        return [text.encode()]
+
+    def burst(self, talks: Sequence[Talk], paths: Sequence[str]) -> None:
+        """Have these come in one turn."""
+        with self.hub.held():
+            for talk, path in zip(talks, paths, strict=True):
+                talk.send(request(f"GET {path}"))
+
+    def get(self, path: str) -> tuple[int, str]:
+        talk = Talk(self.served.port)
+        answer = talk.send(request(f"GET {path}")).answer()
+        talk.close()
+        return answer.status, answer.content.decode()
+
+    def recovers(self) -> None:
+        until(lambda: self.get("/back") == (200, "/back"))
+
+
+Start = Callable[..., Asker]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def make(dial_: Callable[[], socket.socket], timeout: float = 5.0) -> Asker:
+            asker = Asker(dial_, timeout)
+            stack.callback(asker.served.stop)
+            return asker
+
+        yield make
+
+
+@pytest.fixture
+def talks(start: Start) -> Iterator[Callable[[Asker, int], list[Talk]]]:
+    with ExitStack() as stack:
+
+        def make(asker: Asker, count: int) -> list[Talk]:
+            made = [Talk(asker.served.port) for _ in range(count)]
+            for talk in made:
+                stack.callback(talk.close)
+            return made
+
+        yield make
+
+
+Talks = Callable[[Asker, int], list[Talk]]
+
+
+def contents(talks: Sequence[Talk]) -> list[tuple[int, str]]:
+    return [(answer.status, answer.content.decode()) for answer in (talk.answer() for talk in talks)]
+
+
+def test_a_call_that_cannot_be_sent_takes_nobody_elses_reply(client: Redis, start: Start, talks: Talks) -> None:
+    asker = start(lambda: dial(client))
+    asker.asks = lambda path: [("ECHO", path), ("ECHO", "\ud800" if path == "/bad" else "2")]
+    made = talks(asker, 7)
+    asker.burst(made, ["/1", "/bad", "/2", "/3", "/bad", "/4", "/5"])
+    answers = contents(made)
+    assert [status for status, _ in answers] == [200, 500, 200, 200, 500, 200, 200]
+    assert [text for status, text in answers if status == 200] == ["/1 2", "/2 2", "/3 2", "/4 2", "/5 2"]
