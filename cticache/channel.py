@@ -139,8 +139,8 @@ class RedisChannel:
                 self._send(self._socket)
             if mask & READ:
                 self._receive()
-        except (OSError, hiredis.ProtocolError) as error:
-            self._lose(RedisConnectionError(str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, what follows on this connection cannot be trusted
+            self._lose(RedisConnectionError(f"{type(error).__name__}: {error}"))
 
     def _send(self, sock: socket.socket) -> None:
         try:
@@ -169,6 +169,8 @@ class RedisChannel:
                 return
 
     def _hand_out(self, reply: Any) -> None:
+        if not self._calls:
+            raise hiredis.ProtocolError("a reply that nobody asked for")
         call = self._calls[0]
         call.replies.append(reply)
         if len(call.replies) == call.wanted:

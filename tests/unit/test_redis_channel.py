@@ -1,18 +1,20 @@
 """The connection of the loop to Redis: each call gets its own reply or an error, whatever happens."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from proxy import Impostor
 from redis import Redis
 from redis.exceptions import RedisError
 from running import Served, Watched, until
 from talk import Talk, request
 
 from cticache.channel import RedisChannel
-from cticache.connection import Command, dial
+from cticache.connection import Command, connect, dial
 
 Ask = Callable[[str], Sequence[Command]]
 
@@ -98,3 +100,60 @@ def test_a_call_that_cannot_be_sent_takes_nobody_elses_reply(client: Redis, star
     answers = contents(made)
     assert [status for status, _ in answers] == [200, 500, 200, 200, 500, 200, 200]
     assert [text for status, text in answers if status == 200] == ["/1 2", "/2 2", "/3 2", "/4 2", "/5 2"]
+
+
+GARBAGE = {
+    "no RESP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "not UTF-8": b"$2\r\n\xff\xfe\r\n",
+    "a length out of range": b"$-9\r\n",
+    "one reply too many": b"+a\r\n" * 4,
+    "a reply with half a reply behind it": b"+a\r\n+b\r\n+c\r\n$9\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+def test_what_is_no_reply_costs_the_connection_and_not_the_loop(
+    redis_url: str, start: Start, talks: Talks, garbage: bytes
+) -> None:
+    def answer(data: bytes) -> bytes:
+        if b"PING" in data:
+            return b"+PONG\r\n"
+        if not first:
+            first.append(data)
+            return garbage
+        if b"/back" in data:
+            return b"$5\r\n/back\r\n" * data.count(b"/back")
+        raise EOFError
+
+    first: list[bytes] = []
+    impostor = Impostor(answer)
+    with connect(impostor.url, 5.0) as client:
+        asker = start(lambda: dial(client))
+        made = talks(asker, 3)
+        asker.burst(made, ["/1", "/2", "/3"])
+        for status, text in contents(made):
+            assert (status, text) in {(503, "ConnectionError"), (200, "a"), (200, "b"), (200, "c")}
+        asker.recovers()
+        assert asker.served.thread.is_alive()
+    impostor.close()
+
+
+def test_a_reply_that_nobody_asked_for_costs_the_connection_and_not_the_loop(start: Start) -> None:
+    near: list[socket.socket] = []
+
+    def dial_() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        near.append(theirs)
+        return ours
+
+    asker = start(dial_)
+    threading.Thread(target=asker.get, args=("/1",)).start()
+    until(lambda: near)
+    near[0].recv(1000)
+    near[0].sendall(b"+1\r\n+2\r\n")
+    assert near[0].recv(1000) == b""  # it is closed
+    until(lambda: len(near) == 2)  # and dialled anew
+    assert asker.served.thread.is_alive()
+    for side in near:
+        side.close()
