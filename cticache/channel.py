@@ -180,15 +180,22 @@ class RedisChannel:
     # The connection
 
     def _connect(self) -> None:
-        if not self._dialling:
-            self._dialling = True
+        if self._dialling:
+            return
+        self._dialling = True
+        try:
             threading.Thread(target=self._dial_in_thread, name="redis-dial", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            self._refused(RedisConnectionError(str(error)))
 
     def _dial_in_thread(self) -> None:
         try:
             sock = self._dial()
-        except (RedisError, OSError) as error:
-            failure = error if isinstance(error, RedisError) else RedisConnectionError(str(error))
+        except Exception as error:  # noqa: BLE001 - of what kind it may be depends on the URL: a thread that died of it
+            # would be waited for without end
+            failure = (
+                error if isinstance(error, RedisError) else RedisConnectionError(f"{type(error).__name__}: {error}")
+            )
             self._hub.call_soon(lambda: self._refused(failure))
         else:
             if self._closed:

@@ -157,3 +157,32 @@ def test_a_reply_that_nobody_asked_for_costs_the_connection_and_not_the_loop(sta
     assert asker.served.thread.is_alive()
     for side in near:
         side.close()
+
+
+@pytest.mark.parametrize("fault", [ValueError("odd"), RedisError("odd"), OSError("odd"), RuntimeError("odd")], ids=repr)
+def test_a_dial_may_fail_in_any_way_and_is_tried_again(client: Redis, start: Start, fault: Exception) -> None:
+    def dial_() -> socket.socket:
+        if tries.pop():
+            raise fault
+        return dial(client)
+
+    tries = [False, True, True]
+    asker = start(dial_)
+    assert asker.get("/1")[0] == 503
+    asker.recovers()
+    assert not tries
+
+
+def test_a_thread_that_cannot_be_started_is_a_dial_that_failed(
+    client: Redis, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "redis-dial" and tries.pop():
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    tries, begin = [False, True, True], threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    asker = start(lambda: dial(client))
+    assert asker.get("/1") == (503, "ConnectionError")
+    asker.recovers()
