@@ -98,7 +98,8 @@ class RedisChannel:
 
     def drop(self) -> None:
         """Connect anew: this server is no longer the one to ask."""
-        self._lose(RedisConnectionError("the server is a replica by now"))
+        if self._socket:  # else it is connecting already, for calls that were not on that connection
+            self._lose(RedisConnectionError("the server is a replica by now"))
 
     # The loop's peer
 

@@ -186,3 +186,17 @@ def test_a_thread_that_cannot_be_started_is_a_dial_that_failed(
     asker = start(lambda: dial(client))
     assert asker.get("/1") == (503, "ConnectionError")
     asker.recovers()
+
+
+def test_a_drop_while_connecting_leaves_the_calls_that_wait_for_it(client: Redis, start: Start, talks: Talks) -> None:
+    def dial_() -> socket.socket:
+        go.wait(20)
+        return dial(client)
+
+    go = threading.Event()
+    asker = start(dial_)
+    made = talks(asker, 3)
+    asker.burst(made, ["/1", "/drop", "/2"])
+    assert made[1].answer().content == b"drop"
+    go.set()
+    assert contents([made[0], made[2]]) == [(200, "/1"), (200, "/2")]
