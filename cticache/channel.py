@@ -199,12 +199,15 @@ class RedisChannel:
             )
             self._hub.call_soon(lambda: self._refused(failure))
         else:
-            if self._closed:
-                sock.close()
             self._hub.call_soon(lambda: self._connected(sock))
+            if self._closed:  # in this order: who closes the hub makes the calls that came before
+                sock.close()
 
     def _connected(self, sock: socket.socket) -> None:
         self._dialling = False
+        if self._closed:
+            sock.close()
+            return
         self._socket = sock
         self._reader = _reader()
         self._down = None

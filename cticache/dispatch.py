@@ -205,6 +205,8 @@ class Hub:
         """Close what the loop itself has open, and its peers; after ``run``."""
         for peer in self._peers:
             peer.close()
+        while self._calls:
+            self._calls.popleft()()
         self._selector.close()
         self._waker.close()
         self._waking.close()

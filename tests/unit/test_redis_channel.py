@@ -200,3 +200,25 @@ def test_a_drop_while_connecting_leaves_the_calls_that_wait_for_it(client: Redis
     assert made[1].answer().content == b"drop"
     go.set()
     assert contents([made[0], made[2]]) == [(200, "/1"), (200, "/2")]
+
+
+def test_a_connection_that_comes_too_late_is_closed() -> None:
+    def dial_() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ends.append(theirs)
+        go.wait(20)
+        return ours
+
+    for late in (False, True):
+        ends: list[socket.socket] = []
+        go = threading.Event()
+        hub = Watched()
+        RedisChannel(hub, dial_, 5.0, 5.0)._connect()
+        if not late:
+            go.set()
+            until(lambda: hub._calls)  # what the loop would have done in its next turn  # noqa: B023
+        hub.close()
+        go.set()
+        until(lambda: ends)  # noqa: B023
+        assert ends[0].recv(1) == b""
+        ends[0].close()
