@@ -4,7 +4,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import falcon
 from redis import Redis
+from talk import Talk
 from waitress import create_server, wasyncore
 
 from cticache.channel import OnLoop, RedisChannel
@@ -164,3 +166,46 @@ class Wire(Served):
         else:
             self.hub.close()
             super().__init__(service.app, None, **settings)
+
+
+BIG = 16 << 20
+"""More than the buffers of two sockets hold."""
+
+
+class Site:
+    """An application of plain functions by path, and the clients that call it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.hub = Watched()
+        self.seen: list[str] = []
+        self.pages: dict[str, Callable[[], bytes]] = {"/big": lambda: bytes(BIG), "/park": self.park}
+        self.answer: Future[bytes] = Future()
+        self.served = Served(self.app, self.hub, **settings)
+        self._talks = ExitStack()
+
+    def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        self.seen.append(environ["PATH_INFO"])
+        content = self.pages.get(environ["PATH_INFO"], environ["PATH_INFO"].encode)()
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(content)))])
+        return [content]
+
+    def park(self) -> bytes:
+        return bytes(self.hub.wait(self.answer))
+
+    def talk(self, small: bool = False) -> Talk:
+        made = Talk(self.served.port, 4096 if small else 0)
+        self._talks.callback(made.close)
+        return made
+
+    def talks(self, count: int) -> list[Talk]:
+        """Clients that have been let in."""
+        made = [self.talk() for _ in range(count)]
+        until(lambda: len(self.served.server.active_channels) >= count)
+        return made
+
+    def channels(self) -> list[Any]:
+        return list(self.served.server.active_channels.values())
+
+    def close(self) -> None:
+        self._talks.close()
+        self.served.stop()

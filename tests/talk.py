@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 from typing import Any, NamedTuple
 
 from samples import basic
@@ -23,10 +24,14 @@ class Answer(NamedTuple):
 
 
 class Talk:
-    """A client's connection, byte for byte."""
+    """A client's connection, byte for byte; ``window`` makes it read little at a time."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, window: int = 0) -> None:
+        self._socket = socket.socket()
+        if window:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self._socket.settimeout(20)
+        self._socket.connect(("127.0.0.1", port))
         self._file = self._socket.makefile("rb")
 
     def send(self, data: bytes) -> "Talk":
@@ -47,6 +52,15 @@ class Talk:
         """Whether the server closes the connection, nothing more being sent."""
         return self._file.read(1) == b""
 
+    def end(self) -> None:
+        """Send nothing more."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def vanish(self) -> None:
+        """Be gone without a farewell: the server gets a reset."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()
@@ -59,3 +73,8 @@ def request(line: str, *headers: str, body: bytes = b"", version: str = "1.1") -
 
 def posting(body: bytes, *headers: str, version: str = "1.1") -> bytes:
     return request(f"POST {CALLS}", f"Content-Length: {len(body)}", *headers, body=body, version=version)
+
+
+def get(*paths: str) -> bytes:
+    """So many requests, one behind the other."""
+    return b"".join(request(f"GET {path}") for path in paths)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import falcon.testing
 import pytest
 from redis import Redis
-from running import MAX_BODY, Service, Wire
+from running import MAX_BODY, Service, Site, Wire
 from samples import USERS, basic, make_pool
 from talk import Talk
 
@@ -79,3 +80,20 @@ def connect(wire: Wire) -> Iterator[Callable[[], Talk]]:
 @pytest.fixture
 def talk(connect: Callable[[], Talk]) -> Talk:
     return connect()
+
+
+@pytest.fixture
+def new_site() -> Iterator[Callable[..., Site]]:
+    with ExitStack() as stack:
+
+        def make(**settings: Any) -> Site:
+            site = Site(**settings)
+            stack.callback(site.close)
+            return site
+
+        yield make
+
+
+@pytest.fixture
+def site(new_site: Callable[..., Site]) -> Site:
+    return new_site()

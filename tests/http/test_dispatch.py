@@ -1,0 +1,265 @@
+"""The loop: what bites in waitress when its tasks run without threads, and bites here no longer."""
+
+import contextlib
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from greenlet import GreenletExit
+from running import BIG, Site, until
+from talk import get
+from waitress.channel import HTTPChannel
+
+from cticache.dispatch import MOST_ACCEPTS, MOST_TASKS, READ, Hub
+
+
+def test_a_newcomer_beside_200_busy_clients_waits_for_a_round_of_them_and_no_longer(site: Site) -> None:
+    busy = site.talks(200)
+    with site.hub.held():
+        for client in busy:
+            client.send(get(*["/busy"] * 40))
+        site.hub.turn(2)
+        site.talk().send(get("/new"))
+        before = site.hub.turns
+        while "/new" not in site.seen:
+            site.hub.turn()
+            assert site.hub.started[-1] == MOST_TASKS
+        let_in_and_read = 2
+        assert site.hub.turns - before <= let_in_and_read + 200 // MOST_TASKS + 1
+
+
+def test_clients_are_let_in_several_a_turn_and_not_all_at_once(site: Site) -> None:
+    with site.hub.held():
+        for _ in range(2 * MOST_ACCEPTS + 1):
+            site.talk()
+        counts = []
+        for _ in range(3):
+            site.hub.turn()
+            counts.append(len(site.channels()))
+    assert counts == [MOST_ACCEPTS, 2 * MOST_ACCEPTS, 2 * MOST_ACCEPTS + 1]
+    assert 4 <= MOST_ACCEPTS <= 8
+
+
+def test_pipelined_requests_are_answered_without_a_sleep_of_the_loop(site: Site) -> None:
+    (client,) = site.talks(1)
+    paths = ["/1", "/2", "/3", "/4", "/5"]
+    with site.hub.held():
+        client.send(get(*paths))
+        before = len(site.hub.patience)
+        site.hub.turn(5)
+        assert site.seen == paths
+        assert site.hub.patience[before + 1 :] == [0, 0, 0, 0]
+    assert [client.answer().content.decode() for _ in paths] == paths
+
+
+def test_at_most_64_requests_start_in_a_turn(site: Site) -> None:
+    clients = site.talks(150)
+    with site.hub.held():
+        for client in clients:
+            client.send(get("/"))
+        site.hub.turn(3)
+        assert site.hub.started[-3:] == [64, 64, 22]
+    assert {client.answer().status for client in clients} == {200}
+
+
+def test_no_request_starts_while_the_result_of_a_poll_is_walked(site: Site) -> None:
+    def close_all_others() -> bytes:
+        waiting.append([len(channel.requests) for channel in site.channels()])
+        for channel in site.channels():
+            if len(waiting) == 1 and channel.requests[0].path != "/first":
+                channel.handle_close()
+        return b"closed"
+
+    waiting: list[list[int]] = []
+    clients = site.talks(5)
+    site.pages["/first"] = close_all_others
+    with site.hub.held():
+        for client in clients:
+            client.send(get("/first"))
+            break
+        for client in clients[1:]:
+            client.send(get("/other"))
+        site.hub.turn()
+    assert waiting == [[1, 1, 1, 1, 1]]
+    assert clients[0].answer().content == b"closed"
+    assert all(client.is_closed() for client in clients[1:])
+    assert site.talk().send(get("/on")).answer().content == b"/on"
+
+
+def test_an_event_is_not_told_to_whoever_got_the_number_of_a_closed_socket() -> None:
+    def first_come(mine: socket.socket) -> Callable[[int], None]:
+        def ready(_mask: int) -> None:
+            told.append(mine)
+            other = pairs[0][0] if mine is pairs[1][0] else pairs[1][0]
+            number = other.fileno()
+            hub.watch(number, 0, ready)
+            other.close()
+            newcomer = socket.socket()
+            stack.callback(newcomer.close)
+            assert newcomer.fileno() == number
+            hub.watch(number, READ, lambda _: told.append(newcomer))
+
+        return ready
+
+    hub, told = Hub(), list[socket.socket]()
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(2)]
+        for near, far in pairs:
+            stack.callback(near.close)
+            stack.callback(far.close)
+            far.send(b"x")
+            hub.watch(near.fileno(), READ, first_come(near))
+        hub._turn()
+    assert len(told) == 1
+    hub.close()
+
+
+def test_a_client_that_does_not_read_holds_up_nobody_and_gets_nothing_more_until_it_does(site: Site) -> None:
+    slow = site.talk(small=True).send(get("/big", "/big", "/after"))
+    until(lambda: site.seen)
+    for _ in range(20):
+        assert site.talk().send(get("/")).answer().status == 200
+    assert [path for path in site.seen if path != "/"] == ["/big"]
+    assert [len(slow.answer().content) for _ in range(3)] == [BIG, BIG, len("/after")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="select() there cannot hold so many")
+def test_900_idle_clients_cost_a_turn_nothing(new_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    def counted(channel: Any) -> Any:
+        asked.append(channel)
+        return readable(channel)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2200:
+        pytest.skip("the system allows too few files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2200), hard))
+    asked, readable = list[Any](), HTTPChannel.readable
+    monkeypatch.setattr(HTTPChannel, "readable", counted)
+    try:
+        site = new_site(connection_limit=1000)
+        active = site.talks(900)[450]
+        assert active.send(get("/")).answer().status == 200
+        until(lambda: site.hub.asked["register"] == 901)  # they and the listener
+        asked.clear()
+        before = site.hub.asked.copy()
+        for _ in range(100):
+            active.send(get("/")).answer()
+        cost = site.hub.asked - before
+        assert set(cost) == {"select"}
+        assert len(set(asked)) == 1
+        site.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def age(site: Site) -> None:
+    """Let the clients have been silent for a long time, and have the loop look for such."""
+    with site.hub.held():
+        for channel in site.channels():
+            channel.last_activity -= 1000
+        site.served.server.next_channel_cleanup = 0
+        site.hub.turn(2)
+
+
+def test_idle_clients_are_closed_and_those_that_wait_for_an_answer_are_not(site: Site) -> None:
+    idle, half, parked = site.talks(3)
+    half.send(get("/")[:-2])
+    parked.send(get("/park"))
+    until(lambda: site.seen)
+    age(site)
+    assert idle.is_closed()
+    assert half.is_closed()
+    site.answer.set_result(b"late")
+    assert parked.answer().content == b"late"
+
+
+@pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, GreenletExit, BaseException])
+def test_whatever_a_request_raises_ends_its_connection_alone(site: Site, fault: type[BaseException]) -> None:
+    def fail() -> bytes:
+        raise fault
+
+    site.pages["/fail"] = fail
+    clients = site.talks(3)
+    with site.hub.held():
+        for client, path in zip(clients, ["/1", "/fail", "/2"], strict=True):
+            client.send(get(path, "/next"))
+    assert clients[1].is_closed()
+    for client in (clients[0], clients[2]):
+        client.answer()
+        assert client.answer().content == b"/next"
+    assert "/next" in site.seen
+    assert len(site.seen) == 5
+
+
+def test_an_exception_is_500_as_json_and_ends_the_connection(site: Site) -> None:
+    site.pages["/fail"] = lambda: b"%d" % (1 // 0)
+    client = site.talk().send(get("/fail"))
+    assert client.answer().json["error"] == "internal"
+    assert client.is_closed()
+
+
+def test_a_request_that_is_given_up_while_it_waits_closes_its_connection(site: Site) -> None:
+    client, other = site.talks(2)
+    client.send(get("/park", "/after"))
+    until(lambda: site.hub._parked)
+    (parked,) = site.hub._parked
+    site.hub.call_soon(parked.throw)
+    assert client.is_closed()
+    site.answer.set_result(b"")  # whoever wakes it finds nobody
+    assert other.send(get("/on")).answer().content == b"/on"
+    assert site.seen == ["/park", "/on"]
+    assert not site.hub._parked
+
+
+def test_head_and_body_of_an_answer_go_out_in_one_send(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(channel: Any, data: bytes, do_close: bool = True) -> Any:
+        sent.append(data)
+        return send(channel, data, do_close)
+
+    sent, send = list[bytes](), HTTPChannel.send
+    monkeypatch.setattr(HTTPChannel, "send", counted)
+    client = site.talk()
+    for path in ("/1", "/2"):
+        client.send(get(path)).answer()
+    assert [data.partition(b"\r\n\r\n")[2] for data in sent] == [b"/1", b"/2"]
+
+
+def test_a_client_that_closes_its_sending_side_gets_its_answers(site: Site) -> None:
+    client = site.talk().send(get("/park", "/2"))
+    client.end()
+    until(lambda: site.seen)
+    site.answer.set_result(b"1")
+    assert [client.answer().content for _ in range(2)] == [b"1", b"/2"]
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("when", ["in its request", "before its turn", "before its answer", "after its answer"])
+def test_a_client_that_vanishes_disturbs_nobody(site: Site, when: str) -> None:
+    clients = site.talks(9)
+    with site.hub.held():
+        for client in clients[::2]:
+            client.send(get("/park"))
+        for client in clients[1::2]:
+            client.send(get("/park", "/after") if when != "in its request" else get("/park")[:-7])
+        if when == "before its turn":
+            for client in clients[1::2]:
+                client.vanish()
+    if when in ("in its request", "before its answer"):
+        until(lambda: len(site.hub._parked) == (5 if when == "in its request" else 9))
+        for client in clients[1::2]:
+            client.vanish()
+    site.answer.set_result(b"1")
+    if when == "after its answer":
+        for client in clients[1::2]:
+            client.answer()
+            client.vanish()
+    assert [client.answer().content for client in clients[::2]] == [b"1"] * 5
+    until(lambda: len(site.channels()) == 5)
+    assert not site.hub._parked
+    with contextlib.suppress(OSError):
+        assert site.talk().send(get("/on")).answer().content == b"/on"
