@@ -228,7 +228,7 @@ class Hub:
             for _ in range(MOST_ACCEPTS):
                 known = len(server.active_channels)
                 server.handle_accept()
-                if len(server.active_channels) == known:
+                if len(server.active_channels) == known or not server.readable():
                     break
 
         def maintain(now: float) -> None:

@@ -178,6 +178,19 @@ def test_idle_clients_are_closed_and_those_that_wait_for_an_answer_are_not(site:
     assert parked.answer().content == b"late"
 
 
+def test_the_connection_limit_holds_to_the_last_client(new_site: Callable[..., Site]) -> None:
+    ours = 2  # the listener, and waitress's trigger
+    site = new_site(connection_limit=MOST_ACCEPTS + 2 + ours)
+    let_in = site.talks(MOST_ACCEPTS + 2)
+    waiting = [site.talk().send(get(f"/{n}")) for n in range(MOST_ACCEPTS)]
+    assert let_in[0].send(get("/")).answer().status == 200
+    assert len(site.channels()) == len(let_in)
+    for n, client in enumerate(waiting):
+        let_in[n].close()
+        assert client.answer().content == b"/%d" % n
+    assert len(site.channels()) == len(let_in)
+
+
 @pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, GreenletExit, BaseException])
 def test_whatever_a_request_raises_ends_its_connection_alone(site: Site, fault: type[BaseException]) -> None:
     def fail() -> bytes:
