@@ -233,6 +233,8 @@ class Hub:
 
         def maintain(now: float) -> None:
             BaseWSGIServer.maintenance(server, now)
+            for channel in self._held_back:  # waitress spares who has a request waiting
+                channel.will_close |= channel.last_activity < now - server.adj.channel_timeout
             self._touched.update(channel for channel in server.active_channels.values() if channel.will_close)
 
         server.channel_class = type("HubChannel", (HubChannel,), {"hub": self})

@@ -178,6 +178,16 @@ def test_idle_clients_are_closed_and_those_that_wait_for_an_answer_are_not(site:
     assert parked.answer().content == b"late"
 
 
+def test_a_client_that_never_reads_is_closed_in_the_end_whatever_it_has_asked_for(site: Site) -> None:
+    slow = site.talk(small=True).send(get("/big", "/big"))
+    until(lambda: site.hub._held_back)
+    age(site)
+    until(lambda: not site.channels())
+    assert not site.hub._held_back
+    assert site.seen == ["/big"]
+    slow.close()
+
+
 def test_the_connection_limit_holds_to_the_last_client(new_site: Callable[..., Site]) -> None:
     ours = 2  # the listener, and waitress's trigger
     site = new_site(connection_limit=MOST_ACCEPTS + 2 + ours)
