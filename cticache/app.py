@@ -17,7 +17,7 @@ from cticache.passwords import Verifier
 from cticache.pools import Pools
 from cticache.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
 from cticache.store import Store
-from cticache.sync import Keeper
+from cticache.sync import InPlace
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _DETAILS = {
 
 
 def create_app(
-    store: Store, pools: Pools, verifier: Verifier, keeper: Keeper, *, audit: Audit, max_body: int
+    store: Store, pools: Pools, verifier: Verifier, keeper: InPlace, *, audit: Audit, max_body: int
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])

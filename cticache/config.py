@@ -256,6 +256,7 @@ def _one_of(*words: str) -> validate.OneOf:
 class _ServerSection(Schema):
     host = fields.String(load_default="127.0.0.1", validate=validate.Length(min=1, error="must not be empty"))
     port = _Whole(0, 65535, "", load_default=8080)
+    workers = _MaybeWhole(1, 64, "processes", load_default=0)
     dispatch = fields.String(load_default="batch", validate=_one_of("batch", "threads"))
     threads = _Whole(1, 256, "", load_default=8)
     max_body = _Whole(64, 16 * 1024 * 1024, "bytes", load_default=65536)
@@ -318,6 +319,7 @@ class ServerConfig:
 
     host: str
     port: int
+    workers: int
     dispatch: str
     threads: int
     max_body: int

@@ -75,8 +75,8 @@ class Pools:
     def __init__(self, pools: Iterable[Pool]) -> None:
         self._by_name = {pool.name: pool for pool in pools}
         self._leaving: Mapping[str, list[str]] = {}
-        self.leaving_known = False
-        """Whether it has been said which numbers left their pools; until then no number is known to be in none."""
+        self.leaving: Mapping[str, list[str]] | None = None
+        """Which numbers left each pool; None until it has been said: no number is known to be in none then."""
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._by_name.values())
@@ -116,7 +116,7 @@ class Pools:
             for dnis in numbers:
                 pools.setdefault(dnis, []).append(name)
         self._leaving = pools
-        self.leaving_known = True
+        self.leaving = {name: list(numbers) for name, numbers in leaving.items()}
 
     def former(self, name: str) -> Pool:
         """A pool that is no longer configured: no numbers, and nobody knows its rules, so the longest rest of all."""

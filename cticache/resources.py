@@ -20,7 +20,7 @@ from cticache.numbers import MAX_DIGITS
 from cticache.pools import Place, Pool, Pools
 from cticache.schemas import LeaseSchema, RenewSchema, TakeSchema, load
 from cticache.store import Held, Store
-from cticache.sync import Keeper
+from cticache.sync import InPlace
 from cticache.users import Role, User
 
 CALLS = "/cticache/DNIS-ANI"
@@ -39,7 +39,7 @@ Ask = Callable[[Place, str], Held | None]
 class Calls:
     """POST /cticache/DNIS-ANI: lease a number and keep the caller's data."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: Keeper, max_body: int) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace, max_body: int) -> None:
         self._store = store
         self._pools = pools
         self._keeper = keeper
@@ -257,7 +257,7 @@ class Health:
 class Ready:
     """GET /readyz: the pools are in place and Redis answers."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: Keeper) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace) -> None:
         self._store = store
         self._pools = pools
         self._keeper = keeper
@@ -306,7 +306,7 @@ def _places(user: User, pools: Pools, dnis: str) -> list[Place]:
 
 def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
     """The refusal, once it is known which numbers left their pools; until then the call may be on one of them."""
-    if pools.leaving_known:
+    if pools.leaving is not None:
         return refusal
     return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
 

@@ -1,12 +1,16 @@
 """Puts the service together and runs it: Redis, scripts, store, app, waitress."""
 
+import _thread
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -14,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from waitress import create_server
 
-from cticache import passwords
+from cticache import logs, passwords
 from cticache.app import create_app
 from cticache.audit import Audit
 from cticache.channel import OnLoop, RedisChannel
@@ -28,14 +32,17 @@ from cticache.loader import Scripts, read_scripts
 from cticache.pools import Pools
 from cticache.resources import CALLS
 from cticache.store import Store
-from cticache.sync import Keeper
+from cticache.sync import Follower, InPlace, Keeper
 from cticache.users import ROLES, User
 from cticache.wire import Channel, adjustments
+from cticache.workers import News, Workers
 
 _log = logging.getLogger(__name__)
 
 _FIRST_SYNC_S = 2.0
 """How long the start waits for the pools to be in place before it says that it is up."""
+_MOST_BY_DEFAULT = 4
+"""Worker processes: Redis, which has one core, is next."""
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from the others: at Python's 5 ms a burst stalls the loop."""
 _OTHER_FILES = 64
@@ -60,38 +67,96 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             stack.callback(embedded.stop)
             embedded.start()
             url = embedded.url
+        site = Site(config, url, users, config.server.audit_key or passwords.invent())
         client = stack.enter_context(connect(url, config.redis.timeout))
         pools = Pools(config.pools)
-        hub = Hub() if config.server.dispatch == "batch" else None
-        store, scripts = new_store(_runner(client, hub, config.redis), config)
-        try:
-            scripts.load()
-        except RedisError as error:
-            _log.warning("Redis is away, requests are answered with 503 until it is back: %s", error)
-        keeper = Keeper(store, pools, config.redis.sync_interval)
-        verifier = passwords.Verifier(
-            users,
-            config.server.auth_cache,
-            config.server.auth_cache_size,
-            config.server.auth_queue,
-            hub.wait if hub else Future.result,
-        )
-        audit = Audit(config.server.audit_key, enabled=config.server.audit)
-        app = create_app(store, pools, verifier, keeper, audit=audit, max_body=config.server.max_body)
+        keeper = Keeper(_loaded(Direct(client), config), pools, config.redis.sync_interval)
         keeper.start()
         stack.callback(keeper.stop)
-        server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config.server))
-        server.channel_class = Channel
-        stack.callback(server.close)
         keeper.synced.wait(_FIRST_SYNC_S)
         _announce(announce, config, listener, password, in_place=keeper.synced.is_set())
+        count = _workers(config)
+        if count == 1:
+            _serve_on(site, listener, pools, keeper)
+        else:
+            workers = Workers(count, partial(work, site), listener)
+            stack.enter_context(ended_by_signals(0, workers.stop))
+            workers.run(lambda: (keeper.synced.is_set(), pools.leaving), lambda _message: keeper.wake())
+
+
+@dataclass(frozen=True)
+class Site:
+    """What each process that serves is to know; it can be sent to one."""
+
+    config: Config
+    url: str
+    users: tuple[User, ...]
+    audit_key: str
+    """The same in all processes: an ANI has one digest."""
+
+
+def work(site: Site, listener: socket.socket, news: News) -> None:
+    """Serve as one of several processes, until the parent ends it or is gone."""
+    logs.configure()
+    pools = Pools(site.config.pools)
+    keeper = Follower(pools, news.tell_parent)
+    with ended_by_signals(0):
+        _serve_on(site, listener, pools, keeper, started=lambda stop: news.follow(keeper.told, stop))
+
+
+def _serve_on(
+    site: Site,
+    listener: socket.socket,
+    pools: Pools,
+    keeper: InPlace,
+    *,
+    started: Callable[[Callable[[], None]], None] = lambda _stop: None,
+) -> None:
+    """Serve in this process until a signal; ``started`` gets what ends it, to be called from any thread."""
+    config = site.config.server
+    with ExitStack() as stack:
+        client = stack.enter_context(connect(site.url, site.config.redis.timeout))
+        hub = Hub() if config.dispatch == "batch" else None
+        store = _loaded(_runner(client, hub, site.config.redis), site.config)
+        wait = hub.wait if hub else Future.result
+        verifier = passwords.Verifier(
+            site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
+        )
+        audit = Audit(site.audit_key, enabled=config.audit)
+        app = create_app(store, pools, verifier, keeper, audit=audit, max_body=config.max_body)
+        server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
+        server.channel_class = Channel
+        stack.callback(server.close)
         if hub:
             stack.callback(hub.close)
             stack.enter_context(ended_by_signals(0, hub.stop))
+            started(hub.stop)
             hub.run(server)
         else:
             sys.setswitchinterval(_SWITCH_S)
+            started(partial(_thread.interrupt_main, signal.SIGTERM))
             server.run()
+
+
+def _loaded(runner: Runner, config: Config) -> Store:
+    """The store, its scripts loaded; if Redis is away they are loaded when it is back."""
+    store, scripts = new_store(runner, config)
+    try:
+        scripts.load()
+    except RedisError as error:
+        _log.warning("Redis is away, requests are answered with 503 until it is back: %s", error)
+    return store
+
+
+def _workers(config: Config) -> int:
+    """How many processes serve: as configured, else one a core, at most four."""
+    if not config.redis.url and sys.platform == "win32":
+        return 1  # the imitation of Redis lives in this process
+    if config.server.workers:
+        return config.server.workers
+    if sys.platform == "linux":
+        return min(len(os.sched_getaffinity(0)), _MOST_BY_DEFAULT)
+    return min(os.cpu_count() or 1, _MOST_BY_DEFAULT)
 
 
 def _runner(client: Redis, hub: Hub | None, redis: RedisConfig) -> Runner:

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from cticache.errors import RedisUnavailable
 from cticache.pools import Pool, Pools
@@ -160,6 +160,40 @@ def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+class InPlace(Protocol):
+    """What the application asks of whoever keeps the pools in place."""
+
+    synced: threading.Event
+    """Set while the pools are as configured here; not while another configuration rules."""
+
+    def wake(self) -> None:
+        """Look at once: a pool has turned out not to be in place."""
+
+
+class Follower:
+    """What a worker process knows of its parent's Keeper."""
+
+    def __init__(self, pools: Pools, tell_parent: Callable[[str], None]) -> None:
+        self._pools = pools
+        self._tell_parent = tell_parent
+        self.synced = threading.Event()
+
+    def told(self, news: tuple[bool, Mapping[str, list[str]] | None]) -> None:
+        """Take in whether the pools are in place, and which numbers are leaving, if that is known."""
+        in_place, leaving = news
+        if leaving is not None:
+            self._pools.set_leaving(leaving)
+        if in_place:
+            self.synced.set()
+        else:
+            self.synced.clear()
+
+    def wake(self) -> None:
+        """Have the parent look at once."""
+        self.synced.clear()
+        self._tell_parent("wake")
 
 
 class Keeper:

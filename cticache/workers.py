@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -26,6 +26,8 @@ _LONGEST_PAUSE_S = 30.0
 _STOP_S = 7.0
 """A worker answers the requests under way, at most for 5 s; what lives longer is killed."""
 
+Pipe = Any
+"""An end of a pipe: a multiprocessing.connection.Connection, on Windows a PipeConnection."""
 Serve = Callable[[socket.socket, "News"], None]
 """What a worker runs: it serves on the socket until the news ends. A function of a module, so that it can be sent."""
 
@@ -33,7 +35,7 @@ Serve = Callable[[socket.socket, "News"], None]
 class News:
     """A worker's end of the pipe."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
     def follow(self, told: Callable[[Any], None], ended: Callable[[], None]) -> None:
@@ -66,7 +68,7 @@ class _Worker:
         self._born = 0.0
         self._start_at = 0.0
         self._told: Any = None
-        self.pipe: Connection | None = None
+        self.pipe: Pipe | None = None
         self.process: SpawnProcess | None = None
 
     def look_after(self, news: Any) -> None:
@@ -154,12 +156,13 @@ class Workers:
         pipes = [worker.pipe for worker in self._workers if worker.pipe]
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
         for ready in wait([*pipes, *sentinels], _LOOK_S):
-            if isinstance(ready, Connection):
+            if ready in pipes:
+                pipe: Pipe = ready
                 try:
-                    heard(ready.recv())
+                    heard(pipe.recv())
                 except (EOFError, OSError):
                     pass  # it has died: its sentinel says so, too
 
 
-def _run(serve: Serve, listener: socket.socket, pipe: Connection) -> None:
+def _run(serve: Serve, listener: socket.socket, pipe: Pipe) -> None:
     serve(listener, News(pipe))

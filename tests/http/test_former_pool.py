@@ -58,7 +58,8 @@ def starting(after: Service, verifier: Verifier) -> Service:
     """The same service as after, before it has looked at Redis."""
     store, pools = after.store, Pools(after.pools)
     keeper = Keeper(store, pools, interval=3600)
-    return Service(create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY), store, pools, keeper)
+    app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
+    return Service(app, store, pools, keeper, after.client)
 
 
 def not_ready(answer: Result) -> bool:
@@ -116,7 +117,7 @@ def test_a_service_that_does_not_rule_learns_which_numbers_are_leaving(
     sync(starting.store, starting.pools, take_over=True)
     new_service(make_pool("800", name="last"))
     pools = starting.pools
-    pools.leaving_known = False
+    pools.leaving = None
     assert sync(starting.store, pools, take_over=False) == {"other", "last"}
     assert as_user(starting, "username").simulate_get(CALL).json == {"value": 1}
     assert as_user(starting, "username").simulate_get(CALLS + "/555:").status_code == 404

@@ -46,6 +46,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 [server]
 host = 0.0.0.0
 port = 0
+workers = 3
 dispatch = threads
 threads = 2
 max_body = 1024
@@ -94,7 +95,7 @@ password = {HASH}
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, "threads", 2, 1024, 50, 10, 0, 5, 6, False, "sixteen-letters-"
+        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 0, 5, 6, False, "sixteen-letters-"
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -157,6 +158,7 @@ class Wrong(NamedTuple):
 
 _WHOLE = [
     ("server", "port", "0 to 65535", "65536"),
+    ("server", "workers", "processes, 1 to 64", "65"),
     ("server", "threads", "1 to 256", "0"),
     ("server", "max_body", "bytes, 64 to 16777216", "63"),
     ("server", "connections", "1 to 100000", "100001"),

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import shlex
 import signal
 import socket
@@ -378,7 +379,7 @@ def test_a_server_that_ends_in_mid_life_is_started_again_with_the_data(start: St
     os.kill(lost, signal.SIGKILL)
     with connect(socket_url(folder), 5) as client:
         _until(lambda: _answers(client) and _process(folder) != lost)
-    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    _until(lambda: _read(command, location) == (200, "", '{"value":"12345678"}'))  # a probe finds it again
     assert "the embedded server ended by itself (code -9)" in running.said()
     assert running.end(signal.SIGTERM) == 0
     with connect(socket_url(folder), 5) as client:
@@ -550,3 +551,27 @@ def test_a_folder_without_scripts_is_an_incomplete_installation(tmp_path: Path, 
     with pytest.raises(ScriptError, match="installation is incomplete") as caught:
         read_scripts(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_workers_end_with_a_parent_that_is_killed(start: Start, configure: Callable[[str], None]) -> None:
+    configure("[server]\nport = 0\nworkers = 2")
+    running = start()
+    assert _curl(running.command())[0] == 201
+    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
+    workers = [int(pid) for pid in re.findall(r"worker \d is process (\d+)", running.said())]
+    running.end(signal.SIGKILL)
+    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
+    start: Start, configure: Callable[[str], None]
+) -> None:
+    configure("[server]\nport = 0\nworkers = 2")
+    running = start()
+    command = running.command()
+    _, location, _ = _curl(command)
+    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
+    os.kill(int(re.findall(r"worker \d is process (\d+)", running.said())[0]), signal.SIGKILL)
+    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 3)
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert running.end(signal.SIGTERM) == 0

@@ -1,0 +1,174 @@
+"""Several processes on one socket: the parent that watches them, against what may happen to them."""
+
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from cticache.server import listen
+from cticache.workers import News, Workers
+
+if sys.platform == "win32":
+    pytest.skip("these tests send signals", allow_module_level=True)
+
+_WAIT_S = 20.0
+
+
+def answer_with_pid(listener: socket.socket, news: News) -> None:
+    """A worker: answers each client with its process's number and what it was told last."""
+    told: list[object] = ["nothing"]
+    ended = threading.Event()
+    news.follow(told.append, ended.set)
+    listener.settimeout(0.02)
+    while not ended.is_set():
+        try:
+            client, _ = listener.accept()
+        except (TimeoutError, BlockingIOError):
+            continue
+        with client:
+            news.tell_parent(f"served by {os.getpid()}")
+            client.sendall(f"{os.getpid()} {told[-1]}".encode())
+
+
+def die_at_once(_listener: socket.socket, _news: News) -> None:
+    os._exit(7)
+
+
+def hang_on(_listener: socket.socket, _news: News) -> None:
+    time.sleep(600)
+
+
+class Parent:
+    """The parent's loop in a thread of this process."""
+
+    def __init__(self, count: int, serve: Callable[[socket.socket, News], None]) -> None:
+        self.listener = listen("127.0.0.1", 0)
+        self.listener.listen()
+        self.news: object = "news"
+        self.heard: list[object] = []
+        self.workers = Workers(count, serve, self.listener)
+        self._thread = threading.Thread(target=partial(self.workers.run, lambda: self.news, self.heard.append))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.workers.stop()
+        self._thread.join(_WAIT_S)
+        assert not self._thread.is_alive()
+        self.listener.close()
+
+    def ask(self) -> tuple[int, str]:
+        """The number of a process that serves, and what it was told."""
+        with socket.create_connection(self.listener.getsockname(), timeout=_WAIT_S) as client:
+            pid, told = client.recv(100).decode().split(" ", 1)
+            return int(pid), told
+
+    def pids(self) -> set[int]:
+        return {worker.process.pid for worker in self.workers._workers if worker.process and worker.process.pid}
+
+
+@pytest.fixture
+def parent() -> Iterator[Callable[..., Parent]]:
+    started: list[Parent] = []
+
+    def start(count: int, serve: Callable[[socket.socket, News], None] = answer_with_pid) -> Parent:
+        started.append(Parent(count, serve))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether the process runs; one that has ended and is not yet collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_all_workers_serve_on_one_socket(parent: Callable[..., Parent]) -> None:
+    running = parent(2)
+    seen: set[int] = set()
+    until(lambda: bool(seen.add(running.ask()[0]) or len(seen) == 2))
+    assert seen == running.pids()
+
+
+def test_a_worker_that_is_killed_is_replaced_and_others_serve_meanwhile(
+    parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
+) -> None:
+    running = parent(2)
+    until(lambda: len(running.pids()) == 2)
+    killed, stays = running.pids()
+    until(lambda: running.ask()[0] == stays)
+    os.kill(killed, signal.SIGKILL)
+    assert running.ask()[0] != killed
+    until(lambda: len(running.pids() - {killed}) == 2)
+    (new,) = running.pids() - {stays}
+    until(lambda: running.ask()[0] == new)
+    assert f"process {killed}, has ended with -9" in caplog.text
+
+
+def test_workers_are_told_what_is_new_and_the_parent_hears_them(parent: Callable[..., Parent]) -> None:
+    running = parent(2)
+    for news in ("first", "second"):
+        running.news = news
+        told: dict[int, str] = {}
+        until(lambda told=told, news=news: bool(told.update([running.ask()]) or list(told.values()) == [news] * 2))
+    until(lambda: {f"served by {pid}" for pid in running.pids()} <= set(running.heard))
+
+
+def test_a_worker_that_is_replaced_is_told_too(parent: Callable[..., Parent]) -> None:
+    running = parent(1)
+    pid, _ = running.ask()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: running.ask()[0] != pid)
+    until(lambda: running.ask()[1] == "news")
+
+
+def test_workers_that_die_of_their_start_are_started_ever_more_slowly(
+    parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    parent(1, die_at_once)
+
+    def pauses() -> list[float]:
+        return [float(pause) for pause in re.findall(r"ended with 7; another is started in ([0-9.]+) s", caplog.text)]
+
+    until(lambda: len(pauses()) >= 3)
+    assert pauses()[:3] == [0.5, 1, 2]
+
+
+def test_a_stop_ends_all_workers(parent: Callable[..., Parent]) -> None:
+    running = parent(3)
+    until(lambda: len(running.pids()) == 3)
+    pids = running.pids()
+    running.ask()
+    running.workers.stop()
+    until(lambda: not any(map(lives, pids)))
+
+
+def test_a_worker_that_does_not_end_is_killed(parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cticache.workers._STOP_S", 0.2)
+    running = parent(1, hang_on)
+    until(lambda: len(running.pids()) == 1)
+    (pid,) = running.pids()
+    running.stop()
+    assert not lives(pid)
+    running.listener = listen("127.0.0.1", 0)  # for the fixture to close
