@@ -75,7 +75,7 @@ class HubChannel(Channel):
     hub: "Hub"
     """Set in the class that Hub.run makes."""
     paused = False
-    """Something came while a request was under way; it is not polled until that is answered."""
+    """Something came while a request was under way, or at the end; it is not polled until that is answered."""
 
     def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
         """Register with the loop, too."""
@@ -90,7 +90,7 @@ class HubChannel(Channel):
     def ready(self, mask: int) -> None:
         """The socket can be read or written."""
         if mask & READ:
-            if self.readable():
+            if self.readable() and not self.hub.ending:
                 wasyncore.read(self)
             else:
                 self.paused = True
@@ -104,7 +104,7 @@ class HubChannel(Channel):
             wasyncore.write(self)
         if self._fileno is None:
             return
-        if self.readable():
+        if self.readable() and not self.hub.ending:
             self.paused = False
         # A parked channel stays registered: taking it out and in again would cost two syscalls a request.
         wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
@@ -126,6 +126,8 @@ class Hub:
         self._parked: set[greenlet] = set()
         self._peers: list[Peer] = []
         self._stopping = False
+        self.ending = False
+        """Nothing more is read from the clients: what they ask without end would put off the end for ever."""
         self._waker, self._waking = socket.socketpair()
         self._waker.setblocking(False)
         self._waking.setblocking(False)
@@ -221,7 +223,7 @@ class Hub:
     # The loop
 
     def run(self, server: BaseWSGIServer) -> None:
-        """Serve until ``stop``; then answer what has been started, and leave."""
+        """Serve until ``stop``; then answer what has come by then, close every client's connection, and leave."""
         self._greenlet = getcurrent()
 
         def accept(_mask: int) -> None:
@@ -248,13 +250,17 @@ class Hub:
             if not self._stopping:
                 # Asked whether it is readable, waitress looks for idle clients and at the connection limit.
                 self.watch(listener, READ if server.readable() else 0, accept)
-            elif not self._busy(server):
-                break
             elif ends_at == _FOREVER:
                 ends_at = time.monotonic() + _STOP_S
                 self.watch(listener, 0, accept)
+            else:
+                self.ending = True
+                if not self._busy(server):
+                    break
             self._turn()
         self.shutdown()
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()
 
     def _busy(self, server: BaseWSGIServer) -> bool:
         under_way = self._tasks or self._parked or self._resumes
@@ -285,7 +291,7 @@ class Hub:
                 self._tasks.append(channel)
 
     def _patience(self) -> float:
-        if self._tasks or self._calls or self._resumes or self._touched:
+        if self._tasks or self._calls or self._resumes or self._touched or (self._stopping and not self.ending):
             return 0
         due = min((peer.deadline() for peer in self._peers), default=_FOREVER)
         return max(min(due - time.monotonic(), _LONGEST_SLEEP_S), 0)

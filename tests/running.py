@@ -22,7 +22,7 @@ from cticache.dispatch import Hub, HubChannel
 from cticache.pools import Pools
 from cticache.server import listen
 from cticache.store import Store
-from cticache.sync import Keeper
+from cticache.sync import Keeper, sync
 from cticache.wire import Channel, adjustments
 
 MAX_BODY = 4096
@@ -50,6 +50,10 @@ class Service:
     pools: Pools
     keeper: Keeper
     client: Redis
+
+    def resync(self) -> None:
+        """Put the numbers in place again."""
+        sync(self.store, self.pools, take_over=True)
 
 
 class Watched(Hub):

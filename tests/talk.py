@@ -1,5 +1,6 @@
 """A client of the service that speaks HTTP byte for byte."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -51,6 +52,12 @@ class Talk:
     def is_closed(self) -> bool:
         """Whether the server closes the connection, nothing more being sent."""
         return self._file.read(1) == b""
+
+    def rest(self) -> bytes:
+        """What comes until the server closes the connection."""
+        with contextlib.suppress(ConnectionResetError):
+            return self._file.read()
+        return b""
 
     def end(self) -> None:
         """Send nothing more."""
