@@ -18,6 +18,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._cut = False
         self._drop_replies = False
+        self._flows = threading.Event()
+        self._flows.set()
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -39,8 +41,17 @@ class Proxy:
         with self._lock:
             self._drop_replies = True
 
+    def hold_replies(self) -> None:
+        """Let commands through and keep the replies for later."""
+        self._flows.clear()
+
+    def let_replies_go(self) -> None:
+        """Send what was held, and what comes."""
+        self._flows.set()
+
     def close(self) -> None:
         """End for good."""
+        self._flows.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -76,6 +87,8 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket, replies: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if replies:
+                    self._flows.wait()
                 if not (replies and self._drop_replies):
                     sink.sendall(data)
         for side in (source, sink):

@@ -203,8 +203,9 @@ class Site:
 
     def talks(self, count: int) -> list[Talk]:
         """Clients that have been let in."""
+        before = len(self.channels())
         made = [self.talk() for _ in range(count)]
-        until(lambda: len(self.served.server.active_channels) >= count)
+        until(lambda: len(self.channels()) >= before + count)
         return made
 
     def channels(self) -> list[Any]:

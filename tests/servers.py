@@ -100,10 +100,10 @@ def container(image: str) -> Iterator[str]:
 
 
 @contextmanager
-def binary(path: Path, *options: str) -> Iterator[str]:
-    """A server program on a free port of the loopback, its files in a folder of its own."""
+def binary(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
+    """A server program on a free port of the loopback, or on this one, its files in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
+        port = port or free_port()
         process = subprocess.Popen(
             [path, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options],
             stdout=subprocess.DEVNULL,
