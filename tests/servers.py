@@ -110,7 +110,7 @@ def binary(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
         )
         url = f"redis://127.0.0.1:{port}/0"
         try:
-            _wait(url)
+            _wait(url, process)
             yield url
         finally:
             process.terminate()
@@ -127,7 +127,11 @@ def free_port() -> int:
                 return port
 
 
-def _wait(url: str) -> None:
+class Ended(Exception):
+    """The server program ended at once: it does not know an option."""
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_S
     with Redis.from_url(url) as client:
         while True:
@@ -136,6 +140,8 @@ def _wait(url: str) -> None:
             except RedisError:
                 if time.monotonic() > deadline:
                     raise
+                if process.poll() is not None:
+                    raise Ended from None
                 time.sleep(0.01)
             else:
                 return
