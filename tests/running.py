@@ -172,8 +172,8 @@ class Wire(Served):
             super().__init__(service.app, None, **settings)
 
 
-BIG = 16 << 20
-"""More than the buffers of two sockets hold."""
+BIG = 24 << 20
+"""More than the buffers of two sockets hold and waitress's high-water mark together."""
 
 
 class Site:

@@ -261,6 +261,30 @@ def test_a_client_that_closes_its_sending_side_gets_its_answers(site: Site) -> N
     assert client.is_closed()
 
 
+@pytest.mark.parametrize("what", [get("/2"), b"", None], ids=["sends more", "ends", "vanishes"])
+def test_what_a_client_does_while_it_waits_keeps_the_loop_from_no_sleep(site: Site, what: bytes | None) -> None:
+    client = site.talk().send(get("/park"))
+    until(lambda: site.hub._parked)
+    with site.hub.held():
+        if what:
+            client.send(what)
+        elif what is None:
+            client.vanish()
+        else:
+            client.end()
+        site.hub.turn(2)
+        assert not site.hub._selector.select(0)
+    site.answer.set_result(b"1")
+    if what is None:
+        until(lambda: not site.channels())
+        return
+    assert client.answer().content == b"1"
+    if what:
+        assert client.answer().content == b"/2"
+    else:
+        assert client.is_closed()
+
+
 @pytest.mark.parametrize("when", ["in its request", "before its turn", "before its answer", "after its answer"])
 def test_a_client_that_vanishes_disturbs_nobody(site: Site, when: str) -> None:
     clients = site.talks(9)

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -138,24 +139,33 @@ def test_what_is_no_reply_costs_the_connection_and_not_the_loop(
     impostor.close()
 
 
-def test_a_reply_that_nobody_asked_for_costs_the_connection_and_not_the_loop(start: Start) -> None:
-    near: list[socket.socket] = []
+def pairs(count: int) -> tuple[list[socket.socket], Callable[[], socket.socket]]:
+    """What dials so often, and the far ends of the connections that it has made."""
 
     def dial_() -> socket.socket:
+        if len(far) == count:
+            raise OSError
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        near.append(theirs)
+        theirs.settimeout(20)
+        far.append(theirs)
         return ours
 
+    far: list[socket.socket] = []
+    return far, dial_
+
+
+def test_a_reply_that_nobody_asked_for_costs_the_connection_and_not_the_loop(start: Start) -> None:
+    far, dial_ = pairs(2)
     asker = start(dial_)
     threading.Thread(target=asker.get, args=("/1",)).start()
-    until(lambda: near)
-    near[0].recv(1000)
-    near[0].sendall(b"+1\r\n+2\r\n")
-    assert near[0].recv(1000) == b""  # it is closed
-    until(lambda: len(near) == 2)  # and dialled anew
+    until(lambda: far)
+    far[0].recv(1000)
+    far[0].sendall(b"+1\r\n+2\r\n")
+    assert far[0].recv(1000) == b""  # it is closed
+    until(lambda: len(far) == 2)  # and dialled anew
     assert asker.served.thread.is_alive()
-    for side in near:
+    for side in far:
         side.close()
 
 
@@ -205,6 +215,7 @@ def test_a_drop_while_connecting_leaves_the_calls_that_wait_for_it(client: Redis
 def test_a_connection_that_comes_too_late_is_closed() -> None:
     def dial_() -> socket.socket:
         ours, theirs = socket.socketpair()
+        theirs.settimeout(20)
         ends.append(theirs)
         go.wait(20)
         return ours
@@ -222,3 +233,35 @@ def test_a_connection_that_comes_too_late_is_closed() -> None:
         until(lambda: ends)  # noqa: B023
         assert ends[0].recv(1) == b""
         ends[0].close()
+
+
+def test_the_error_of_a_call_that_was_given_up_reaches_nobody(start: Start, talks: Talks) -> None:
+    far, dial_ = pairs(2)
+    asker = start(dial_)
+    (client,) = talks(asker, 1)
+    client.send(request("GET /1"))
+    until(lambda: far and far[0].recv(1000))
+    (parked,) = asker.hub._parked
+    asker.hub.call_soon(parked.throw)
+    assert client.is_closed()
+    far[0].close()
+    until(lambda: len(far) == 2)
+    assert asker.served.thread.is_alive()
+    far[1].close()
+
+
+def test_calls_that_fail_at_once_do_not_lengthen_the_traceback_of_their_cause(start: Start) -> None:
+    def dial_() -> socket.socket:
+        raise OSError
+
+    def length() -> int:
+        down = asker.channel._down
+        return len(traceback.extract_tb(down.__traceback__ if down else None))
+
+    asker = start(dial_)
+    asker.channel._probe = 1000.0
+    asker.get("/1")
+    before = length()
+    for _ in range(10):
+        assert asker.get("/1")[0] == 503
+    assert length() == before
