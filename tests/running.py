@@ -182,7 +182,11 @@ class Site:
     def __init__(self, **settings: Any) -> None:
         self.hub = Watched()
         self.seen: list[str] = []
-        self.pages: dict[str, Callable[[], bytes]] = {"/big": lambda: bytes(BIG), "/park": self.park}
+        self.pages: dict[str, Callable[[], bytes]] = {
+            "/big": lambda: bytes(BIG),
+            "/park": self.park,
+            "/later": self.later,
+        }
         self.answer: Future[bytes] = Future()
         self.served = Served(self.app, self.hub, **settings)
         self._talks = ExitStack()
@@ -194,7 +198,14 @@ class Site:
         return [content]
 
     def park(self) -> bytes:
+        """What the test gives to ``answer``, when it does."""
         return bytes(self.hub.wait(self.answer))
+
+    def later(self) -> bytes:
+        """What an answer is in which a thread had a part."""
+        future: Future[bytes] = Future()
+        self.hub.call_soon(lambda: future.set_result(b"later"))
+        return bytes(self.hub.wait(future))
 
     def talk(self, small: bool = False) -> Talk:
         made = Talk(self.served.port, 4096 if small else 0)

@@ -148,7 +148,8 @@ def test_900_idle_clients_cost_a_turn_nothing(new_site: Callable[..., Site], mon
         asked.clear()
         before = site.hub.asked.copy()
         for _ in range(100):
-            active.send(get("/")).answer()
+            active.send(get("/", "/later")).answer()
+            active.answer()
         cost = site.hub.asked - before
         assert set(cost) == {"select"}
         assert len(set(asked)) == 1
