@@ -253,6 +253,16 @@ def test_head_and_body_of_an_answer_go_out_in_one_send(site: Site, monkeypatch: 
     assert [data.partition(b"\r\n\r\n")[2] for data in sent] == [b"/1", b"/2"]
 
 
+def test_no_request_wakes_a_loop_that_is_awake(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled = list[Any]()
+    monkeypatch.setattr(site.served.server.trigger, "_physical_pull", lambda: pulled.append(1))
+    client = site.talk()
+    for _ in range(3):
+        client.send(get("/1", "/later")).answer()
+        client.answer()
+    assert not pulled
+
+
 def test_a_client_that_closes_its_sending_side_gets_its_answers(site: Site) -> None:
     client = site.talk().send(get("/park", "/2"))
     client.end()

@@ -48,6 +48,21 @@ def test_a_request_that_has_come_before_the_stop_is_answered(site: Site) -> None
     assert client.answer().content == b"/1"
 
 
+def test_the_loop_does_not_sleep_over_a_stop(site: Site) -> None:
+    (parked,) = site.talks(1)
+    parked.send(get("/park"))
+    until(lambda: site.hub._parked)
+    with site.hub.held():
+        site.hub.turn()  # the call that woke it is forgotten
+        site.hub._stopping = True
+        site.hub.turn(2)
+        assert site.hub.patience[-2:] == [0, 0]
+        site.hub.turn()
+        assert site.hub.patience[-1] > 0
+    site.answer.set_result(b"1")
+    assert parked.answer().content == b"1"
+
+
 def test_clients_that_keep_asking_do_not_put_off_the_end(site: Site) -> None:
     (eager, parked) = site.talks(2)
     parked.send(get("/park"))
