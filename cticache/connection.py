@@ -25,7 +25,19 @@ def connect(url: str, timeout: float) -> Redis:
         "protocol": 2,
         "driver_info": None,  # no CLIENT SETINFO on each connect
     }
+    if url.startswith("rediss"):
+        options["redis_connect_func"] = _greet
     return Redis.from_url(url, **options)
+
+
+def _greet(connection: Any) -> None:
+    """What redis-py does on connecting, and a PING: what TLS 1.3 sends behind its handshake is read with the answer.
+
+    Left unread, redis-py takes it for a reply that nobody asked for, and gives up the connection.
+    """
+    connection.on_connect()
+    connection.send_command("PING")
+    connection.read_response()
 
 
 Command = tuple[str | int, ...]

@@ -19,7 +19,7 @@ from cticache.connection import connect
 
 
 @pytest.fixture(scope="module")
-def tls_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that speaks TLS alone; few packages have one."""
     server, openssl = shutil.which("redis-server") or shutil.which("valkey-server"), shutil.which("openssl")
     if not server or not openssl:
@@ -48,7 +48,19 @@ def tls_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
             )
         except servers.Ended:
             pytest.skip("the server on PATH speaks no TLS")
-        yield stack.enter_context(connect(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={folder / 'cert.pem'}", 5.0))
+        yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={folder / 'cert.pem'}"
+
+
+@pytest.fixture
+def tls_redis(tls_url: str) -> Iterator[Redis]:
+    with connect(tls_url, 5.0) as client:
+        yield client
+
+
+def test_every_new_connection_can_be_used_at_once(tls_url: str) -> None:
+    for _ in range(50):
+        with connect(tls_url, 5.0) as client:
+            assert client.ping()
 
 
 def test_a_burst_of_64_large_values_goes_there_and_back(tls_redis: Redis, new_service: Callable[..., Service]) -> None:
