@@ -2,6 +2,9 @@
 
 import logging
 import re
+import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from cticache.ani import masked
@@ -9,6 +12,10 @@ from cticache.audit import LOGGER
 
 _KEY = re.compile(r"(?<=/DNIS-ANI/)([^\s/?:\"']*):([^\s/?\"']*)")
 _LONG_NUMBER = re.compile(r"\d(?:[ ()/-]*\d){5,}")
+_MOST_WAITING = 100_000
+"""Lines kept while nobody reads the log: some 20 MB."""
+_MOST_AT_ONCE = 1000
+_FLUSH_S = 1.0
 
 
 def without_numbers(text: str) -> str:
@@ -24,20 +31,65 @@ class _Masking(logging.Formatter):
     """Shows no telephone number in full, neither in messages nor in tracebacks."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        record.message = without_numbers(record.message)
+        if record.name != LOGGER:  # the audit masks by itself, and its DNIS, tokens and digests must stay whole
+            record.message = without_numbers(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         return without_numbers(super().formatException(ei))
 
 
+class _Stream(logging.StreamHandler[Any]):
+    """Writes to the standard error stream from a thread: whoever logs never waits for whoever reads the log.
+
+    A full pipe would stop the loop, and the service with it. Lines that find too many before them are dropped, and
+    their number is logged once there is room.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: SimpleQueue[str | threading.Event] = SimpleQueue()
+        self._lost = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have the record written soon; formatted here, for its arguments may change."""
+        if self._waiting.qsize() >= _MOST_WAITING:
+            self._lost += 1
+            return
+        try:
+            self._waiting.put(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - as logging's own handlers do
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until what has been logged is written, but for a moment only: nobody may be reading."""
+        written = threading.Event()
+        self._waiting.put(written)
+        written.wait(_FLUSH_S)
+
+    def _write(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            with suppress(Empty):
+                while len(batch) < _MOST_AT_ONCE:
+                    batch.append(self._waiting.get_nowait())
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                batch.append(f"{lost:,} lines of the log are lost: they were not read in time{self.terminator}")
+            try:
+                self.stream.write("".join(line for line in batch if isinstance(line, str)))
+                self.stream.flush()
+            except (OSError, ValueError):
+                pass  # there is no reader any more
+            for mark in batch:
+                if isinstance(mark, threading.Event):
+                    mark.set()
+
+
 def configure() -> None:
     """Log to the standard error stream, one line a record, telephone numbers masked."""
-    handler = logging.StreamHandler()
+    handler = _Stream()
     handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    audit = logging.StreamHandler()  # its lines are masked already, and DNIS, tokens and digests must stay whole
-    audit.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger(LOGGER).addHandler(audit)
-    logging.getLogger(LOGGER).propagate = False
     logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread

@@ -1,6 +1,8 @@
 import io
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,12 +14,21 @@ from cticache.store import Store
 from cticache.sync import sync
 
 
+class Written(io.StringIO):
+    """What has been logged by the time it is asked for."""
+
+    def getvalue(self) -> str:
+        for handler in logging.root.handlers:
+            handler.flush()
+        return super().getvalue()
+
+
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged, as ``logs.configure`` has it written; the root logger is put back afterwards."""
     queue, level = logging.getLogger("waitress.queue"), logging.root.level
     monkeypatch.setattr(logging.root, "handlers", [])
-    written = io.StringIO()
+    written = Written()
     monkeypatch.setattr("sys.stderr", written)
     logs.configure()
     yield written
@@ -107,3 +118,33 @@ def test_the_time_and_other_figures_stay_as_they_are(log: io.StringIO) -> None:
     day, clock, _ = log.getvalue().split(" ", 2)
     assert len(day) == 10
     assert len(clock) == 12
+
+
+def test_nobody_who_logs_waits_for_whoever_reads_the_log(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        for n in range(lines):
+            logging.getLogger("cticache.test").info("line %d %s", n, "x" * 100)
+
+    lines, kept = 5000, 2000  # some 700 kB, and a pipe holds 64
+    reader, writer = os.pipe()
+    monkeypatch.setattr(logs, "_MOST_WAITING", kept)
+    monkeypatch.setattr(logs, "_FLUSH_S", 0.01)
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(logging.root.handlers[0], "stream", stream)
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+        with os.fdopen(reader, encoding="utf-8") as pipe:
+            logging.root.handlers[0].flush()  # it does not wait either
+            read, lost = list[str](), 0
+            while len(read) + lost < lines:
+                line = pipe.readline()
+                if "lines of the log are lost" in line:
+                    lost += int(line.partition(" ")[0].replace(",", ""))
+                else:
+                    read.append(line)
+    assert len(read) >= kept
+    numbers = [int(line.split()[5]) for line in read]
+    assert numbers == sorted(numbers)
+    assert lost
