@@ -19,7 +19,7 @@ from samples import basic, make_pool, user
 
 from cticache.app import create_app
 from cticache.audit import Audit
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
 from cticache.passwords import Verifier
@@ -544,7 +544,9 @@ def ask(port: int, method: str, path: str, body: str | None = None, key: str = "
 
 
 @pytest.fixture
-def instances(client: Redis, redis_url: str, verifier: Verifier, new_service: NewService) -> Iterator[list[int]]:
+def instances(
+    client: Redis, redis_url: str, verifier: Verifier, new_service: NewService, dispatch: str
+) -> Iterator[list[int]]:
     """The ports of two services that share nothing but the Redis, as two processes do."""
     pool = make_pool("5551234560-5551234599", retry_window_ms=20_000)
     new_service(pool)
@@ -552,13 +554,12 @@ def instances(client: Redis, redis_url: str, verifier: Verifier, new_service: Ne
         ports = []
         for _ in range(2):
             own = stack.enter_context(connect(redis_url, 5.0))
-            scripts = Scripts(own, read_scripts())
+            scripts = Scripts(Direct(own), read_scripts())
             scripts.load()
-            store, pools = Store(own, scripts, Keys("cti"), retry_after=2), Pools([pool])
-            app = create_app(
-                store, pools, verifier, Keeper(store, pools, interval=3600), audit=Audit(), max_body=MAX_BODY
-            )
-            running = Wire(app)
+            store, pools = Store(Direct(own), scripts, Keys("cti"), retry_after=2), Pools([pool])
+            keeper = Keeper(store, pools, interval=3600)
+            app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
+            running = Wire(Service(app, store, pools, keeper, own), dispatch)
             stack.callback(running.stop)
             ports.append(running.port)
         yield ports

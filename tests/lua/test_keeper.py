@@ -11,7 +11,7 @@ from proxy import Proxy
 from redis import Redis
 from samples import make_pool
 
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
 from cticache.pools import Pools
@@ -79,7 +79,7 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 def through(client: Redis, proxy: Proxy) -> Iterator[Counting]:
     """A store on Redis behind the proxy; it waits 0.3 s for an answer."""
     with connect(proxy.url, 0.3) as connection:
-        yield Counting(connection, Scripts(connection, read_scripts()), Keys("cti"), retry_after=2)
+        yield Counting(Direct(connection), Scripts(Direct(connection), read_scripts()), Keys("cti"), retry_after=2)
 
 
 def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
