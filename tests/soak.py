@@ -14,7 +14,7 @@ from typing import NamedTuple
 from model import outcome, same_tail
 from samples import at, make_pool
 
-from cticache.connection import connect
+from cticache.connection import Direct, connect
 from cticache.errors import Refusal
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
@@ -67,9 +67,9 @@ class Entry(NamedTuple):
 def work(url: str, seed: int, operations: int) -> list[Entry]:
     """What one process does."""
     with connect(url, 20.0) as client:
-        scripts = Scripts(client, read_scripts())
+        scripts = Scripts(Direct(client), read_scripts())
         scripts.load()
-        store = Store(client, scripts, Keys("cti"), retry_after=2)
+        store = Store(Direct(client), scripts, Keys("cti"), retry_after=2)
         worker = _Worker(store, seed)
         return [worker.step() for _ in range(operations)]
 
