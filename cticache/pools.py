@@ -40,6 +40,10 @@ class Pool:
     remember_ms: int = 60_000
     """How long it is remembered that a call was taken."""
 
+    def canonical(self, number: str) -> str:
+        """The canonical form of a caller's number that is bare already (cticache.ani.written)."""
+        return self.country.canonical(number) if self.country else number.removeprefix("+")
+
     @property
     def rest_ms(self) -> int:
         """How long a number rests after its last call.
@@ -48,6 +52,10 @@ class Pool:
         could otherwise meet the number's next call, or that call's own take be refused as a repeated one.
         """
         return self.cooldown_ms if self.match == "exact" else max(self.cooldown_ms, self.remember_ms)
+
+
+_MOST_KNOWN = 100_000
+"""Most numbers whose places are remembered."""
 
 
 class Place(NamedTuple):
@@ -75,6 +83,7 @@ class Pools:
     def __init__(self, pools: Iterable[Pool]) -> None:
         self._by_name = {pool.name: pool for pool in pools}
         self._leaving: Mapping[str, list[str]] = {}
+        self._known: dict[str, list[Place]] = {}
         self.leaving: Mapping[str, list[str]] | None = None
         """Which numbers left each pool; None until it has been said: no number is known to be in none then."""
 
@@ -94,6 +103,15 @@ class Pools:
         configured. Its name decides who may look there, as ever: whoever may use every pool, but no user of the pool
         that has the number now, who could not see these calls before.
         """
+        known = self._known  # replaced when numbers leave: what is being looked up then goes into the old one
+        places = known.get(dnis)
+        if places is None:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            places = known[dnis] = self._look_up(dnis)
+        return places
+
+    def _look_up(self, dnis: str) -> list[Place]:
         try:
             digits = written(dnis)
         except ValueError:
@@ -116,6 +134,7 @@ class Pools:
             for dnis in numbers:
                 pools.setdefault(dnis, []).append(name)
         self._leaving = pools
+        self._known = {}
         self.leaving = {name: list(numbers) for name, numbers in leaving.items()}
 
     def former(self, name: str) -> Pool:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from falcon import Request, Response
 
-from cticache.ani import canonical, written
+from cticache.ani import written
 from cticache.audit import Audit, about, became
 from cticache.auth import require
 from cticache.bodies import parse
@@ -51,7 +51,7 @@ class Calls:
         asked = load(_LEASE, parse(req.content_type, _body(req, self._max_body)))
         pool = self._pools.lendable(self._pool(user, asked.get("pool")))
         sent, value = asked["ani"].sent, asked["value"]
-        ani, ttl_ms, key = canonical(asked["ani"].written, pool.country), _ttl_ms(pool, asked), _key(req, asked)
+        ani, ttl_ms, key = pool.canonical(asked["ani"].written), _ttl_ms(pool, asked), _key(req, asked)
         about(req, "lease", pool.name, "", ani)
         try:
             lease = self._store.lease(pool, ani, value, user.name, ttl_ms, sent=sent, key=key, max_live=user.max_live)
@@ -93,10 +93,10 @@ class _OneCall:
         user = require(req, role)
         dnis, sent = _split(url_key)
         op = role if req.method != "PUT" else "renew"
-        about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], canonical(sent))
+        about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], sent.removeprefix("+"))
         gone: tuple[Gone, Place] | None = None
         for place in self._of_one_number(_places(user, self._pools, dnis), sent):
-            ani = canonical(sent, place.pool.country)
+            ani = place.pool.canonical(sent)
             about(req, op, place.pool.name, place.dnis, ani)
             try:
                 held = ask(place, ani)
@@ -112,7 +112,7 @@ class _OneCall:
                 return
         if gone:
             refusal, place = gone
-            about(req, op, place.pool.name, place.dnis, canonical(sent, place.pool.country))
+            about(req, op, place.pool.name, place.dnis, place.pool.canonical(sent))
             raise refusal
         nothing = NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
         raise _for_sure(nothing, self._pools)
@@ -127,7 +127,7 @@ class _OneCall:
         having = [
             place
             for place in places
-            if self._store.explain(place, canonical(sent, place.pool.country)).grade in ("exact", "gone")
+            if self._store.explain(place, place.pool.canonical(sent)).grade in ("exact", "gone")
         ]
         if len({place.dnis for place in having}) > 1:
             raise Ambiguous("The last digits mean more than one number, and a call with this ANI is on two of them.")

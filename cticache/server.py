@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST_SYNC_S = 2.0
 """How long the start waits for the pools to be in place before it says that it is up."""
+_BACKLOG = 1024
+"""Clients that may wait to be let in, as waitress has it: beyond it a connect is tried again a second later."""
 _MOST_BY_DEFAULT = 4
 """Worker processes: Redis, which has one core, is next."""
 _SWITCH_S = 0.0005
@@ -189,7 +191,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen()
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise UserError(
