@@ -74,8 +74,8 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture(params=["direct", "batch"])
 def api(client: Redis, proxy: Proxy, verifier: Verifier, request: pytest.FixtureRequest) -> Iterator[TestClient]:
-    """The application with Redis behind the proxy, in this process or on the loop; it waits 0.3 s for an answer."""
-    with connect(proxy.url, 0.3) as through:
+    """The application with Redis behind the proxy, in this process or on the loop; it waits 0.6 s for an answer."""
+    with connect(proxy.url, 0.6) as through:
         scripts = Scripts(Direct(through), read_scripts())
         store, pools = Store(Direct(through), scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
         sync(store, pools, take_over=True)
@@ -85,7 +85,7 @@ def api(client: Redis, proxy: Proxy, verifier: Verifier, request: pytest.Fixture
         if request.param == "direct":
             yield TestClient(app, headers={"Authorization": basic("username")})
         else:
-            wire = Wire(Service(app, store, pools, keeper, through), timeout=0.3, probe=0.02)
+            wire = Wire(Service(app, store, pools, keeper, through), timeout=0.6, probe=0.02)
             yield Wired(wire.port)
             wire.stop()
 
