@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -16,6 +17,8 @@ _MOST_WAITING = 100_000
 """Lines kept while nobody reads the log: some 20 MB."""
 _MOST_AT_ONCE = 1000
 _FLUSH_S = 1.0
+_GATHER_S = 0.01
+"""How long a line waits for others: a thread that woke for each would fight the loop for the interpreter."""
 
 
 def without_numbers(text: str) -> str:
@@ -71,6 +74,8 @@ class _Stream(logging.StreamHandler[Any]):
     def _write(self) -> None:
         while True:
             batch = [self._waiting.get()]
+            if isinstance(batch[0], str):
+                time.sleep(_GATHER_S)
             with suppress(Empty):
                 while len(batch) < _MOST_AT_ONCE:
                     batch.append(self._waiting.get_nowait())
