@@ -148,7 +148,7 @@ def test_50_starts_and_stops_leave_no_file_open(service: Service, client: Redis)
         client.flushall()
         service.resync()
         start_and_stop()
-    assert files_open() == before
+    until(lambda: files_open() == before)
 
 
 @pytest.fixture
@@ -209,6 +209,6 @@ def test_thousands_of_requests_leave_nothing_behind(
         threads = threading.active_count()
         before = left()
         work(100)
-        assert left() == before
+        until(lambda: left() == before)  # what the proxy closes, it closes a moment later; a leak would stay
         wire.stop()
     proxy.close()
