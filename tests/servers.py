@@ -5,6 +5,7 @@
 - ``redis://...``: a server that is already there; the tests empty it
 """
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -61,10 +63,18 @@ def _no_docker() -> str:
     import docker  # slow to import, and not needed with a binary
     from docker.errors import DockerException
 
-    try:
-        engine = docker.from_env(timeout=5)
-        engine.ping()
-    except DockerException:
+    engine = None
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # docker leaves the socket of a failed connect to the collector
+        try:
+            engine = docker.from_env(timeout=5)
+            engine.ping()
+        except DockerException:
+            engine = None
+        gc.collect()
+    if not engine:
         return "no Docker engine answers"
     with closing(engine):
         try:
