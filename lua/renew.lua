@@ -113,8 +113,10 @@ if redis.call('ZADD', leaving, 'XX', 'CH', ms(rests_until), dnis) == 1 then
   redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
 end
 if all_ends[2] then
-  redis.call('ZADD', shared, 'XX', ms(all_ends[2]), dnis) -- a number that left its pool does not come back by this
-  redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+  -- A number that left its pool does not come back by this.
+  if redis.call('ZADD', shared, 'XX', 'CH', ms(all_ends[2]), dnis) == 1 then
+    redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+  end
 else
   redis.call('ZREM', shared, dnis)
 end

@@ -94,3 +94,13 @@ def test_one_sharer_taken_does_not_free_the_number_of_one_who_was_renewed(
     store.take(at(pool, "100"), "2", "y")
     assert client.zscore(NUMBERS, "100") > now_ms(client) + 94_000
     assert client.pttl("cti:{system-y}:callers:100") > 94_000
+
+
+def test_one_sharer_of_a_number_that_left_its_pool_is_renewed(store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100")
+    for ani in "12":
+        store.lease(pool, ani, ani, "x", 30_000)
+    sync(store, Pools([make_pool("200")]), take_over=True)
+    held = store.renew(at(pool, "100"), "1", 90_000)
+    assert held
+    assert held.left_ms == 90_000
