@@ -6,7 +6,6 @@ Every call is one EVALSHA, one round trip. It is repeated only after NOSCRIPT, w
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from cticache.errors import (
 from cticache.keys import Keys
 from cticache.loader import Scripts
 from cticache.pools import Place, Pool
+from cticache.tokens import token
 
 MOST_CALLERS = 1000
 """Most live callers on one number that are looked at; beyond that it is ambiguous who is meant."""
@@ -184,7 +184,6 @@ class Store:
         Raises PoolExhausted and TooManyLive, which say when to come back, KeyReused, and NotReady where Redis has none
         of the pool's numbers.
         """
-        token = secrets.token_urlsafe(12)
         fingerprint, reply_ms, while_live = "", 0, False
         if key or (pool.retry_window_ms and ani):
             said = json.dumps([pool.name, ani if sent is None else sent, value, ttl_ms])
@@ -197,7 +196,7 @@ class Store:
             self._keys.lease(pool.name, lessee, key),
             ani,
             value,
-            token,
+            token(),
             lessee,
             ttl_ms,
             pool.rest_ms,
