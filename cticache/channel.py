@@ -21,13 +21,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
-from greenlet import getcurrent, greenlet
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.connection import Command, Runner
-from cticache.dispatch import READ, WRITE, Hub
+from cticache.dispatch import READ, WRITE, Hub, Waiter
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +36,13 @@ _LATER = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWr
 _ERRORS = {"NOSCRIPT": NoScriptError, "READONLY": ReadOnlyError}
 
 
-class _Call:
+class _Call(Waiter):
     """Commands that one greenlet waits for."""
 
-    __slots__ = ("deadline", "owner", "replies", "wanted")
+    __slots__ = ("deadline", "replies", "wanted")
 
-    def __init__(self, owner: greenlet, wanted: int, deadline: float) -> None:
-        self.owner = owner
+    def __init__(self, wanted: int, deadline: float) -> None:
+        super().__init__()
         self.wanted = wanted
         self.deadline = deadline
         self.replies: list[Any] = []
@@ -91,9 +90,10 @@ class RedisChannel:
             raise _copy(self._down)
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
         # What cannot be sent has raised by now: a call without its bytes would be given the next one's replies.
-        self._calls.append(_Call(getcurrent(), len(commands), time.monotonic() + self._timeout))
+        call = _Call(len(commands), time.monotonic() + self._timeout)
+        self._calls.append(call)
         self._unsent += packed
-        replies: list[Any] = self._hub.park()
+        replies: list[Any] = self._hub.park(call)
         return replies
 
     def drop(self) -> None:
@@ -176,7 +176,7 @@ class RedisChannel:
         call.replies.append(reply)
         if len(call.replies) == call.wanted:
             self._calls.popleft()
-            self._hub.resume(call.owner, call.replies)
+            self._hub.resume(call, call.replies)
 
     # The connection
 
@@ -234,7 +234,7 @@ class RedisChannel:
         self._unsent.clear()
         calls, self._calls = self._calls, deque()
         for call in calls:
-            self._hub.resume(call.owner, error=_copy(error))
+            self._hub.resume(call, error=_copy(error))
         if not self._down and not self._dialling:
             self._connect()
 

@@ -11,7 +11,8 @@ Invariants:
 - At most MOST_TASKS requests start in a turn and at most MOST_ACCEPTS clients are let in: a long burst shares with
   newcomers, and one worker process does not take every client.
 - The poll never sleeps while anything is queued.
-- A greenlet that ends, however it ends, leaves its channel free for the next request, or closed.
+- A request that ends, however it ends, leaves its channel free for the next one, or closed.
+- A wait is ended once. Who comes later finds nobody, and not the request that its greenlet serves by then.
 - A client that does not read its answer gets no further request served until it has; nobody waits for it.
 - A signal sets a flag and nothing else.
 
@@ -43,6 +44,8 @@ MOST_TASKS = 64
 """Requests started in one turn: so many share a round trip to Redis."""
 MOST_ACCEPTS = 6
 """Clients let in in one turn."""
+_MOST_IDLE = 256
+"""Greenlets kept for the requests to come: to make one takes as long as a third of a request."""
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LONGEST_SLEEP_S = 1.0
 """The listener's maintenance looks for idle clients at least so often."""
@@ -67,6 +70,16 @@ class Peer(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+
+
+class Waiter:
+    """The wait of the greenlet that makes it, for one thing."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self) -> None:
+        self.owner: greenlet | None = getcurrent()
+        """None once the wait is over."""
 
 
 class HubChannel(Channel):
@@ -121,9 +134,10 @@ class Hub:
         self._tasks: deque[HubChannel] = deque()
         self._held_back: set[HubChannel] = set()
         self._touched: set[HubChannel] = set()
-        self._resumes: deque[tuple[greenlet, Any, BaseException | None]] = deque()
+        self._resumes: deque[tuple[Waiter, Any, BaseException | None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
-        self._parked: set[greenlet] = set()
+        self._parked: set[Waiter] = set()
+        self._idle: list[greenlet] = []
         self._peers: list[Peer] = []
         self._stopping = False
         self.ending = False
@@ -139,28 +153,28 @@ class Hub:
         """Whether the caller runs in a request's greenlet of this loop, where it must not block."""
         return getcurrent().parent is self._greenlet
 
-    def park(self) -> Any:
-        """Let others run until somebody resumes this greenlet; what it was resumed with."""
-        me = getcurrent()
-        self._parked.add(me)
+    def park(self, waiter: Waiter) -> Any:
+        """Let others run until somebody ends this wait, which is the caller's own; what it was ended with."""
+        self._parked.add(waiter)
         try:
             return self._greenlet.switch()
         finally:
-            self._parked.discard(me)
+            waiter.owner = None
+            self._parked.discard(waiter)
 
     def wait(self, future: "Future[Any]") -> Any:
         """The result of a thread's work; inside the loop, only this greenlet waits for it."""
         if self.inside() and not future.done():
-            me = getcurrent()
-            future.add_done_callback(lambda _: self.call_soon(lambda: self.resume(me)))
-            self.park()
+            waiter = Waiter()
+            future.add_done_callback(lambda _: self.call_soon(lambda: self.resume(waiter)))
+            self.park(waiter)
         return future.result()
 
     # From the loop's other users
 
-    def resume(self, parked: greenlet, value: Any = None, error: BaseException | None = None) -> None:
-        """Let a parked greenlet go on, later in this turn, with a value or an error."""
-        self._resumes.append((parked, value, error))
+    def resume(self, waiter: Waiter, value: Any = None, error: BaseException | None = None) -> None:
+        """End a wait, later in this turn, with a value or an error."""
+        self._resumes.append((waiter, value, error))
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Have the loop make a call; from any thread."""
@@ -215,8 +229,9 @@ class Hub:
 
     def shutdown(self) -> None:
         """Give up every request that is queued or parked, and close its channel."""
-        for parked in list(self._parked):
-            parked.throw()
+        for waiter in list(self._parked):
+            if waiter.owner:
+                waiter.owner.throw()
         for channel in (*self._tasks, *self._held_back):
             channel.cancel()
 
@@ -259,6 +274,8 @@ class Hub:
                     break
             self._turn()
         self.shutdown()
+        while self._idle:
+            self._idle.pop().throw()
         for channel in list(server.active_channels.values()):
             channel.handle_close()
 
@@ -300,7 +317,17 @@ class Hub:
         if channel.total_outbufs_len:
             self._held_back.add(channel)
         elif channel.requests:
-            self._go_on(greenlet(self._serve), channel, None)
+            worker = self._idle.pop() if self._idle else greenlet(self._work)
+            worker.gr_context = None  # what the last request set is not this one's
+            worker.switch(channel)
+
+    def _work(self, channel: HubChannel) -> None:
+        while True:
+            self._serve(channel)
+            if len(self._idle) >= _MOST_IDLE:
+                return
+            self._idle.append(getcurrent())
+            channel = self._greenlet.switch()
 
     def _serve(self, channel: HubChannel) -> None:
         try:
@@ -310,13 +337,13 @@ class Hub:
             channel.cancel()
         self._touched.add(channel)
 
-    def _go_on(self, parked: greenlet, value: Any, error: BaseException | None) -> None:
-        if parked.dead:
-            return  # an error thrown into it would arrive here
+    def _go_on(self, waiter: Waiter, value: Any, error: BaseException | None) -> None:
+        if not waiter.owner:
+            return
         if error is not None:
-            parked.throw(error)
+            waiter.owner.throw(error)
         else:
-            parked.switch(value)
+            waiter.owner.switch(value)
 
     def _wake(self) -> None:
         try:

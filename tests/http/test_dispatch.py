@@ -1,9 +1,11 @@
 """The loop: what bites in waitress when its tasks run without threads, and bites here no longer."""
 
 import contextlib
+import contextvars
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,6 +15,7 @@ from running import BIG, Site, until
 from talk import get
 from waitress.channel import HTTPChannel
 
+from cticache import dispatch
 from cticache.dispatch import MOST_ACCEPTS, MOST_TASKS, READ, Hub
 
 
@@ -232,12 +235,62 @@ def test_a_request_that_is_given_up_while_it_waits_closes_its_connection(site: S
     client.send(get("/park", "/after"))
     until(lambda: site.hub._parked)
     (parked,) = site.hub._parked
-    site.hub.call_soon(parked.throw)
+    site.hub.call_soon(parked.owner.throw)
     assert client.is_closed()
     site.answer.set_result(b"")  # whoever wakes it finds nobody
     assert other.send(get("/on")).answer().content == b"/on"
     assert site.seen == ["/park", "/on"]
     assert not site.hub._parked
+
+
+def test_who_ends_a_wait_late_does_not_end_another_one_of_the_same_greenlet(site: Site) -> None:
+    site.pages["/next"] = lambda: bytes(site.hub.wait(other))
+    other: Future[bytes] = Future()
+    clients = site.talks(2)
+    clients[0].send(get("/park"))
+    until(lambda: site.hub._parked)
+    (first,) = site.hub._parked
+    worker = first.owner
+    assert worker
+    site.hub.call_soon(worker.throw)
+    assert clients[0].is_closed()
+    clients[1].send(get("/next"))
+    until(lambda: site.hub._parked)
+    (second,) = site.hub._parked
+    assert second.owner is worker
+    with site.hub.held():
+        site.answer.set_result(b"of the first")
+        site.hub.resume(first, b"of the first", GreenletExit())
+        site.hub.turn(3)
+        assert second.owner is worker
+        assert site.hub._parked == {second}
+    other.set_result(b"of the second")
+    assert clients[1].answer().content == b"of the second"
+
+
+def test_a_request_finds_no_context_of_the_one_before_it(site: Site) -> None:
+    def told() -> bytes:
+        before = told_by.get()
+        told_by.set(b"told")
+        return before
+
+    told_by = contextvars.ContextVar("told_by", default=b"nobody")
+    site.pages["/told"] = told
+    client = site.talk()
+    assert [client.send(get("/told")).answer().content for _ in range(3)] == [b"nobody"] * 3
+    assert len(site.hub._idle) == 1
+
+
+def test_many_requests_that_wait_leave_no_more_than_some_greenlets(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_MOST_IDLE", 3)
+    clients = site.talks(8)
+    for client in clients:
+        client.send(get("/park"))
+    until(lambda: len(site.hub._parked) == 8)
+    site.answer.set_result(b"1")
+    assert [client.answer().content for client in clients] == [b"1"] * 8
+    assert len(site.hub._idle) == 3
+    assert clients[0].send(get("/on")).answer().content == b"/on"
 
 
 def test_head_and_body_of_an_answer_go_out_in_one_send(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

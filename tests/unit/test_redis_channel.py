@@ -242,7 +242,7 @@ def test_the_error_of_a_call_that_was_given_up_reaches_nobody(start: Start, talk
     client.send(request("GET /1"))
     until(lambda: far and far[0].recv(1000))
     (parked,) = asker.hub._parked
-    asker.hub.call_soon(parked.throw)
+    asker.hub.call_soon(parked.owner.throw)
     assert client.is_closed()
     far[0].close()
     until(lambda: len(far) == 2)
