@@ -1,11 +1,21 @@
-"""waitress as this service wants it: a stricter parser, and its own refusals as JSON too."""
+"""waitress as this service wants it: a stricter parser, answers in one piece, and its own refusals as JSON too.
+
+What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: a channel's parser_class,
+task_class and error_task_class; of a parser received, parse_header and what they set; of a task execute,
+build_response_header, get_environment, complete and wrote_header.
+"""
 
 import re
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import build_http_date
 
 from cticache.app import error_body
 
@@ -20,6 +30,8 @@ _REFUSALS = {
 
 _TARGET = re.compile(r"/|https?://|\*$", re.IGNORECASE)
 """How the target of a request begins: RFC 9112 section 3.2, without the form of CONNECT."""
+_PLAIN = re.compile(rb"([A-Z]+) (/[!\"$->@-~]*)(?:\?([!\"$-~]*))? HTTP/1\.1")
+"""A request line as nearly all are: a path and its query, visible ASCII without a fragment."""
 _FRAMING = 8
 """A chunked body may arrive as so many times its own bytes: chunks of one byte take six."""
 
@@ -39,11 +51,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         self._raw_bytes += received - self.body_bytes_received
 
     def parse_header(self, header_plus: bytes) -> None:
+        line = header_plus.partition(b"\r\n")[0]
+        plain = _PLAIN.fullmatch(line)
         try:
-            super().parse_header(header_plus)
+            # Two slashes at its head keep a target from urlsplit there, which takes longer than all the headers.
+            super().parse_header(plain[1] + b" // HTTP/1.1" + header_plus[len(line) :] if plain else header_plus)
         except ValueError as error:  # a Content-Length of thousands of digits, a malformed address
             raise ParsingError(str(error)) from None
-        if self.version not in ("1.0", "1.1") or not _TARGET.match(self.request_uri):
+        if plain:
+            path, query = plain[2], plain[3]
+            self.path = unquote_to_bytes(path).decode("latin-1")
+            self.query = "" if query is None else query.decode("ascii")
+            self.request_uri = line[len(plain[1]) + 1 : -len(" HTTP/1.1")].decode("ascii")
+        elif self.version not in ("1.0", "1.1") or not _TARGET.match(self.request_uri):
             raise ParsingError("Not a request of HTTP/1")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length beside Transfer-Encoding")
@@ -55,6 +75,48 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.completed:  # nothing more is wanted: no body, or one refused already
             self.expect_continue = False
         return consumed
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Runs an application that calls start_response once, before it returns its whole body."""
+
+    def execute(self) -> None:
+        """Have the answer made, and send it as one piece."""
+        application: Callable[..., Iterable[bytes]] = self.channel.server.application
+        body = b"".join(application(self.get_environment(), self._start_response))
+        self.content_length = len(body)
+        head = self.build_response_header()
+        self.wrote_header = True
+        self.channel.write_soon(head + body)
+
+    def build_response_header(self) -> bytes:
+        """Status line and headers; in one pass, unless waitress has to see to how the connection goes on."""
+        names = [name for name, _ in self.response_headers]
+        persists = self.version == "1.1" and not self.request.connection_close
+        if not persists or "content-length" not in names:
+            head: bytes = super().build_response_header()
+            return head
+        lines = [f"HTTP/1.1 {self.status}", *[f"{_titled(name)}: {value}" for name, value in self.response_headers]]
+        text = "\r\n".join([*lines, _date(int(time.time())), "\r\n"])
+        if text.count("\n") != len(lines) + 2:
+            raise ValueError("a header of the answer holds a line's end")
+        return text.encode("latin-1")
+
+    def _start_response(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+        self.status = status
+        self.response_headers = headers
+        self.complete = True
+
+
+@lru_cache(64)
+def _titled(name: str) -> str:
+    """A header's name as old clients know it."""
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+@lru_cache(1)
+def _date(now: int) -> str:
+    return f"Date: {build_http_date(now)}"
 
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]
@@ -77,6 +139,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """A client's connection."""
 
     parser_class = _Parser
+    task_class = _Task
     error_task_class = _ErrorTask
 
 

@@ -293,6 +293,18 @@ def test_many_requests_that_wait_leave_no_more_than_some_greenlets(site: Site, m
     assert clients[0].send(get("/on")).answer().content == b"/on"
 
 
+@pytest.mark.parametrize("value", ["a\r\nX-Sent: b", "a\nb", "a\r\n"])
+def test_a_header_with_a_lines_end_in_it_is_not_sent(site: Site, value: str) -> None:
+    def app(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("content-type", "text/plain"), ("content-length", "5"), ("x-text", value)])
+        return [b"hello"]
+
+    site.served.server.application = app
+    client = site.talk().send(get("/"))
+    assert client.answer().json["error"] == "internal"
+    assert client.is_closed()
+
+
 def test_head_and_body_of_an_answer_go_out_in_one_send(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def counted(channel: Any, data: bytes, do_close: bool = True) -> Any:
         sent.append(data)
