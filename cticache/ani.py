@@ -39,6 +39,8 @@ def written(text: str) -> str:
     3261 sections 19.1 and 20.10, RFC 3966); percent-escapes in such an address are resolved; separators go. ValueError
     when no number is left.
     """
+    if _NUMBER.fullmatch(text):  # as most come: no step would change it
+        return text
     *_, (_, bare) = _unwrapped(text)
     return bare
 

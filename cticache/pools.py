@@ -72,7 +72,7 @@ class Place(NamedTuple):
 
 def unambiguous(places: list[Place]) -> list[Place]:
     """The same places; where they are of two numbers, only the whole ANI may tell which is meant."""
-    if len({place.dnis for place in places}) > 1:
+    if len(places) > 1 and len({place.dnis for place in places}) > 1:
         return [place._replace(rule="exact") for place in places]
     return places
 

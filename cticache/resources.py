@@ -17,7 +17,7 @@ from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Re
 from cticache.explain import explain, utc
 from cticache.metrics import CONTENT_TYPE, exposition
 from cticache.numbers import MAX_DIGITS
-from cticache.pools import Place, Pool, Pools
+from cticache.pools import Place, Pool, Pools, unambiguous
 from cticache.schemas import LeaseSchema, RenewSchema, TakeSchema, load
 from cticache.store import Held, Store
 from cticache.sync import InPlace
@@ -93,9 +93,13 @@ class _OneCall:
         user = require(req, role)
         dnis, sent = _split(url_key)
         op = role if req.method != "PUT" else "renew"
-        about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], sent.removeprefix("+"))
+        try:
+            places = self._of_one_number(_places(user, self._pools, dnis), sent)
+        except Refusal:
+            about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], sent.removeprefix("+"))
+            raise
         gone: tuple[Gone, Place] | None = None
-        for place in self._of_one_number(_places(user, self._pools, dnis), sent):
+        for place in places:
             ani = place.pool.canonical(sent)
             about(req, op, place.pool.name, place.dnis, ani)
             try:
@@ -122,7 +126,7 @@ class _OneCall:
 
         Each is looked at first, at the price of a round trip: Ambiguous where two have.
         """
-        if len({place.dnis for place in places}) == 1:
+        if len(places) == 1 or len({place.dnis for place in places}) == 1:
             return places
         having = [
             place
@@ -299,9 +303,7 @@ def _places(user: User, pools: Pools, dnis: str) -> list[Place]:
     own = [place for place in places if user.may_use(place.pool.name)]
     if not own:
         raise _for_sure(Forbidden(f"The number before the colon is not in a pool of user {user.name}'s."), pools)
-    if len({place.dnis for place in own}) > 1:  # its last digits mean two numbers: only the whole ANI tells which
-        return [place._replace(rule="exact") for place in own]
-    return own
+    return unambiguous(own)
 
 
 def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
@@ -360,6 +362,8 @@ def _split(key: str) -> tuple[str, str]:
 
 
 def _unquoted(segment: str) -> str:
+    if "%" not in segment:
+        return segment
     try:
         return unquote_to_bytes(segment).decode("utf-8")
     except UnicodeDecodeError:
