@@ -317,17 +317,17 @@ class Hub:
         if channel.total_outbufs_len:
             self._held_back.add(channel)
         elif channel.requests:
-            worker = self._idle.pop() if self._idle else greenlet(self._work)
+            if not self._idle:
+                greenlet(self._work).switch()
+            worker = self._idle.pop()
             worker.gr_context = None  # what the last request set is not this one's
             worker.switch(channel)
 
-    def _work(self, channel: HubChannel) -> None:
-        while True:
-            self._serve(channel)
-            if len(self._idle) >= _MOST_IDLE:
-                return
+    def _work(self) -> None:
+        """A greenlet's life. Idle, it refers to no client: neither in its frame nor as what it was started with."""
+        while len(self._idle) < _MOST_IDLE:
             self._idle.append(getcurrent())
-            channel = self._greenlet.switch()
+            self._serve(self._greenlet.switch())
 
     def _serve(self, channel: HubChannel) -> None:
         try:

@@ -2,8 +2,10 @@
 
 import contextlib
 import contextvars
+import gc
 import socket
 import sys
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -279,6 +281,17 @@ def test_a_request_finds_no_context_of_the_one_before_it(site: Site) -> None:
     client = site.talk()
     assert [client.send(get("/told")).answer().content for _ in range(3)] == [b"nobody"] * 3
     assert len(site.hub._idle) == 1
+
+
+def test_an_idle_greenlet_keeps_nothing_of_the_client_it_served(site: Site) -> None:
+    client = site.talk()
+    client.send(get("/on")).answer()
+    channel = weakref.ref(site.channels()[0])
+    client.close()
+    until(lambda: not site.channels())
+    gc.collect()
+    assert len(site.hub._idle) == 1
+    assert channel() is None
 
 
 def test_many_requests_that_wait_leave_no_more_than_some_greenlets(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
