@@ -5,6 +5,7 @@ any size, every string and every spelling of a number survive, and nothing is se
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,6 +13,10 @@ from urllib.parse import parse_qsl
 from cticache.errors import NotJson, UnsupportedType, WrongFields
 
 _SPACE = " \t\n\r"
+_MARK = "\ufeff"
+"""The byte order mark that some systems put before UTF-8."""
+_NAME = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+"""A member's name, as nearly all are: without an escape."""
 _MOST_FORM_FIELDS = 32
 FORM = "application/x-www-form-urlencoded"
 
@@ -35,7 +40,7 @@ def parse(content_type: str | None, raw: bytes) -> dict[str, Any]:
 
 def _text(raw: bytes) -> str:
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8").removeprefix(_MARK)
     except UnicodeDecodeError as error:
         raise NotJson(f"The body is not UTF-8: byte {error.start} is wrong.") from None
 
@@ -112,13 +117,10 @@ def _members(text: str) -> Iterator[tuple[str, Any]]:
         _end(text, at + 1)
         return
     while True:
-        if text[at : at + 1] != '"':
-            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
-        name, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, at)
-        if text[at : at + 1] != ":":
-            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
-        start = _skip(text, at + 1)
+        if named := _NAME.match(text, at):
+            name, start = named[1], named.end()
+        else:
+            name, start = _odd_name(text, at)
         value, at = _DECODER.raw_decode(text, start)
         if may_be_halved:
             json.dumps([name, value], ensure_ascii=False).encode()
@@ -131,6 +133,17 @@ def _members(text: str) -> Iterator[tuple[str, Any]]:
         if mark != ",":
             raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
         at = _skip(text, at + 1)
+
+
+def _odd_name(text: str, at: int) -> tuple[str, int]:
+    """A member's name with escapes in it, and where the value begins; JSONDecodeError when there is none."""
+    if text[at : at + 1] != '"':
+        raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+    name, at = _DECODER.raw_decode(text, at)
+    at = _skip(text, at)
+    if text[at : at + 1] != ":":
+        raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
+    return name, _skip(text, at + 1)
 
 
 def _skip(text: str, at: int) -> int:

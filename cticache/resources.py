@@ -18,16 +18,14 @@ from cticache.explain import explain, utc
 from cticache.metrics import CONTENT_TYPE, exposition
 from cticache.numbers import MAX_DIGITS
 from cticache.pools import Place, Pool, Pools, unambiguous
-from cticache.schemas import LeaseSchema, RenewSchema, TakeSchema, load
+from cticache.schemas import LEASE, RENEW, TAKE
 from cticache.store import Held, Store
 from cticache.sync import InPlace
 from cticache.users import Role, User
 
 CALLS = "/cticache/DNIS-ANI"
-_LEASE = LeaseSchema()
-_RENEW = RenewSchema()
-_TAKE = TakeSchema()
 _KEY = "idempotency_key"
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SCHEME = re.compile(r"^(?:sips?|tel):", re.IGNORECASE)
 _NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
 
@@ -48,7 +46,7 @@ class Calls:
     def on_post(self, req: Request, resp: Response) -> None:
         """Answer with the number to transfer to."""
         user = require(req, "lease")
-        asked = load(_LEASE, parse(req.content_type, _body(req, self._max_body)))
+        asked = LEASE.load(parse(req.content_type, _body(req, self._max_body)))
         pool = self._pools.lendable(self._pool(user, asked.get("pool")))
         sent, value = asked["ani"].sent, asked["value"]
         ani, ttl_ms, key = pool.canonical(asked["ani"].written), _ttl_ms(pool, asked), _key(req, asked)
@@ -162,7 +160,7 @@ class Call(_OneCall):
 
         require(req, "lease")
         body = _body(req, self._max_body)
-        asked = load(_RENEW, parse(req.content_type, body) if body else {})
+        asked = RENEW.load(parse(req.content_type, body) if body else {})
         if_match = _if_match(req)
         self._answer(req, resp, key, "lease", renew)
 
@@ -178,7 +176,7 @@ class Take(_OneCall):
         """Answer with the value, and delete it."""
         require(req, "take")
         body = _body(req, self._max_body)
-        self._take(req, resp, key, load(_TAKE, parse(req.content_type, body)) if body.strip() else {})
+        self._take(req, resp, key, TAKE.load(parse(req.content_type, body)) if body.strip() else {})
 
 
 class Explain:
@@ -316,11 +314,11 @@ def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
 def _key(req: Request, asked: dict[str, Any]) -> str:
     """The idempotency key that the header, the body or, on a take, the URL says; empty without one."""
     said = [asked[_KEY]] if _KEY in asked else []
-    headers = [req.get_header("Idempotency-Key"), req.get_header("X-Idempotency-Key")]
+    headers = [req.env.get("HTTP_IDEMPOTENCY_KEY"), req.env.get("HTTP_X_IDEMPOTENCY_KEY")]
     in_url = req.get_param_as_list(_KEY) or []
     for text in headers + in_url:
         if text is not None:
-            said.append(load(_TAKE, {_KEY: text})[_KEY])
+            said.append(TAKE.load({_KEY: text})[_KEY])
     if len(set(said)) > 1:
         raise WrongFields({_KEY: ["Given twice, and not the same."]})
     return said[0] if said else ""
@@ -371,4 +369,4 @@ def _unquoted(segment: str) -> str:
 
 
 def _text(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return _ENCODER.encode(text)

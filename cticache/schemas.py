@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 from marshmallow import RAISE, Schema, ValidationError, fields
@@ -91,10 +92,28 @@ class TakeSchema(Schema):
     idempotency_key = KeyField()
 
 
-def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The validated fields; WrongFields names every fault."""
-    try:
-        loaded: dict[str, Any] = schema.load(data)
-    except ValidationError as error:
-        raise WrongFields({str(name): list(faults) for name, faults in error.messages_dict.items()}) from None
-    return loaded
+class Fields:
+    """What a client may send in one place, ready to be validated.
+
+    marshmallow looks at each field of a schema, whether it was sent or not. So there is a schema for each choice of
+    the optional fields, and what was sent meets the one that has just its fields: the verdict is the same.
+    """
+
+    def __init__(self, schema: type[Schema]) -> None:
+        self._whole = schema()
+        optional = [name for name, field in self._whole.fields.items() if not field.required]
+        required = self._whole.fields.keys() - set(optional)
+        choices = chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1))
+        self._by_sent = {sent: schema(only=sent) for sent in (frozenset(required.union(some)) for some in choices)}
+
+    def load(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The validated fields; WrongFields names every fault."""
+        schema = self._by_sent.get(frozenset(data), self._whole)
+        try:
+            loaded: dict[str, Any] = schema.load(data)
+        except ValidationError as error:
+            raise WrongFields({str(name): list(faults) for name, faults in error.messages_dict.items()}) from None
+        return loaded
+
+
+LEASE, RENEW, TAKE = Fields(LeaseSchema), Fields(RenewSchema), Fields(TakeSchema)
