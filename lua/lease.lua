@@ -75,8 +75,8 @@ local function ms(number)
   return string.format('%.0f', number)
 end
 
-local tally, hour = include('tally')(stats, stats_prefix, now)
-local ends, reap = include('ends'), include('reap')
+local tally, keep_peak = include('tally')(stats, stats_prefix, now)
+local ends = include('ends')
 
 if reply_ms > 0 then
   local said = redis.call('HMGET', reply, 'dnis', 'token', 'leased_ms', 'fingerprint')
@@ -99,11 +99,7 @@ if max_live > 0 then
   end
 end
 
--- These reads fail, before any write, on a key of a wrong type.
-redis.call('ZCARD', shared)
-redis.call('ZCARD', leaving)
-redis.call('ZCARD', pending)
-redis.call('ZCARD', unclaimed)
+local reap = include('reap')(pending, unclaimed, reap_step, now)
 
 local function live_on(dnis, most)
   return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most, now)
@@ -189,13 +185,21 @@ local call, callers = call_prefix .. member, callers_prefix .. dnis
 local until_ms = now + ttl_ms
 local last_end = math.max(until_ms, others[1] or 0)
 
+-- These reads fail, before any write, on a key of a wrong type.
+if outcome == 'fallback' then
+  redis.call('ZCARD', leaving)
+end
+if others[1] then
+  redis.call('ZCARD', shared)
+end
+
 -- The counters come first: a field that is no number fails here, with nothing stored.
 tally('leased', 1)
 tally('held_ms', ttl_ms)
 if outcome ~= 'leased' then
   tally(outcome, 1)
 end
-reap(pending, unclaimed, tally, reap_step, member, now)
+reap(tally, member)
 redis.call('DEL', gone_prefix .. member) -- what was taken there was another call of this ANI
 redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), 'lessee', lessee)
 redis.call('PEXPIREAT', call, ms(until_ms))
@@ -226,10 +230,5 @@ if reply_ms > 0 then
   redis.call('PEXPIRE', reply, ms(reply_ms))
 end
 
-local at_once = redis.call('ZCOUNT', numbers, '(' .. ms(now + rest_ms), '+inf')
-for _, peaks in ipairs({hour, stats}) do
-  if at_once > tonumber(redis.call('HGET', peaks, 'peak') or 0) then
-    redis.call('HSET', peaks, 'peak', at_once)
-  end
-end
+keep_peak(redis.call('ZCOUNT', numbers, '(' .. ms(now + rest_ms), '+inf'))
 return {outcome, dnis, token, now, ttl_ms}

@@ -40,9 +40,8 @@ local function ms(number)
 end
 
 local tally = include('tally')(stats, stats_prefix, now)
-redis.call('ZCARD', unclaimed)
-local reap = include('reap')
-reap(pending, unclaimed, tally, reap_step, nil, now)
+local reap = include('reap')(pending, unclaimed, reap_step, now)
+reap(tally)
 
 local size = redis.call('ZCARD', numbers)
 local busy = redis.call('ZCOUNT', numbers, '(' .. ms(now), '+inf')

@@ -436,14 +436,14 @@ MUTATIONS = [
     Mutation(
         "a look at the pool counts no unclaimed calls",
         "lua/pool_stats.lua",
-        "reap(pending, unclaimed, tally, reap_step, nil, now)\n",
+        "reap(tally)\n",
         "",
         (PROMISES,),
     ),
     Mutation(
         "a lease counts no unclaimed calls in passing",
         "lua/lease.lua",
-        "reap(pending, unclaimed, tally, reap_step, member, now)\n",
+        "reap(tally, member)\n",
         "",
         (PROMISES,),
     ),

@@ -1,19 +1,26 @@
 -- reap -- count the calls that ended before anybody asked for them, at most so many in one step.
 --
 -- pending lists each call until somebody asks; unclaimed holds, for each number, how many of its calls in a row nobody
--- asked for, until eight days after the last. A member named by `also` is counted beyond the step, if it has ended.
+-- asked for, until eight days after the last. reap(pending, unclaimed, step, now) looks for them, and fails on a key of
+-- a wrong type; the function(tally, also) that it returns counts them, and a member `also` beyond the step, if it has
+-- ended.
 
-return function(pending, unclaimed, tally, step, also, now)
+return function(pending, unclaimed, step, now)
   local ended = redis.call('ZRANGE', pending, '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, step)
-  local last = also and redis.call('ZSCORE', pending, also)
-  if last and tonumber(last) <= now then
-    ended[#ended + 1] = also
+  if ended[1] then
+    redis.call('ZCARD', unclaimed)
   end
-  for _, member in ipairs(ended) do
-    if redis.call('ZREM', pending, member) == 1 then
-      tally('unclaimed', 1)
-      redis.call('ZINCRBY', unclaimed, 1, member:match('^[^:]*'))
-      redis.call('PEXPIREAT', unclaimed, string.format('%.0f', now + 691200000))
+  return function(tally, also)
+    local last = also and redis.call('ZSCORE', pending, also)
+    if last and tonumber(last) <= now then
+      ended[#ended + 1] = also
+    end
+    for _, member in ipairs(ended) do
+      if redis.call('ZREM', pending, member) == 1 then
+        tally('unclaimed', 1)
+        redis.call('ZINCRBY', unclaimed, 1, member:match('^[^:]*'))
+        redis.call('PEXPIREAT', unclaimed, string.format('%.0f', now + 691200000))
+      end
     end
   end
 end

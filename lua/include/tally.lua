@@ -1,17 +1,23 @@
 -- tally -- counts what has been done with a pool, in all and by the hour; an hour is kept for eight days.
 --
--- tally(stats, stats_prefix, now) returns a function(field, by) and the key of this hour. It reads both keys, so that
--- one of a wrong type stops a script that makes its tally before it writes anything.
+-- tally(stats, stats_prefix, now) returns a function(field, by), and another that keeps the highest `peak`. It reads
+-- both keys, so that one of a wrong type stops a script that makes its tally before it writes anything.
 
 return function(stats, stats_prefix, now)
   local index = math.floor(now / 3600000)
   local hour = string.format('%s%.0f', stats_prefix, index)
-  redis.call('HEXISTS', stats, 'leased')
-  redis.call('HEXISTS', hour, 'leased')
-  return function(field, by)
+  local peaks = {[stats] = redis.call('HGET', stats, 'peak'), [hour] = redis.call('HGET', hour, 'peak')}
+  local function count(field, by)
     redis.call('HINCRBY', stats, field, by)
     if redis.call('HINCRBY', hour, field, by) == by then
       redis.call('PEXPIREAT', hour, string.format('%.0f', (index + 193) * 3600000))
     end
-  end, hour
+  end
+  return count, function(seen)
+    for _, key in ipairs({hour, stats}) do
+      if seen > (tonumber(peaks[key] or 0) or 0) then
+        redis.call('HSET', key, 'peak', seen)
+      end
+    end
+  end
 end

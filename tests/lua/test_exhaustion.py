@@ -9,7 +9,7 @@ from aging import age, everything, now_ms, on_the_second
 from redis import Redis
 from samples import at
 
-from cticache.errors import Gone, PoolExhausted, TooManyLive
+from cticache.errors import Gone, PoolExhausted, RedisUnavailable, TooManyLive
 from cticache.pools import Pool
 from cticache.store import Lease, Store
 
@@ -26,6 +26,26 @@ def taken(store: Store, pool: Pool, dnis: str, ani: str) -> str:
     held = store.take(at(pool, dnis), ani, "y")
     assert held
     return held.value
+
+
+# What a lease writes besides
+
+
+@pytest.mark.parametrize(("name", "exhausted"), [("shared", "share"), ("leaving", "fallback"), ("unclaimed", "reject")])
+def test_a_key_of_a_wrong_type_stops_a_lease_before_it_writes(
+    client: Redis, store: Store, new_pool: MakePool, name: str, exhausted: str
+) -> None:
+    pool = new_pool("5551234560-5551234561", exhausted=exhausted, fallback="5559990000")
+    lease(store, pool, "1")
+    if name == "unclaimed":
+        age(client, 61_000)  # the call of before is counted in passing
+    else:
+        lease(store, pool, "2")
+    client.set(f"cti:{{system-y}}:{name}", "poison", px=60_000)
+    before = everything(client)
+    with pytest.raises(RedisUnavailable):
+        lease(store, pool, "3")
+    assert everything(client) == before
 
 
 # Sharing
