@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from contextlib import suppress
+from functools import lru_cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -38,8 +39,18 @@ class _Masking(logging.Formatter):
             record.message = without_numbers(record.message)
         return super().formatMessage(record)
 
+    def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
+        """As logging has it; the seconds are written out once a second."""
+        second = int(record.created)
+        return f"{_written_out(second)},{int(record.msecs):03d}"
+
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         return without_numbers(super().formatException(ei))
+
+
+@lru_cache(1)
+def _written_out(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 class _Stream(logging.StreamHandler[Any]):
@@ -94,6 +105,9 @@ class _Stream(logging.StreamHandler[Any]):
 
 def configure() -> None:
     """Log to the standard error stream, one line a record, telephone numbers masked."""
+    # What no line shows need not be found out for each (logging HOWTO, "Optimization").
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = _Stream()
     handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
