@@ -1,6 +1,7 @@
 """Puts the service together and runs it: Redis, scripts, store, app, waitress."""
 
 import _thread
+import gc
 import logging
 import os
 import signal
@@ -47,6 +48,8 @@ _MOST_BY_DEFAULT = 4
 """Worker processes: Redis, which has one core, is next."""
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from the others: at Python's 5 ms a burst stalls the loop."""
+_NEW_OBJECTS = 10_000
+"""So many more objects before the collector looks for cycles: a request leaves none, and a burst holds many at once."""
 _OTHER_FILES = 64
 """File descriptors kept for what is no client: Redis, logs, the interpreter."""
 _MOST_ON_WINDOWS = 448
@@ -129,6 +132,9 @@ def _serve_on(
         server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
         server.channel_class = Channel
         stack.callback(server.close)
+        gc.collect()
+        gc.freeze()  # what is there by now is there to the end
+        gc.set_threshold(_NEW_OBJECTS)
         if hub:
             stack.callback(hub.close)
             stack.enter_context(ended_by_signals(0, hub.stop))
