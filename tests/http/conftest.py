@@ -1,5 +1,6 @@
 """The application on the server under test: under Falcon's test client, and under a real waitress."""
 
+import selectors
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -51,10 +52,13 @@ def api(service: Service) -> falcon.testing.TestClient:
     return falcon.testing.TestClient(service.app, headers={"Authorization": basic("username")})
 
 
-@pytest.fixture(params=["batch", "threads"])
-def dispatch(request: pytest.FixtureRequest) -> str:
-    """Both ways to serve."""
-    return str(request.param)
+@pytest.fixture(params=["batch", "batch on select()", "threads"])
+def dispatch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to serve, and batch as on Windows, where there is nothing better than select()."""
+    name, _, selector = str(request.param).partition(" on ")
+    if selector:
+        monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+    return name
 
 
 @pytest.fixture
@@ -82,8 +86,10 @@ def talk(connect: Callable[[], Talk]) -> Talk:
     return connect()
 
 
-@pytest.fixture
-def new_site() -> Iterator[Callable[..., Site]]:
+@pytest.fixture(params=["the best selector", "select()"])
+def new_site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Site]]:
+    if request.param == "select()":
+        monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
     with ExitStack() as stack:
 
         def make(**settings: Any) -> Site:
