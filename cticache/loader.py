@@ -1,15 +1,19 @@
-"""Finds the Lua scripts and loads them into Redis.
+"""Finds the Lua scripts, loads them into Redis, and makes the commands that call them.
 
 SCRIPT LOAD at start-up makes a script that does not compile stop the service before it serves anybody. Calls are
-plain EVALSHA: redis-py's own Script object would ask SCRIPT EXISTS first in every pipeline.
+plain EVALSHA: redis-py's own Script object would ask SCRIPT EXISTS first in every pipeline. A server that does not know
+the script (restarted, flushed, the one after a failover) says so and has run nothing; the same call as EVAL then brings
+the script along.
 """
 
+import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from redis.exceptions import ResponseError
 
-from cticache.connection import Runner
+from cticache.connection import Command, Runner
 from cticache.errors import ScriptError
 
 _PLACES = (Path(__file__).parent / "lua", Path(__file__).parent.parent / "lua")
@@ -31,31 +35,43 @@ def read_scripts(folder: Path | None = None) -> dict[str, str]:
 
 
 class Scripts:
-    """The scripts as one Redis knows them: name -> SHA1."""
+    """The scripts as one Redis takes them, and the commands that call them."""
 
     def __init__(self, runner: Runner, sources: dict[str, str]) -> None:
         self._runner = runner
         self._sources = sources
-        self._shas: dict[str, str] = {}
+        self._known: dict[str, tuple[str, str]] = {}
+        """Name -> SHA1, and the source it is of; empty until it is known whether Redis reads the ``#!`` line."""
 
     def load(self) -> None:
         """Load every script; ScriptError names one that does not compile, redis-py's errors pass through."""
+        known = self._learnt()
+        replies = self._runner.run([("SCRIPT", "LOAD", source) for _, source in known.values()])
+        for name, reply in zip(known, replies, strict=True):
+            if isinstance(reply, ResponseError):
+                if "ompil" in str(reply) or "user_script" in str(reply):
+                    raise ScriptError(f"lua/{name}.lua does not compile: {reply}") from None
+                raise reply
+        self._known = known
+
+    def call(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Command:
+        """The command that calls a script; the first one asks Redis how it takes them if it was away until now."""
+        return ("EVALSHA", self._one(name)[0], len(keys), *keys, *args)
+
+    def call_in_full(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Command:
+        """The same for a server that does not know the script; it does from then on."""
+        return ("EVAL", self._one(name)[1], len(keys), *keys, *args)
+
+    def _one(self, name: str) -> tuple[str, str]:
+        if not self._known:
+            self._known = self._learnt()
+        return self._known[name]
+
+    def _learnt(self) -> dict[str, tuple[str, str]]:
         sources = self._sources
         if not self._reads_flags():
             sources = {name: _without_flags(source) for name, source in sources.items()}
-        shas = self._runner.run([("SCRIPT", "LOAD", source) for source in sources.values()])
-        for name, sha in zip(sources, shas, strict=True):
-            if isinstance(sha, ResponseError):
-                if "ompil" in str(sha) or "user_script" in str(sha):
-                    raise ScriptError(f"lua/{name}.lua does not compile: {sha}") from None
-                raise sha
-        self._shas = dict(zip(sources, map(str, shas), strict=True))
-
-    def sha(self, name: str) -> str:
-        """The SHA1 of a script; loads all of them first if Redis was away until now."""
-        if name not in self._shas:
-            self.load()
-        return self._shas[name]
+        return {name: (_sha1(source), source) for name, source in sources.items()}
 
     def _reads_flags(self) -> bool:
         """Whether the server knows the ``#!`` line: Redis 7 does, 6.2 and fakeredis take it for a wrong script."""
@@ -80,3 +96,7 @@ def _assembled(name: str, source: str, folder: Path) -> str:
 def _without_flags(source: str) -> str:
     """The same script, its first line a comment: the lines keep their numbers."""
     return re.sub(r"\A#!", "-- ", source)
+
+
+def _sha1(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -1,6 +1,7 @@
 """The data layer: one method per script of lua/, under the script's name.
 
-Every call is one EVALSHA, one round trip. It is repeated only after NOSCRIPT, which proves that nothing ran.
+Every call is one EVALSHA, one round trip. It is repeated only after NOSCRIPT, which proves that nothing ran, and then
+brings the script along: whoever else calls it meanwhile does the same, and nobody waits for all scripts to be loaded.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from cticache.connection import Command, Runner
+from cticache.connection import Runner
 from cticache.errors import (
     Ambiguous,
     BadArgument,
@@ -341,12 +342,11 @@ class Store:
         return self._call_all([(script, keys, args)])[0]
 
     def _call_all(self, calls: Sequence[tuple[str, list[str], Sequence[str | int]]]) -> list[Any]:
-        """Several calls in one round trip; what Redis has forgotten is loaded and called again."""
+        """Several calls in one round trip; one whose script Redis does not know is made again, with the script."""
         try:
-            replies = self._runner.run([self._command(*call) for call in calls])
+            replies = self._runner.run([self._scripts.call(*call) for call in calls])
             if forgotten := [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]:
-                self._scripts.load()
-                again = self._runner.run([self._command(*calls[at]) for at in forgotten])
+                again = self._runner.run([self._scripts.call_in_full(*calls[at]) for at in forgotten])
                 for at, reply in zip(forgotten, again, strict=True):
                     replies[at] = reply
         except RedisError as error:
@@ -355,9 +355,6 @@ class Store:
             if isinstance(reply, RedisError):
                 raise self._refusal(reply) from reply
         return replies
-
-    def _command(self, script: str, keys: list[str], args: Sequence[str | int]) -> Command:
-        return ("EVALSHA", self._scripts.sha(script), len(keys), *keys, *args)
 
     def _refusal(self, error: RedisError) -> Exception:
         """What a Redis error means to the caller. Its text carries the script's sha and stays in the log."""

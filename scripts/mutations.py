@@ -500,6 +500,13 @@ MUTATIONS = [
         (f"{AWAY}::test_a_take_whose_reply_is_lost_is_not_repeated",),
     ),
     Mutation(
+        "a forgotten script is not brought along",
+        "cticache/store.py",
+        "self._scripts.call_in_full(*calls[at])",
+        "self._scripts.call(*calls[at])",
+        ("tests/lua/test_contract.py", "tests/http/test_batches.py"),
+    ),
+    Mutation(
         "who may read may take",
         "cticache/resources.py",
         '"take"',

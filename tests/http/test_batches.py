@@ -150,6 +150,21 @@ def test_scripts_that_redis_forgets_in_the_middle_go_unnoticed(front: Front, cli
     assert [talk.answer().status for talk in front.burst([lease(n) for n in range(64)])] == [201] * 64
 
 
+def test_a_call_whose_script_is_forgotten_costs_one_more_round_trip_and_brings_no_other(
+    front: Front, client: Redis
+) -> None:
+    client.script_flush()
+    client.config_resetstat()
+    assert [talk.answer().status for talk in front.burst([lease(n) for n in range(8)])] == [201] * 8
+    asked = client.info("commandstats")
+    assert (asked["cmdstat_evalsha"]["calls"], asked["cmdstat_eval"]["calls"]) == (8, 8)
+    assert "cmdstat_script" not in asked
+    assert "cmdstat_script|load" not in asked
+    (found,) = front.burst([lease(9)])
+    assert found.answer().status == 201
+    assert client.info("commandstats")["cmdstat_eval"]["calls"] == 8
+
+
 def test_an_error_reply_touches_no_other_call_of_its_batch(new_front: Callable[..., Front], client: Redis) -> None:
     front = new_front(None, make_pool(MANY, match="suffix"), make_pool("5559990000", "other"))
     talks = front.burst([posting(b'{"value":"v","ani":"%d"}' % ani) for ani in (12223334444, 4915551234567)])

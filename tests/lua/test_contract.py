@@ -137,7 +137,7 @@ def test_a_script_that_does_not_compile_stops_the_start(client: Redis, tmp_path:
         Scripts(Direct(client), read_scripts(tmp_path)).load()
 
 
-def test_scripts_that_redis_has_forgotten_are_loaded_again_unnoticed(client: Redis, store: Store) -> None:
+def test_scripts_that_redis_has_forgotten_are_brought_along_unnoticed(client: Redis, store: Store) -> None:
     from samples import at, make_pool
 
     pool = make_pool("100")
