@@ -1,5 +1,10 @@
 """The names of all keys in Redis: the hash tag ``{pool}`` puts a pool's keys into one Cluster slot.
 
+While a slot moves from node to node its keys are on both. A script that met one which has left already would end half
+done, or take what has not arrived yet for something that is not there. So among the keys that a script declares there
+is one that never exists, a prefix such as ``stats:``, and another: a node then refuses to begin with it, at both ends,
+for as long as the slot is on its way. Only pool_claim declares, and touches, a single key, and that is in one place.
+
 - ``cti:{pool}:numbers``, a zset: DNIS -> ms from which it may be leased again; for ever
 - ``cti:{pool}:shared``, a zset: DNIS -> ms until which it has more than one live caller; until the latest of these
 - ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + cool-down; until the latest of these
@@ -88,7 +93,7 @@ class Keys:
 
     def explain(self, pool: str, dnis: str) -> list[str]:
         """KEYS of explain.lua."""
-        return self._of(pool, f"callers:{dnis}", f"call:{dnis}:", f"gone:{dnis}:")
+        return self._of(pool, f"callers:{dnis}", f"call:{dnis}", f"gone:{dnis}:")
 
     def pool_claim(self) -> list[str]:
         """KEYS of pool_claim.lua."""
@@ -104,7 +109,7 @@ class Keys:
 
     def pool_hours(self, pool: str) -> list[str]:
         """KEYS of pool_hours.lua."""
-        return self._of(pool, "stats:")
+        return self._of(pool, "stats", "stats:")
 
     def _of(self, pool: str, *names: str) -> list[str]:
         return [f"{self._prefix}:{{{pool}}}:{name}" for name in names]

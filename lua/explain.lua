@@ -2,21 +2,22 @@
 -- explain -- which calls are live on a number, and which of them an ANI would be matched with.
 --
 -- KEYS[1]  callers       zset    ANI -> time (ms) at which its lease ends
--- KEYS[2]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[2]  call_prefix   prefix  of call:<dnis>:<ani>, without the colon before the ANI
 -- KEYS[3]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
 -- ARGV[1]  ani           as presented, canonical; '' is withheld
 -- ARGV[2]  rule          'exact', 'suffix' or 'sole'
 -- ARGV[3]  match_digits  digits at the end that must agree for suffix, integer > 0
 -- ARGV[4]  most_callers  most live callers looked at, integer > 0
 --
--- The call and gone keys are built here because the script finds the callers.
+-- The call and gone keys are built here because the script finds the callers. With its colon call_prefix would be the
+-- key of a withheld caller's call, and no key declared here one that never exists (see cticache/keys.py).
 --
 -- Returns  {grade, what, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix', 'sole',
 --          'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time (ms) at
 --          which it was taken; then five for each live call, never its value.
 -- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is no such word.
 
-local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3]
+local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2] .. ':', KEYS[3]
 local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function whole(number, least)

@@ -1,18 +1,23 @@
 #!lua flags=no-writes
 -- pool_hours -- what has been done with a pool in each of the last hours.
 --
--- KEYS[1]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour; the script finds the hours
+-- KEYS[1]  stats         hash    counters
+-- KEYS[2]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour; the script finds the hours
 -- ARGV[1]  hours         how many hours back, this one included, integer > 0
 --
 -- Returns  {hour, n, counter, count, ... (n of these pairs), hour, n, ...}, the oldest first; an hour counts from 1970,
 --          and one in which nothing was done is left out.
 -- Errors   BADARG  hours is not an integer > 0.
 
-local stats_prefix = KEYS[1]
+local stats, stats_prefix = KEYS[1], KEYS[2]
 local hours = tonumber(ARGV[1])
 
 if not hours or hours < 1 or hours % 1 ~= 0 then
   return redis.error_reply('BADARG hours must be an integer > 0')
+end
+
+if redis.call('EXISTS', stats) == 0 then
+  return {}
 end
 
 local this_hour = math.floor(redis.call('TIME')[1] / 3600)

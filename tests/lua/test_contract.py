@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from cticache import keys as keys_module
 from cticache import store as store_module
 from cticache.connection import Direct
 from cticache.errors import BadArgument, ScriptError
@@ -101,6 +102,30 @@ def test_the_keys_come_in_the_order_of_the_header(name: str) -> None:
     assert short == [slot.removesuffix("_prefix") for slot in listed]
     tag = "{p}" if inspect.signature(method).parameters else "{@all}"
     assert all(key.startswith(f"cti:{tag}:") for key in given)
+
+
+def every_key() -> re.Pattern[str]:
+    """What the keys that may exist in a pool look like, after the documentation of keys.py."""
+    listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
+    assert len(listed) == 14
+    parts = {"HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\d*", "USER": "[^:]+", "KEY": ".*"}
+    return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
+
+
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"pool_claim"}))
+def test_a_script_declares_a_key_that_never_exists_beside_others(name: str) -> None:
+    """While its slot moves in a Cluster no node then runs it: it would see only the keys that are there by now."""
+    method = getattr(Keys("cti"), name)
+    given = method(*["p", "100", "x", "key"][: len(inspect.signature(method).parameters)])
+    assert len(set(given)) > 1
+    assert [key for key in given if not every_key().fullmatch(key.removeprefix("cti:{p}:"))]
+
+
+def test_a_script_that_declares_a_single_key_touches_no_other() -> None:
+    """It runs where its key is: at the end that a moving slot's keys leave, or at the other."""
+    touched = re.findall(r"redis\.call\('[A-Z]+', ([^,)]+)", body(SOURCES["pool_claim"]))
+    assert touched
+    assert set(touched) == {"ruling"}
 
 
 def test_every_error_code_has_its_exception() -> None:
