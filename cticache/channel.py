@@ -9,6 +9,8 @@ Invariants:
   so none is repeated.
 - A call waits no longer than the time-out, for a connection too. While Redis stays away, calls fail at once; a probe in
   the thread finds out when it is back.
+- A connection that is lost is dialled anew at once where it had answered a call, else after ``probe`` seconds: a server
+  that takes connections and closes them is not dialled without end.
 """
 
 import logging
@@ -81,6 +83,7 @@ class RedisChannel:
         self._down: RedisError | None = None
         self._dialling = False
         self._dial_at = _NEVER
+        self._answered = True
         self._closed = False
         hub.add_peer(self)
 
@@ -106,7 +109,7 @@ class RedisChannel:
     def flush(self) -> None:
         """Send what was asked in this turn, as one write."""
         if self._socket is None:
-            if (self._unsent or self._calls) and not self._down:
+            if (self._unsent or self._calls) and not self._down and self._dial_at == _NEVER:
                 self._connect()
             return
         if self._unsent and not self._rest:
@@ -176,6 +179,7 @@ class RedisChannel:
         call.replies.append(reply)
         if len(call.replies) == call.wanted:
             self._calls.popleft()
+            self._answered = True
             self._hub.resume(call, call.replies)
 
     # The connection
@@ -235,8 +239,13 @@ class RedisChannel:
         calls, self._calls = self._calls, deque()
         for call in calls:
             self._hub.resume(call, error=_copy(error))
-        if not self._down and not self._dialling:
+        if self._down or self._dialling:
+            return
+        if self._answered:
+            self._answered = False
             self._connect()
+        else:
+            self._dial_at = time.monotonic() + self._probe
 
 
 def _copy(error: RedisError) -> RedisError:

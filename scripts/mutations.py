@@ -500,6 +500,13 @@ MUTATIONS = [
         (f"{AWAY}::test_a_take_whose_reply_is_lost_is_not_repeated",),
     ),
     Mutation(
+        "a server that closes each connection is dialled without end",
+        "cticache/channel.py",
+        "            self._answered = False\n",
+        "",
+        ("tests/unit/test_redis_channel.py",),
+    ),
+    Mutation(
         "a forgotten script is not brought along",
         "cticache/store.py",
         "self._scripts.call_in_full(*calls[at])",

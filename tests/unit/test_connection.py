@@ -1,5 +1,6 @@
 """Connecting for the loop: a socket that redis-py has made and lets go of."""
 
+import socket
 import sys
 
 import pytest
@@ -15,6 +16,18 @@ def test_a_socket_can_be_dialled_more_often_than_a_pool_holds_connections(client
     for _ in range(client.connection_pool.max_connections + 1):
         dial(client).close()
     client.ping()
+
+
+def test_a_connection_that_a_firewall_has_forgotten_is_found_out_by_itself(client: Redis) -> None:
+    with dial(client) as dialled:
+        own = client.connection_pool.get_connection()
+        for sock in (dialled, own._sock):
+            if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+                continue
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if sys.platform == "linux":
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
+        client.connection_pool.release(own)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no /dev/fd there")

@@ -250,6 +250,40 @@ def test_the_error_of_a_call_that_was_given_up_reaches_nobody(start: Start, talk
     far[1].close()
 
 
+def test_a_server_that_closes_each_connection_at_once_is_not_dialled_without_end(client: Redis, start: Start) -> None:
+    def dial_() -> socket.socket:
+        if len(dialled) >= 4:
+            return dial(client)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.close()
+        dialled.append(ours)
+        return ours
+
+    dialled: list[socket.socket] = []
+    asker = start(dial_, timeout=0.2)
+    asker.channel._probe = 1000.0
+    assert asker.get("/1") == (503, "ConnectionError")
+    until(lambda: asker.channel._dial_at < float("inf"))
+    assert asker.get("/2") == (503, "TimeoutError")  # it has waited for a connection
+    assert len(dialled) == 2  # the second at once, and none since
+    asker.channel._probe = 0.01
+    asker.channel._dial_at = 0.0
+    asker.hub._wake()
+    asker.recovers()
+    assert len(dialled) == 4
+
+
+def test_a_connection_that_has_answered_is_dialled_anew_at_once(client: Redis, start: Start) -> None:
+    asker = start(lambda: dial(client))
+    asker.channel._probe = 1000.0
+    for n in range(3):
+        assert asker.get(f"/{n}") == (200, f"/{n}")
+        lost = asker.channel._socket
+        client.client_kill_filter(_type="normal", skipme=True)
+        until(lambda: asker.channel._socket not in {None, lost})  # noqa: B023
+
+
 def test_calls_that_fail_at_once_do_not_lengthen_the_traceback_of_their_cause(start: Start) -> None:
     def dial_() -> socket.socket:
         raise OSError
