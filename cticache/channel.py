@@ -23,8 +23,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.connection import Command, Runner
@@ -35,7 +44,15 @@ _log = logging.getLogger(__name__)
 _CHUNK = 65536
 _NEVER = float("inf")
 _LATER = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_ERRORS = {"NOSCRIPT": NoScriptError, "READONLY": ReadOnlyError}
+_ERRORS: dict[str, type[ResponseError]] = {
+    "NOSCRIPT": NoScriptError,
+    "READONLY": ReadOnlyError,
+    "MOVED": MovedError,
+    "ASK": AskError,
+    "TRYAGAIN": TryAgainError,
+    "CLUSTERDOWN": ClusterDownError,
+}
+"""As redis-py has them: without their code in the text."""
 
 
 class _Call(Waiter):
@@ -51,20 +68,20 @@ class _Call(Waiter):
 
 
 class OnLoop:
-    """Runs the commands of a hub's requests on its channel, and those of everybody else on connections of their own."""
+    """Runs the commands of a hub's requests on its channels, those of everybody else on connections of their own."""
 
-    def __init__(self, hub: Hub, channel: "RedisChannel", direct: Runner) -> None:
+    def __init__(self, hub: Hub, parking: Runner, direct: Runner) -> None:
         self._hub = hub
-        self._channel = channel
+        self._parking = parking
         self._direct = direct
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """As Runner says."""
-        return (self._channel if self._hub.inside() else self._direct).run(commands)
+        return (self._parking if self._hub.inside() else self._direct).run(commands)
 
     def drop(self) -> None:
         """As Runner says."""
-        (self._channel if self._hub.inside() else self._direct).drop()
+        (self._parking if self._hub.inside() else self._direct).drop()
 
 
 class RedisChannel:
@@ -104,6 +121,10 @@ class RedisChannel:
         if self._socket:  # else it is connecting already, for calls that were not on that connection
             self._lose(RedisConnectionError("the server is a replica by now"))
 
+    def idle(self) -> bool:
+        """Whether no call waits for its reply."""
+        return not self._calls
+
     # The loop's peer
 
     def flush(self) -> None:
@@ -130,8 +151,9 @@ class RedisChannel:
             self._connect()
 
     def close(self) -> None:
-        """Close the connection for good."""
+        """Close the connection for good, and leave the loop."""
         self._closed = True
+        self._hub.remove_peer(self)
         self._down = RedisConnectionError("the service ends")
         self._lose(self._down)
 
@@ -258,4 +280,5 @@ def _reader() -> hiredis.Reader:
 
 
 def _error(text: str) -> ResponseError:
-    return _ERRORS.get(text.partition(" ")[0], ResponseError)(text)
+    code, _, rest = text.partition(" ")
+    return _ERRORS[code](rest) if code in _ERRORS else ResponseError(text)

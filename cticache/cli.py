@@ -16,13 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
-from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from cticache import config, doctor, logs, passwords, server
 from cticache.advice import Hour, advise, lines
 from cticache.audit import Audit
-from cticache.connection import Direct, connect
+from cticache.connection import connect, kind
 from cticache.embedded import Embedded, data_folder, socket_url
 from cticache.errors import RedisUnavailable, UserError
 from cticache.explain import explain
@@ -106,11 +105,16 @@ def _check(arguments: argparse.Namespace) -> int:
     if not settings.users:
         print("  no user: serve listens on 127.0.0.1 only, under an invented password")
     with ExitStack() as stack:
-        client = _redis(settings, stack, start=True)
-        print(f"Redis: {doctor.described(client)} answers{'' if settings.redis.url else ' (the embedded server)'}")
-        found = doctor.complaints(client)
+        url = _url(settings, stack, start=True)
+        if kind(url) == "cluster":
+            what, found = doctor.cluster(url, settings.redis.timeout)
+        else:
+            client = stack.enter_context(connect(url, settings.redis.timeout))
+            what, found = doctor.described(client), doctor.complaints(client)
+        print(f"Redis: {what} answers{'' if settings.redis.url else ' (the embedded server)'}")
         try:
-            server.new_store(Direct(client), settings)[1].load()
+            _, scripts = server.new_store(server.new_runner(url, settings.redis, stack), settings)
+            scripts.load()
         except ResponseError as error:
             found.append(f"the scripts cannot be loaded: {error}")
     for complaint in found:
@@ -203,7 +207,8 @@ def _asked() -> str:
 
 def _open(settings: config.Config, stack: ExitStack) -> Store:
     """The store of a running service."""
-    store, scripts = server.new_store(Direct(_redis(settings, stack, start=False)), settings)
+    runner = server.new_runner(_url(settings, stack, start=False), settings.redis, stack)
+    store, scripts = server.new_store(runner, settings)
     scripts.load()
     return store
 
@@ -212,8 +217,8 @@ def _config(arguments: argparse.Namespace) -> config.Config:
     return config.read(config.find(arguments.config), os.environ)
 
 
-def _redis(settings: config.Config, stack: ExitStack, *, start: bool) -> Redis:
-    """A client of the configured Redis; of the embedded one where a service runs it, or ``start`` says so."""
+def _url(settings: config.Config, stack: ExitStack, *, start: bool) -> str:
+    """The URL of the configured Redis; of the embedded one where a service runs it, or ``start`` says so."""
     url = settings.redis.url
     if not url:
         folder = data_folder(settings.redis.data)
@@ -225,9 +230,7 @@ def _redis(settings: config.Config, stack: ExitStack, *, start: bool) -> Redis:
             stack.callback(embedded.stop)
             embedded.start()
             url = embedded.url
-    client = connect(url, settings.redis.timeout)
-    stack.callback(client.close)
-    return client
+    return url
 
 
 def _pings(url: str, timeout: float) -> bool:

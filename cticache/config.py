@@ -21,6 +21,7 @@ from argon2 import extract_parameters
 from argon2.exceptions import InvalidHashError
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from cticache.connection import addresses, kind
 from cticache.country import Country
 from cticache.errors import ConfigError
 from cticache.numbers import MAX_DIGITS, NumberSet, Span, overlaps
@@ -49,8 +50,20 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ENVIRONMENT = "CTICACHE_"
 _LEAST_AUDIT_KEY = 16
 """Telephone numbers are few: a digest under a key that can be guessed tells them."""
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
-_LATER_SCHEMES = ("redis+sentinel://", "redis+cluster://")
+_URL_PATTERNS = {
+    "": "redis://user:password@host:6379/0 or unix://user:password@/socket?db=0",
+    "sentinel": "redis+sentinel://user:password@sentinel1:26379,sentinel2:26379/name/0",
+    "cluster": "redis+cluster://user:password@node1:6379,node2:6379",
+}
+_REDIS_SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+)
 
 
 class _Whole(fields.Field[int]):
@@ -145,13 +158,14 @@ class _PasswordHash(fields.Field[str]):
 
 
 def _url(value: str) -> None:
-    if value.startswith(_LATER_SCHEMES):
-        raise ValidationError("Sentinel and Cluster are not supported yet; give one server as redis://host:port/0")
     if value and not value.startswith(_REDIS_SCHEMES):
-        raise ValidationError("must start with redis://, rediss:// or unix://, or be empty for the embedded server")
+        raise ValidationError(
+            "must start with redis://, rediss:// or unix://, with redis+sentinel:// or redis+cluster:// (rediss+ with "
+            "TLS), or be empty for the embedded server"
+        )
     if value and (wrong := _wrong_in_url(value)):
         raise ValidationError(
-            f"cannot be read: {wrong}; write redis://user:password@host:6379/0 or unix://user:password@/socket?db=0, "
+            f"cannot be read: {wrong}; write {_URL_PATTERNS[kind(value)]}, "
             "and escape what is no letter or digit in the password (%2F for /)"
         )
 
@@ -162,28 +176,32 @@ def _wrong_in_url(text: str) -> str:
         return "there is a space, a # or a character that cannot be printed in it"
     try:
         url = urlsplit(text)
-        port = url.port
+        places = addresses(text)
     except ValueError:
-        port = 0
-    if port == 0:
-        return "the port must be 1 to 65535, and an IPv6 address stand in brackets"
-    options = _URL_OPTIONS if url.scheme == "rediss" else {"db": _URL_OPTIONS["db"]}
+        places = [("", 0)]
+    if any(port == 0 for _, port in places):
+        return "each port must be 1 to 65535, and an IPv6 address stand in brackets"
+    options = _url_options(url.scheme)
     try:
         pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=True) if url.query else []
     except ValueError:
         pairs = [("", "")]
     given = dict(pairs)
     if len(given) < len(pairs) or not given.keys() <= options.keys():
-        return f"after the ? there may be {', '.join(options)}, each once" + (
-            "" if url.scheme == "rediss" else "; options of TLS need rediss://"
-        )
+        listed = f"{', '.join(options)}, each once" if options else "nothing"
+        secured = url.scheme.startswith("rediss")
+        return f"after the ? there may be {listed}{'' if secured else '; options of TLS need rediss:// or rediss+'}"
     for option, value in given.items():
         right, meant = options[option]
         if not right(value):
             return f"{option} must be {meant}"
     if "ssl_keyfile" in given and "ssl_certfile" not in given:
         return "ssl_keyfile needs ssl_certfile"
-    return _wrong_in_path(url) if url.scheme == "unix" else _wrong_in_place(url, given)
+    if url.scheme == "unix":
+        return _wrong_in_path(url)
+    if (len(places) > 1 and not kind(text)) or not all(_is_host(host) for host, _ in places):
+        return f"there must be the name or address of a host{', or of several with commas' if kind(text) else ''}"
+    return _wrong_behind_host(url, given)
 
 
 def _wrong_in_path(url: SplitResult) -> str:
@@ -195,12 +213,18 @@ def _wrong_in_path(url: SplitResult) -> str:
     return ""
 
 
-def _wrong_in_place(url: SplitResult, given: Mapping[str, str]) -> str:
-    if not _is_host(unquote(url.hostname or "")):
-        return "there must be the name or address of a host"
-    if not re.fullmatch(r"/?|/[0-9]{1,5}", url.path):
-        return "after the host there may be the number of a database, such as /0"
-    if url.path.strip("/") and "db" in given:
+def _wrong_behind_host(url: SplitResult, given: Mapping[str, str]) -> str:
+    database = url.path
+    if url.scheme.endswith("+cluster"):
+        return "" if url.path in ("", "/") else "a cluster has no databases: nothing may stand after its nodes"
+    if url.scheme.endswith("+sentinel"):
+        name, _, database = url.path[1:].partition("/")
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            return "after the sentinels there must be the name that they have for the primary, such as /mymaster"
+        database = f"/{database}"
+    if not re.fullmatch(r"/?|/[0-9]{1,5}", database):
+        return "after that there may be the number of a database, such as /0"
+    if database.strip("/") and "db" in given:
         return "the database is given twice"
     return ""
 
@@ -232,6 +256,21 @@ _URL_OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
     "ssl_check_hostname": (re.compile("true|false").fullmatch, "true or false"),
 }
 """What may follow the ? of the URL: nothing that would take the place of a setting of ``connect``."""
+_SENTINEL_OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
+    "sentinel_username": (bool, "a name"),
+    "sentinel_password": (bool, "a password"),
+}
+"""What the sentinels themselves ask for, which have users of their own."""
+
+
+def _url_options(scheme: str) -> dict[str, tuple[Callable[[str], object], str]]:
+    secured, _, kind_ = scheme.partition("+")
+    options = {
+        name: rule
+        for name, rule in _URL_OPTIONS.items()
+        if (secured == "rediss" or not name.startswith("ssl_")) and not (kind_ == "cluster" and name == "db")
+    }
+    return options | _SENTINEL_OPTIONS if kind_ == "sentinel" else options
 
 
 def _name(value: str) -> None:

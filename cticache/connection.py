@@ -3,18 +3,47 @@
 import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import ResponseError
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+Address = tuple[str, int]
+"""Host and port."""
+_PORTS = {"": 6379, "sentinel": 26379, "cluster": 6379}
+
+
+def kind(url: str) -> str:
+    """What the servers of an URL are: ``sentinel``, ``cluster``, or empty for one that stands alone."""
+    return url.partition("://")[0].partition("+")[2]
+
+
+def addresses(url: str) -> list[Address]:
+    """The server, the sentinels or the nodes that an URL names; ValueError where that cannot be read."""
+    places = [urlsplit(f"//{place}") for place in urlsplit(url).netloc.rpartition("@")[2].split(",")]
+    usual = _PORTS[kind(url)]
+    return [(unquote(place.hostname or ""), usual if place.port is None else place.port) for place in places]
+
+
+def node_url(url: str, address: Address) -> str:
+    """The URL of one node of a cluster, credentials and options those of the cluster's."""
+    parts = urlsplit(url)
+    credentials, at, _ = parts.netloc.rpartition("@")
+    host = quote(address[0], safe=":")
+    place = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme.partition('+')[0]}://{credentials}{at}{place}:{address[1]}/0?{parts.query}"
 
 
 def connect(url: str, timeout: float) -> Redis:
     """A client that opens its connections when they are needed; ValueError for an URL that cannot be read.
 
     redis-py would repeat a command up to ten times: a lost reply would then take, or lease, twice. What may be
-    repeated, the store repeats. ``timeout``, in seconds, bounds a connect and each wait for a reply.
+    repeated, the store repeats. ``timeout``, in seconds, bounds a connect and each wait for a reply. Behind sentinels
+    each connection is one to the primary that they name when it is opened.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -27,7 +56,40 @@ def connect(url: str, timeout: float) -> Redis:
     }
     if url.startswith("rediss"):
         options["redis_connect_func"] = _greet
+    if kind(url) == "sentinel":
+        return _watched(url, options)
     return Redis.from_url(url, **options)
+
+
+class _Sentinels(Sentinel):
+    """redis-py's own; what it says of those that do not answer shows the options of their connections."""
+
+    def discover_master(self, service_name: str) -> Address:
+        """The primary; MasterNotFoundError if no sentinel names one that is up."""
+        try:
+            host, port = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError:
+            raise MasterNotFoundError(
+                f"no sentinel that can be reached names a primary {service_name} that is up"
+            ) from None
+        return host, port
+
+
+def _watched(url: str, options: dict[str, Any]) -> Redis:
+    parts = urlsplit(url)
+    scheme = parts.scheme.partition("+")[0]
+    credentials, at, _ = parts.netloc.rpartition("@")
+    service, _, database = parts.path.strip("/").partition("/")
+    told = parse_url(f"{scheme}://{credentials}{at}primary/{database}?{parts.query}")  # type: ignore[no-untyped-call]
+    own = {name: told.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in told}
+    tls = {name: value for name, value in told.items() if name.startswith("ssl_")} | {"ssl": scheme == "rediss"}
+    for name in ("host", "connection_class"):
+        told.pop(name, None)
+    sentinels = _Sentinels(  # type: ignore[no-untyped-call]
+        addresses(url), sentinel_kwargs=options | tls | own, **options | tls | told
+    )
+    primary: Redis = sentinels.master_for(service)  # type: ignore[no-untyped-call]
+    return primary
 
 
 def _greet(connection: Any) -> None:
@@ -75,6 +137,14 @@ class Direct:
     def drop(self) -> None:
         """Close the connections: each is opened anew when it is needed."""
         self._client.connection_pool.disconnect()
+
+    def idle(self) -> bool:
+        """Whether ``close`` spoils nothing: always, it spares what is in use."""
+        return True
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._client.connection_pool.disconnect(inuse_connections=False)
 
 
 def dial(client: Redis) -> socket.socket:

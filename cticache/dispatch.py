@@ -190,6 +190,10 @@ class Hub:
         """Flush this one in each turn, and keep its deadlines."""
         self._peers.append(peer)
 
+    def remove_peer(self, peer: Peer) -> None:
+        """Forget this one."""
+        self._peers.remove(peer)
+
     def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
         """Call ``ready`` with a mask when this can be read or written; no events to watch it no longer."""
         known = self._watched.get(fileno)
@@ -219,7 +223,7 @@ class Hub:
 
     def close(self) -> None:
         """Close what the loop itself has open, and its peers; after ``run``."""
-        for peer in self._peers:
+        for peer in list(self._peers):  # one that is closed leaves it
             peer.close()
         while self._calls:
             self._calls.popleft()()

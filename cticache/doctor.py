@@ -4,13 +4,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
+
+from cticache.cluster import Topology
+from cticache.connection import connect
 
 OLDEST = (6, 2)
 """The oldest Redis that has all commands the scripts use."""
 
 
-def complaints(client: Redis) -> list[str]:
+def cluster(url: str, timeout: float) -> tuple[str, list[str]]:
+    """What the primaries of a cluster are, and what is wrong with each; redis-py's error if none answers."""
+    topology = Topology(url, timeout, probe=timeout)
+    topology.look().result()
+    kinds, found = set(), []
+    for host, port in topology.primaries():
+        try:
+            with connect(topology.url((host, port)), timeout) as client:
+                kinds.add(described(client))
+                told = complaints(client, clustered=True)
+        except RedisError as error:
+            told = [f"does not answer: {error}"]
+        found += [f"{host}:{port}: {complaint}" for complaint in told]
+    count = len(topology.primaries())
+    return f"a cluster of {count} {'primary' if count == 1 else 'primaries'} ({', '.join(sorted(kinds))})", found
+
+
+def complaints(client: Redis, *, clustered: bool = False) -> list[str]:
     """One sentence for each thing that is wrong, the worst first; redis-py's errors pass through."""
     try:
         info: dict[str, Any] = client.info("everything")
@@ -19,8 +39,10 @@ def complaints(client: Redis) -> list[str]:
     found = []
     if _version(info) < OLDEST:
         found.append(f"the server is version {info['redis_version']}, too old: use Redis 6.2 or later, or Valkey")
-    if info.get("cluster_enabled"):
-        found.append("the server is part of a Redis Cluster, which is not supported yet: use a stand-alone server")
+    if info.get("cluster_enabled") and not clustered:
+        found.append("the server is part of a Redis Cluster: write redis+cluster:// in the URL, not redis://")
+    if clustered and _state(client) == "fail":
+        found.append("the cluster is down (CLUSTER INFO): give every slot a node that is up")
     if info.get("role") == "slave":
         found.append("the server is a replica and refuses writes: give the address of its primary")
     policy = info.get("maxmemory_policy")
@@ -44,6 +66,15 @@ def described(client: Redis) -> str:
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"
     return f"Redis {info['redis_version']}"
+
+
+def _state(client: Redis) -> str:
+    """What the node thinks of its cluster: ok or fail; empty if it does not tell."""
+    try:
+        said = str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
+    except ResponseError:
+        return ""
+    return said.partition("cluster_state:")[2].partition("\r")[0]
 
 
 def _persistence(client: Redis, info: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,6 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 from waitress import create_server
 
@@ -23,8 +22,9 @@ from cticache import logs, passwords
 from cticache.app import create_app
 from cticache.audit import Audit
 from cticache.channel import OnLoop, RedisChannel
+from cticache.cluster import Cluster, Parking, Topology, wait_in_thread
 from cticache.config import Config, RedisConfig, ServerConfig
-from cticache.connection import Direct, Runner, connect, dial
+from cticache.connection import Direct, Runner, connect, dial, kind
 from cticache.dispatch import Hub
 from cticache.embedded import Embedded, data_folder
 from cticache.errors import UserError
@@ -73,9 +73,8 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             embedded.start()
             url = embedded.url
         site = Site(config, url, users, config.server.audit_key or passwords.invent())
-        client = stack.enter_context(connect(url, config.redis.timeout))
         pools = Pools(config.pools)
-        keeper = Keeper(_loaded(Direct(client), config), pools, config.redis.sync_interval)
+        keeper = Keeper(_loaded(new_runner(url, config.redis, stack), config), pools, config.redis.sync_interval)
         keeper.start()
         stack.callback(keeper.stop)
         keeper.synced.wait(_FIRST_SYNC_S)
@@ -120,9 +119,8 @@ def _serve_on(
     """Serve in this process until a signal; ``started`` gets what ends it, to be called from any thread."""
     config = site.config.server
     with ExitStack() as stack:
-        client = stack.enter_context(connect(site.url, site.config.redis.timeout))
         hub = Hub() if config.dispatch == "batch" else None
-        store = _loaded(_runner(client, hub, site.config.redis), site.config)
+        store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config)
         wait = hub.wait if hub else Future.result
         verifier = passwords.Verifier(
             site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
@@ -167,12 +165,23 @@ def _workers(config: Config) -> int:
     return min(os.cpu_count() or 1, _MOST_BY_DEFAULT)
 
 
-def _runner(client: Redis, hub: Hub | None, redis: RedisConfig) -> Runner:
-    """Who runs commands: the hub's channel for its requests, redis-py for all else."""
-    direct = Direct(client)
-    if not hub:
-        return direct
-    return OnLoop(hub, RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe), direct)
+def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None = None) -> Runner:
+    """Who runs commands: the hub's channels for its requests, redis-py for all else."""
+    if kind(url) == "cluster":
+        topology = Topology(url, redis.timeout, redis.probe)
+        threads = Cluster(topology, lambda node: Direct(connect(node, redis.timeout)), wait_in_thread, redis.timeout)
+        stack.callback(threads.close)
+        if not hub:
+            return threads
+        on_loop = Cluster(topology, lambda node: _channel(node, redis, hub), Parking(hub).wait, redis.timeout)
+        return OnLoop(hub, on_loop, threads)
+    direct = Direct(stack.enter_context(connect(url, redis.timeout)))
+    return OnLoop(hub, _channel(url, redis, hub), direct) if hub else direct
+
+
+def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:
+    client = connect(url, redis.timeout)  # what dial needs to know; it opens no connection of its own
+    return RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe)
 
 
 def new_store(runner: Runner, config: Config) -> tuple[Store, Scripts]:

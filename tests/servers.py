@@ -9,14 +9,18 @@ import gc
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -109,22 +113,51 @@ def container(image: str) -> Iterator[str]:
         yield f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0"
 
 
+class Program(NamedTuple):
+    """A server program that runs."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 0)
+
+
 @contextmanager
-def binary(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
-    """A server program on a free port of the loopback, or on this one, its files in a folder of its own."""
+def program(path: Path, *options: str, port: int | None = None, file: str = "") -> Iterator[Program]:
+    """A server program on a free port of the loopback, or on this one, its files in a folder of its own.
+
+    ``file`` is what its configuration file says; a sentinel has to have one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         port = port or free_port()
+        named = []
+        if file:
+            named = [str(Path(folder) / "server.conf")]
+            Path(named[0]).write_text(file)
         process = subprocess.Popen(
-            [path, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options],
+            [path, *named, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *options],
             stdout=subprocess.DEVNULL,
         )
         url = f"redis://127.0.0.1:{port}/0"
         try:
             _wait(url, process)
-            yield url
+            yield Program(url, process)
         finally:
+            if sys.platform != "win32" and process.poll() is None:
+                process.send_signal(signal.SIGCONT)  # one that a test has stopped would not end
             process.terminate()
             process.wait()
+
+
+@contextmanager
+def binary(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
+    """The URL of a server program that keeps nothing, unless the options say so."""
+    with program(path, "--save", "", *options, port=port) as running:
+        yield running.url
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ from redis.connection import SSLConnection
 
 from cticache import config
 from cticache.config import SAMPLE, Config
-from cticache.connection import connect
+from cticache.connection import addresses, connect, node_url
 from cticache.country import Country
 from cticache.errors import ConfigError
 from cticache.passwords import hashed
@@ -242,8 +242,8 @@ def test_a_wrong_value_in_the_environment_is_told_with_its_variable(tmp_path: Pa
     [
         ("http://secret-word@h", "redis://, rediss:// or unix://"),
         ("h:6379/secret-word", "redis://, rediss:// or unix://"),
-        ("redis+sentinel://secret-word@h1:26379,h2:26379/main", "Sentinel and Cluster are not supported"),
-        ("redis+cluster://secret-word@h1:6379,h2:6379", "Sentinel and Cluster are not supported"),
+        ("redis+sentinels://secret-word@h1:26379,h2:26379/main", "redis+sentinel:// or redis+cluster://"),
+        ("unix+cluster://secret-word@h1:6379,h2:6379", "redis+sentinel:// or redis+cluster://"),
     ],
     ids=["scheme", "no scheme", "Sentinel", "Cluster"],
 )
@@ -306,13 +306,41 @@ def test_a_wrong_url_is_told_but_not_shown(tmp_path: Path, url: str, allowed: st
         ("unix://secret-word:1/x.sock", "absolute path of a socket"),
         ("unix:///a%00b", "absolute path of a socket"),
         ("unix:///a?ssl_cert_reqs=none", "options of TLS need rediss://"),
+        ("redis+sentinel://:secret-word@h1:0,h2/main", "port must be 1 to 65535"),
+        ("redis+sentinel://:secret-word@h1,h2:65536/main", "port must be 1 to 65535"),
+        ("redis+sentinel://:secret-word@h1,[::1/main", "IPv6 address stand in brackets"),
+        ("redis+sentinel://:secret-word@h1,,h2/main", "name or address of a host, or of several with commas"),
+        ("redis+sentinel:///secret-word", "name or address of a host, or of several with commas"),
+        ("redis+sentinel://h1,h2", "name that they have for the primary, such as /mymaster"),
+        ("redis+sentinel://h1,h2/", "name that they have for the primary, such as /mymaster"),
+        ("redis+sentinel://:secret-word@h1,h2//0", "name that they have for the primary, such as /mymaster"),
+        ("redis+sentinel://h1,h2/secret%2Fword", "name that they have for the primary, such as /mymaster"),
+        ("redis+sentinel://h1,h2/main/secret-word", "number of a database, such as /0"),
+        ("redis+sentinel://h1,h2/main/1/2", "number of a database, such as /0"),
+        ("redis+sentinel://h1,h2/main/1?db=1", "given twice"),
+        (
+            "redis+sentinel://h1/main?password=secret-word",
+            "there may be db, sentinel_username, sentinel_password, each",
+        ),
+        ("redis+sentinel://h1/main?sentinel_password=", "sentinel_password must be a password"),
+        ("redis+sentinel://h1/main?ssl_cert_reqs=none", "options of TLS need rediss:// or rediss+"),
+        ("redis+cluster://:secret-word@h1:6379,h2:x", "port must be 1 to 65535"),
+        ("redis+cluster://", "name or address of a host, or of several with commas"),
+        ("redis+cluster://h1,secret word", "a space, a # or a character"),
+        ("redis+cluster://h1,h2/0", "a cluster has no databases"),
+        ("redis+cluster://h1,h2/secret-word", "a cluster has no databases"),
+        ("redis+cluster://h1,h2?db=0", "after the ? there may be nothing; options of TLS need"),
+        ("rediss+cluster://h1,h2?db=0", "after the ? there may be ssl_ca_certs, "),
+        ("rediss+cluster://h1?ssl_cert_reqs=secret-word", "ssl_cert_reqs must be none, optional or required"),
+        ("redis://:secret-word@h1,h2", "name or address of a host; write"),
     ],
 )
 def test_a_url_that_redis_py_would_misread_is_told_but_not_shown(tmp_path: Path, url: str, wrong: str) -> None:
     line = _fault(tmp_path, f"[redis]\nurl = {url}\n{POOL}")
     assert line.startswith(f"{tmp_path / 'config.ini'}: [redis] url: cannot be read: ")
     assert wrong in line or "unix:// cannot be used on Windows" in line
-    assert "redis://user:password@host:6379/0" in line
+    pattern = {"sentinel": "@sentinel1:26379,sentinel2:26379/name/0", "cluster": "@node1:6379,node2:6379"}
+    assert pattern.get(url.partition(":")[0].partition("+")[2], "redis://user:password@host:6379/0") in line
 
 
 @pytest.mark.parametrize(
@@ -341,6 +369,62 @@ def test_a_url_means_to_redis_py_what_it_says(tmp_path: Path, url: str, meant: d
     assert options["decode_responses"] is True
     assert (options["socket_timeout"], options["protocol"]) == (0.5, 2)
     assert isinstance(connection, SSLConnection) == url.startswith("rediss")
+
+
+@pytest.mark.parametrize(
+    ("url", "meant", "sentinels"),
+    [
+        ("redis+sentinel://h1,h2:1/main", {"db": 0}, [("h1", 26379), ("h2", 1)]),
+        (
+            "redis+sentinel://bob:p%40%2F%2C@[::1]:1,h2/my.master-1/3",
+            {"username": "bob", "password": "p@/,", "db": 3},
+            [("::1", 1), ("h2", 26379)],
+        ),
+        ("redis+sentinel://h1/main?db=2", {"db": 2}, [("h1", 26379)]),
+        ("rediss+sentinel://h1/main?ssl_check_hostname=false", {"ssl_check_hostname": False}, [("h1", 26379)]),
+        ("redis+sentinel://:p@h1/main?sentinel_username=s&sentinel_password=p%2Fw", {"password": "p"}, [("h1", 26379)]),
+    ],
+)
+def test_a_url_of_sentinels_means_to_redis_py_what_it_says(
+    tmp_path: Path, url: str, meant: dict[str, object], sentinels: list[tuple[str, int]]
+) -> None:
+    read = _read(tmp_path, f"[redis]\nurl = {url}\n{POOL}").redis.url
+    with connect(read, 0.5) as client:
+        pool = client.connection_pool
+        connection = pool.make_connection()
+    options = [client.get_connection_kwargs()]
+    assert {name: options[0].get(name, 0) for name in meant} == meant
+    options += [one.get_connection_kwargs() for one in pool.sentinel_manager.sentinels]  # type: ignore[attr-defined]
+    assert [(one["host"], one["port"]) for one in options[1:]] == sentinels
+    for one in options:
+        assert (one["socket_timeout"], one["socket_connect_timeout"], one["protocol"]) == (0.5, 0.5, 2)
+        assert one["retry"].get_retries() == 0
+    for one in options[1:]:
+        own = ("s", "p/w") if "sentinel_password" in url else (None, None)
+        assert (one.get("username"), one.get("password")) == own
+    assert isinstance(connection, SSLConnection) == url.startswith("rediss")
+
+
+@pytest.mark.parametrize(
+    ("url", "nodes", "of_one"),
+    [
+        ("redis+cluster://h1,h2:1/", [("h1", 6379), ("h2", 1)], "redis://10.0.0.1:7000/0?"),
+        ("redis+cluster://bob:p%40,@[::1]:1", [("::1", 1)], "redis://bob:p%40,@10.0.0.1:7000/0?"),
+        (
+            "rediss+cluster://:p@h1?ssl_cert_reqs=none",
+            [("h1", 6379)],
+            "rediss://:p@10.0.0.1:7000/0?ssl_cert_reqs=none",
+        ),
+    ],
+)
+def test_a_url_of_a_cluster_is_one_of_each_node(
+    tmp_path: Path, url: str, nodes: list[tuple[str, int]], of_one: str
+) -> None:
+    read = _read(tmp_path, f"[redis]\nurl = {url}\n{POOL}").redis.url
+    assert addresses(read) == nodes
+    assert node_url(read, ("10.0.0.1", 7000)) == of_one
+    with connect(node_url(read, ("fe80::1%eth0", 1)), 0.5) as client:
+        assert client.get_connection_kwargs()["host"] == "fe80::1%eth0"
 
 
 @pytest.mark.parametrize(

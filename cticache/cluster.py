@@ -1,0 +1,315 @@
+"""Runs each script at the node of a Redis Cluster that has its slot.
+
+All keys of a script are in one slot (keys.py). Who has it is asked of the nodes (CLUSTER SLOTS) in a thread; until that
+is asked again, what a node answers (MOVED) corrects it, slot by slot.
+
+Invariants:
+
+- What provably did not run (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) is repeated, for that command alone, while the time-out
+  since its start has not passed. After a lost connection or a time-out the fate is unknown: nothing is repeated.
+- A node that is away, or hangs, costs the commands of its own slots.
+- The nodes are asked by one thread at a time, and once every ``probe`` seconds; a command that knows its node does not
+  wait for that.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from itertools import count
+from typing import Any, Protocol
+
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from cticache.connection import Address, Command, Runner, addresses, connect, node_url
+from cticache.dispatch import Hub, Waiter
+
+_NOT_RUN = (AskError, TryAgainError, ClusterDownError)
+"""The node has refused to begin; MovedError is an AskError."""
+_AT_ONCE = 3
+"""So many redirections are followed without a pause."""
+_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.16
+_NEVER = float("inf")
+
+Wait = Callable[["Future[None]", float], None]
+"""Returns when the future is done, or after so many seconds."""
+
+
+class Node(Runner, Protocol):
+    """Runs commands at one node."""
+
+    def idle(self) -> bool:
+        """Whether nothing is under way that ``close`` would spoil."""
+
+    def close(self) -> None:
+        """Close the connections for good."""
+
+
+class Topology:
+    """Who has which slot, as far as is known."""
+
+    def __init__(self, url: str, timeout: float, probe: float) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._probe = probe
+        self._slots: dict[int, Address] = {}
+        self._lock = threading.Lock()
+        self._looking: Future[None] | None = None
+        self._next_look = 0.0
+        self.nodes: frozenset[Address] = frozenset()
+        """All nodes that have slots, and their replicas."""
+
+    def url(self, address: Address) -> str:
+        """The URL of one node."""
+        return node_url(self._url, address)
+
+    def primaries(self) -> list[Address]:
+        """The nodes that have slots."""
+        return sorted(set(self._slots.values()))
+
+    def owner(self, slot: int) -> Address | None:
+        """The node that has a slot."""
+        return self._slots.get(slot)
+
+    def moved(self, slot: int, address: Address) -> None:
+        """Take a node's word for where a slot is; others may have moved with it."""
+        self._slots[slot] = address
+        self.look()
+
+    def look(self) -> "Future[None]":
+        """Have the nodes asked, unless that was done a moment ago; done when they have been."""
+        with self._lock:
+            if self._looking and (not self._looking.done() or time.monotonic() < self._next_look):
+                return self._looking
+            looking: Future[None] = Future()
+            self._looking = looking
+            self._next_look = time.monotonic() + self._probe
+        try:
+            threading.Thread(target=self._look, args=(looking,), name="cluster-look", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            looking.set_exception(RedisConnectionError(str(error)))
+        return looking
+
+    def _look(self, looking: "Future[None]") -> None:
+        try:
+            self._slots, self.nodes = self._asked()
+        except Exception as error:  # noqa: BLE001 - somebody may be waiting for it
+            looking.set_exception(error)
+        else:
+            looking.set_result(None)
+
+    def _asked(self) -> tuple[dict[int, Address], frozenset[Address]]:
+        """What the first node says that answers; in another order each time, for one may be cut off from the others."""
+        known = sorted(self.nodes)
+        named = addresses(self._url)
+        trouble = ""
+        for address in (*random.sample(known, len(known)), *random.sample(named, len(named))):
+            try:
+                with connect(self.url(address), self._timeout) as client:
+                    # In two words: redis-py has a parser of its own for the reply to "CLUSTER SLOTS".
+                    ranges = client.execute_command("CLUSTER", "SLOTS")
+            except ResponseError as error:
+                off = "cluster support disabled" in str(error)
+                trouble = "it is no member of a cluster, write redis:// in the URL" if off else str(error)
+            except (RedisError, OSError) as error:
+                trouble = str(error)
+            else:
+                if ranges:
+                    return _read(ranges, address)
+                trouble = "it knows of nobody who has a slot: has the cluster been created?"
+            trouble = f"{_named(address)}: {trouble}"
+        raise RedisConnectionError(f"no node of the cluster answers as one: {trouble}")
+
+
+class Cluster:
+    """Runs commands at the nodes that have their slots; ``open_node`` makes the Runner of one, by its URL."""
+
+    def __init__(self, topology: Topology, open_node: Callable[[str], Node], pause: Wait, timeout: float) -> None:
+        self._topology = topology
+        self._open_node = open_node
+        self._wait = pause
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._nodes: dict[Address, Node] = {}
+        self._known: frozenset[Address] = frozenset()
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """As Runner says. Those without a key go to every primary, and an error of one is then the reply."""
+        until = time.monotonic() + self._timeout
+        replies: list[Any] = [None] * len(commands)
+        places: dict[Address | None, list[int]] = {}
+        for at, command in enumerate(commands):
+            places.setdefault(self._place(command, until), []).append(at)
+        for address, asked in places.items():
+            wanted = [commands[at] for at in asked]
+            got = self._at(address, wanted) if address else self._everywhere(wanted, until)
+            for at, reply in zip(asked, got, strict=True):
+                replies[at] = reply
+                if address and isinstance(reply, _NOT_RUN):
+                    replies[at] = self._followed(commands[at], address, reply, until)
+        return replies
+
+    def drop(self) -> None:
+        """As Runner says."""
+        with self._lock:
+            nodes = list(self._nodes.values())
+        for node in nodes:
+            node.drop()
+        self._topology.look()
+
+    def close(self) -> None:
+        """Close all connections for good."""
+        with self._lock:
+            for node in self._nodes.values():
+                node.close()
+            self._nodes.clear()
+
+    def _place(self, command: Command, until: float) -> Address | None:
+        slot = _slot(command)
+        return None if slot is None else self._owner(slot, until)
+
+    def _owner(self, slot: int, until: float) -> Address:
+        address = self._topology.owner(slot)
+        if not address:
+            self._look(until)
+            address = self._topology.owner(slot)
+        if not address:
+            raise RedisConnectionError("no node of the cluster has the slot: see what CLUSTER INFO says")
+        return address
+
+    def _look(self, until: float) -> None:
+        """Wait until it is known who has which slot."""
+        looking = self._topology.look()
+        if not looking.done():
+            self._wait(looking, until - time.monotonic())
+        if not looking.done():
+            raise RedisTimeoutError("no node of the cluster has answered in time")
+        if error := looking.exception():
+            raise RedisConnectionError(str(error))
+
+    def _followed(self, command: Command, address: Address, refusal: Any, until: float) -> Any:
+        """The reply to a command that ``address`` has refused to begin with, from wherever it is to be asked."""
+        slot = _slot(command)
+        assert slot is not None  # noqa: S101 - only a node refuses so, and it was asked for a slot
+        pause = _PAUSE_S
+        reply = refusal
+        for hop in count(1):
+            if not isinstance(reply, _NOT_RUN) or time.monotonic() >= until:
+                break
+            asking = isinstance(reply, AskError) and not isinstance(reply, MovedError)
+            target = (reply.host or address[0], reply.port) if isinstance(reply, AskError) else address
+            if isinstance(reply, MovedError):
+                self._topology.moved(slot, target)
+            elif isinstance(reply, ClusterDownError):
+                self._topology.look()
+            if hop > _AT_ONCE or not isinstance(reply, AskError):
+                self._wait(Future(), min(pause, until - time.monotonic()))
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            address = target if asking else self._owner(slot, until)
+            reply = self._at(address, [("ASKING",), command] if asking else [command])[-1]
+        return reply
+
+    def _everywhere(self, commands: Sequence[Command], until: float) -> list[Any]:
+        """The replies of any primary, an error before others; a node that is away is passed over, unless all are."""
+        if not self._topology.primaries():
+            self._look(until)
+        replies: list[Any] = []
+        away: RedisError | None = None
+        for address in self._topology.primaries():
+            try:
+                told = self._at(address, commands)
+            except (RedisConnectionError, RedisTimeoutError) as error:
+                away = error
+                continue
+            replies = [
+                one if isinstance(one, RedisError) else other for one, other in zip(replies or told, told, strict=True)
+            ]
+        if away and not replies:
+            raise away
+        return replies
+
+    def _at(self, address: Address, commands: Sequence[Command]) -> list[Any]:
+        try:
+            return self._node(address).run(commands)
+        except (RedisConnectionError, RedisTimeoutError):
+            self._topology.look()  # a replica may have taken its place
+            raise
+
+    def _node(self, address: Address) -> Node:
+        with self._lock:
+            if self._known is not self._topology.nodes:
+                self._known = self._topology.nodes
+                for gone in [each for each in self._nodes if each not in self._known and self._nodes[each].idle()]:
+                    self._nodes.pop(gone).close()
+            node = self._nodes.get(address)
+            if not node:
+                node = self._nodes[address] = self._open_node(self._topology.url(address))
+            return node
+
+
+class Parking:
+    """Has a request's greenlet wait while the loop goes on; a peer of the loop."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._until: dict[Waiter, float] = {}
+        hub.add_peer(self)
+
+    def wait(self, future: "Future[None]", seconds: float) -> None:
+        """As Wait says."""
+        waiter = Waiter()
+        self._until[waiter] = time.monotonic() + seconds
+        future.add_done_callback(lambda _: self._hub.call_soon(lambda: self._hub.resume(waiter)))
+        try:
+            self._hub.park(waiter)
+        finally:
+            del self._until[waiter]
+
+    # The loop's peer
+
+    def flush(self) -> None:
+        """Nothing is ever sent."""
+
+    def deadline(self) -> float:
+        """When the first of them has waited long enough."""
+        return min(self._until.values(), default=_NEVER)
+
+    def tick(self, now: float) -> None:
+        """Let those go on who have."""
+        for waiter, until in self._until.items():
+            if until <= now:
+                self._hub.resume(waiter)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def wait_in_thread(future: "Future[None]", seconds: float) -> None:
+    """As Wait says; the thread waits."""
+    wait((future,), max(seconds, 0))
+
+
+def _slot(command: Command) -> int | None:
+    """The slot of a script's keys; None for what has no key."""
+    if command[0] not in ("EVALSHA", "EVAL") or not command[2]:
+        return None
+    return key_slot(str(command[3]).encode())
+
+
+def _read(ranges: Sequence[Any], asked: Address) -> tuple[dict[int, Address], frozenset[Address]]:
+    """A reply to CLUSTER SLOTS: who has which slot, and all nodes. One that does not know its host is the one asked."""
+    slots: dict[int, Address] = {}
+    nodes: set[Address] = set()
+    for first, last, *members in ranges:
+        places = [(asked[0] if host in (None, "", "?") else str(host), int(port)) for host, port, *_ in members]
+        nodes.update(places)
+        slots.update(dict.fromkeys(range(first, last + 1), places[0]))
+    return slots, frozenset(nodes)
+
+
+def _named(address: Address) -> str:
+    return "{}:{}".format(*address)

@@ -1,0 +1,115 @@
+"""The service on a real Redis Cluster: a slot moves in the middle of a burst, a node hangs, a node is gone."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import clusters
+import pytest
+from clusters import Burst, Call, Cluster, Front, seen, slot
+from samples import make_pool
+
+from cticache.passwords import Verifier
+from cticache.pools import Pool
+
+NAMES = ["p0", "p2", "p3", "p4", "p5"]
+
+
+def pools() -> list[Pool]:
+    return [make_pool(f"555{n}000-555{n}299", name) for n, name in enumerate(NAMES)]
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Cluster]:
+    with clusters.cluster("--cluster-require-full-coverage", "no") as made:
+        assert len({made.owner(slot(name)) for name in NAMES}) == 3
+        yield made
+
+
+@pytest.fixture
+def cluster(three: Cluster) -> Cluster:
+    three.flush()
+    return three
+
+
+NewFront = Callable[..., Front]
+
+
+@pytest.fixture
+def new_front(cluster: Cluster, verifier: Verifier) -> Iterator[NewFront]:
+    with ExitStack() as stack:
+
+        def make(dispatch: str, timeout: float = 1.0, probe: float = 0.05) -> Front:
+            front = Front(cluster.url, dispatch, pools(), verifier, timeout=timeout, probe=probe)
+            stack.callback(front.stop)
+            return front
+
+        yield make
+
+
+def settle(front: Front, calls: list[Call]) -> None:
+    """Take what was not taken, and see that every call was taken once, and that Redis has counted the same."""
+    talk = front.talk()
+    for call in calls:
+        if call.location and not call.taken:
+            assert call.take(talk) == 200
+        if call.location:
+            assert call.take(talk) == 410
+    talk.close()
+    for name, stats in zip(NAMES, front.store.pool_stats(pools()), strict=True):
+        leased = sum(1 for call in calls if call.pool == name and call.location)
+        assert stats.leased_total + stats.shared_total == leased
+        assert stats.taken_total == sum(call.taken for call in calls if call.pool == name) == leased
+
+
+def test_a_slot_moves_in_the_middle_of_a_burst(cluster: Cluster, new_front: NewFront, dispatch: str) -> None:
+    front = new_front(dispatch, timeout=0.5)
+    moving = "p0"
+    source = cluster.owner(slot(moving))
+    target = cluster.other(source)
+    burst = Burst([front], NAMES)
+    try:
+        for name in NAMES:
+            burst.goes_on(name)
+        cluster.open(slot(moving), source, target)
+        for at, _ in enumerate(cluster.carry(slot(moving), source, target)):
+            if at == 1:  # some of its keys are here, others there
+                seen(lambda: source.errors("TRYAGAIN") or source.errors("ASK"))
+        seen(lambda: source.errors("ASK") and target.calls("asking") and target.errors("TRYAGAIN"))
+        burst.goes_on(NAMES[1])
+        cluster.shut(slot(moving), target)
+        burst.goes_on(moving)
+        seen(lambda: source.errors("MOVED"))
+    finally:
+        calls = burst.end()
+    others = [told for call in calls if call.pool != moving for told in call.told]
+    assert {status for _, status in others} == {201, 200}
+    allowed = {("POST", 201), ("GET", 200), ("DELETE", 200), ("POST", 503), ("GET", 503), ("DELETE", 503)}
+    assert {told for call in calls for told in call.told} <= allowed
+    settle(front, calls)
+
+
+def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_front: NewFront, dispatch: str) -> None:
+    front = new_front(dispatch, timeout=5.0)
+    hanging = cluster.owner(slot("p0"))
+    elsewhere = [name for name in NAMES if cluster.owner(slot(name)) is not hanging]
+    waiting = front.talk()
+    hanging.signal(signal.SIGSTOP)
+    try:
+        call = Call("p0", 1)
+        answered: list[int] = []
+        asker = threading.Thread(target=lambda: answered.append(call.post(waiting)))
+        asker.start()
+        calls = [Call(name, n) for n in range(20) for name in elsewhere]
+        talk = front.talk()
+        for other in calls:
+            assert (other.post(talk), other.get(talk), other.take(talk)) == (201, 200, 200)
+        talk.close()
+        assert not answered
+    finally:
+        hanging.signal(signal.SIGCONT)
+    asker.join()
+    waiting.close()
+    assert answered == [201]
+    settle(front, [call, *calls])
