@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 from running import MAX_BODY, Served, Watched
 from servers import Program, packaged, program
-from talk import CALLS, Talk, request
+from talk import CALLS, Answer, Talk, request
 
 from cticache.app import create_app
 from cticache.audit import Audit
@@ -92,7 +92,7 @@ class Call:
         if answer.status == 201:
             assert answer.json["value"] == self.value
             self.location = answer.headers["location"]
-        return self._told("POST", answer.status)
+        return self._told("POST", answer)
 
     def get(self, talk: Talk) -> int:
         return self._asked("GET", talk)
@@ -106,11 +106,12 @@ class Call:
         answer = talk.send(request(f"{method} {self.location}")).answer()
         if answer.status == 200:
             assert answer.json == {"value": self.value}, "wrong data"
-        return self._told(method, answer.status)
+        return self._told(method, answer)
 
-    def _told(self, method: str, status: int) -> int:
-        self.told.append((method, status))
-        return status
+    def _told(self, method: str, answer: Answer) -> int:
+        assert answer.status != 503 or answer.json["error"] == "redis_unavailable", answer.json
+        self.told.append((method, answer.status))
+        return answer.status
 
 
 class Burst:
@@ -283,3 +284,59 @@ def cluster(*options: str, size: int = 3) -> Iterator[Cluster]:
             )
         )  # type: ignore[arg-type]
         yield Cluster(nodes)
+
+
+class Pair:
+    """A primary, its replica, and the sentinel that watches them."""
+
+    def __init__(self, primary: Node, replica: Node, sentinel: Node) -> None:
+        self.primary = primary
+        self.replica = replica
+        self.sentinel = sentinel
+        self.url = f"redis+sentinel://{sentinel.place}/main"
+
+    def replicated(self) -> None:
+        """Wait until the replica has what the primary has now."""
+        offset = self.primary.client.info("replication")["master_repl_offset"]
+        seen(lambda: self.replica.client.info("replication")["slave_repl_offset"] >= offset)
+
+    def is_replaced(self) -> None:
+        """Wait until the replica is the primary, and the sentinel says so."""
+        named = [str(self.replica.address[0]), str(self.replica.address[1])]
+        seen(lambda: self.replica.role() == "master")
+        seen(lambda: self.sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main") == named)
+
+
+_SENTINEL = """\
+sentinel monitor main {} {} 1
+sentinel down-after-milliseconds main 300
+sentinel failover-timeout main 3000
+"""
+
+
+@contextmanager
+def watched() -> Iterator[Pair]:
+    """Both in step, and known to the sentinel."""
+    with ExitStack() as stack:
+
+        def start(*options: str, file: str = "") -> Node:
+            node = Node(stack.enter_context(program(packaged(), *options, file=file)))
+            stack.callback(node.client.close)
+            return node
+
+        keep_nothing = ("--save", "", "--repl-diskless-sync-delay", "0")
+        primary = start(*keep_nothing)
+        replica = start(*keep_nothing, "--replicaof", *map(str, primary.address))
+        seen(lambda: replica.client.info("replication")["master_link_status"] == "up")
+        sentinel = start("--sentinel", file=_SENTINEL.format(*primary.address))
+        seen(
+            lambda: (
+                [_linked(known) for known in sentinel.client.execute_command("SENTINEL", "REPLICAS", "main")] == ["ok"]
+            )
+        )
+        yield Pair(primary, replica, sentinel)
+
+
+def _linked(known: list[str]) -> str:
+    """What a sentinel knows of a replica's link to its primary."""
+    return known[known.index("master-link-status") + 1]

@@ -8,6 +8,7 @@
 import gc
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ from redis.exceptions import RedisError
 VARIABLE = "TEST_REDIS"
 DEFAULT_IMAGE = "redis:8-alpine"
 _START_S = 30.0
+_random = random.SystemRandom()  # Hypothesis has the other one say the same again and again
 
 
 @contextmanager
@@ -161,13 +163,19 @@ def binary(path: Path, *options: str, port: int | None = None) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nothing listens on, low enough for a Cluster's second one, 10,000 above."""
+    """A port of the loopback that nothing listens on, nor on a Cluster's second one, 10,000 above.
+
+    Both are below those that the system gives to connections: one that ends may keep its port for a minute.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port + 10_000 < 65_536:
-                return port
+        port = _random.randrange(10_000, 22_000)
+        with socket.socket() as first, socket.socket() as second:
+            try:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
 
 
 class Ended(Exception):

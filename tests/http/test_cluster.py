@@ -17,7 +17,7 @@ NAMES = ["p0", "p2", "p3", "p4", "p5"]
 
 
 def pools() -> list[Pool]:
-    return [make_pool(f"555{n}000-555{n}299", name) for n, name in enumerate(NAMES)]
+    return [make_pool(f"555{n}000-555{n}999", name, cooldown_ms=0) for n, name in enumerate(NAMES)]
 
 
 @pytest.fixture(scope="module")
