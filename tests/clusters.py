@@ -78,7 +78,8 @@ class Front:
 class Call:
     """One call through the service; ``told`` has what was asked and the status that it got."""
 
-    def __init__(self, pool: str, ani: int) -> None:
+    def __init__(self, pool: str, ani: int, front: int = 0) -> None:
+        self.front = front
         self.pool = pool
         self.ani = ani
         self.value = f"the data of {ani} for {pool}"
@@ -120,10 +121,11 @@ class Burst:
     def __init__(self, fronts: Sequence[Front], pools: Sequence[str], threads: int = 4) -> None:
         self.calls: list[Call] = []
         self._pools = pools
+        self._fronts = len(fronts)
         self._ends = threading.Event()
         self._faults: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(front, 1_000_000_000 * (1 + threads * at + n)))
+            threading.Thread(target=self._run, args=(front, at, 1_000_000_000 * (1 + threads * at + n)))
             for at, front in enumerate(fronts)
             for n in range(threads)
         ]
@@ -135,9 +137,13 @@ class Burst:
         return sum(call.told.count((method, status)) for call in list(self.calls) if pool in ("", call.pool))
 
     def goes_on(self, pool: str) -> None:
-        """Wait until calls that begin from now on are leased and taken in this pool."""
+        """Wait until calls that begin from now on are leased and taken in this pool, at each front."""
+
+        def taken(front: int) -> int:
+            return sum(call.taken for call in self.calls[before:] if (call.pool, call.front) == (pool, front))
+
         before = len(self.calls)
-        seen(lambda: self._faults or sum(call.taken for call in self.calls[before:] if call.pool == pool) >= 3)
+        seen(lambda: self._faults or all(taken(front) >= 3 for front in range(self._fronts)))
 
     def end(self) -> list[Call]:
         """All calls, once the callers have ended."""
@@ -148,12 +154,12 @@ class Burst:
             raise self._faults[0]
         return self.calls
 
-    def _run(self, front: Front, ani: int) -> None:
+    def _run(self, front: Front, at: int, ani: int) -> None:
         talk = front.talk()
         try:
             while not self._ends.is_set():
                 ani += 1
-                call = Call(self._pools[ani % len(self._pools)], ani)
+                call = Call(self._pools[ani % len(self._pools)], ani, at)
                 self.calls.append(call)
                 if call.post(talk) == 201:
                     call.get(talk)
@@ -256,20 +262,17 @@ class Cluster:
             node.client.config_resetstat()
 
 
+_MEMBER = (
+    *("--save", "", "--repl-diskless-sync-delay", "0"),
+    *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000"),
+)
+
+
 @contextmanager
 def cluster(*options: str, size: int = 3) -> Iterator[Cluster]:
     """A cluster of so many primaries."""
     with ExitStack() as stack:
-        nodes = [
-            Node(
-                stack.enter_context(
-                    program(
-                        packaged(), "--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *options
-                    )
-                )
-            )
-            for _ in range(size)
-        ]
+        nodes = [Node(stack.enter_context(program(packaged(), *_MEMBER, *options))) for _ in range(size)]
         for node in nodes:
             stack.callback(node.client.close)
         for at, node in enumerate(nodes):
@@ -286,6 +289,22 @@ def cluster(*options: str, size: int = 3) -> Iterator[Cluster]:
         yield Cluster(nodes)
 
 
+@contextmanager
+def follower(cluster: Cluster, primary: Node) -> Iterator[Node]:
+    """A replica of one of the cluster's primaries, in step with it."""
+    with program(packaged(), *_MEMBER) as running:
+        node = Node(running)
+        node.cluster("MEET", *primary.address)
+        for other in cluster.nodes:
+            other.cluster("MEET", *node.address)
+        seen(lambda: primary.id() in str(node.cluster("NODES")))
+        node.cluster("REPLICATE", primary.id())
+        seen(lambda: node.client.info("replication").get("master_link_status") == "up")
+        seen(lambda: all(node.place in str(other.cluster("NODES")) for other in cluster.nodes))
+        yield node
+        node.client.close()
+
+
 class Pair:
     """A primary, its replica, and the sentinel that watches them."""
 
@@ -297,14 +316,19 @@ class Pair:
 
     def replicated(self) -> None:
         """Wait until the replica has what the primary has now."""
-        offset = self.primary.client.info("replication")["master_repl_offset"]
-        seen(lambda: self.replica.client.info("replication")["slave_repl_offset"] >= offset)
+        in_step(self.primary, self.replica)
 
     def is_replaced(self) -> None:
         """Wait until the replica is the primary, and the sentinel says so."""
         named = [str(self.replica.address[0]), str(self.replica.address[1])]
         seen(lambda: self.replica.role() == "master")
         seen(lambda: self.sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main") == named)
+
+
+def in_step(primary: Node, replica: Node) -> None:
+    """Wait until the replica has what the primary has now. WAIT would wait for what its own connection has written."""
+    offset = primary.client.info("replication")["master_repl_offset"]
+    seen(lambda: replica.client.info("replication")["slave_repl_offset"] >= offset)
 
 
 _SENTINEL = """\

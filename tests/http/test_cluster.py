@@ -113,3 +113,48 @@ def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_
     waiting.close()
     assert answered == [201]
     settle(front, [call, *calls])
+
+
+def test_a_key_that_has_gone_ahead_is_found_where_it_is(cluster: Cluster, new_front: NewFront) -> None:
+    front = new_front("threads")
+    before = front.store.pool_claim("forget", {})
+    assert set(before) == set(NAMES)
+    source = cluster.owner(slot("@all"))
+    target = cluster.other(source)
+    cluster.open(slot("@all"), source, target)
+    assert len(list(cluster.carry(slot("@all"), source, target))) == 1
+    assert front.store.pool_claim("forget", {}) == before
+    assert target.calls("asking")
+    cluster.shut(slot("@all"), target)
+    assert front.store.pool_claim("forget", {}) == before
+
+
+def test_a_node_that_is_gone_costs_its_own_pools_until_its_replica_is_promoted(verifier: Verifier) -> None:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(clusters.cluster("--cluster-require-full-coverage", "no"))
+        gone = cluster.owner(slot("p0"))
+        elsewhere = [name for name in NAMES if cluster.owner(slot(name)) is not gone]
+        replica = stack.enter_context(clusters.follower(cluster, gone))
+        fronts = [Front(cluster.url, dispatch, pools(), verifier) for dispatch in ("batch", "threads")]
+        for front in fronts:
+            stack.callback(front.stop)
+        talk = fronts[0].talk()
+        stack.callback(talk.close)
+        kept = [Call("p0", n) for n in range(10)]
+        assert [call.post(talk) for call in kept] == [201] * 10
+        clusters.in_step(gone, replica)
+        burst = Burst(fronts, NAMES)
+        try:
+            burst.goes_on("p0")
+            gone.signal(signal.SIGKILL)
+            seen(lambda: burst.answered("POST", 503, "p0"))
+            for name in elsewhere:
+                burst.goes_on(name)
+            replica.cluster("FAILOVER", "TAKEOVER")
+            burst.goes_on("p0")
+        finally:
+            calls = burst.end()
+        told = {status for call in calls if call.pool in elsewhere for _, status in call.told}
+        assert told == {201, 200}
+        for call in kept:
+            assert (call.take(talk), call.take(talk)) == (200, 410)

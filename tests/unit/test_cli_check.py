@@ -1,12 +1,15 @@
 """``cticache check`` and ``doctor``: what in a Redis server would lose data."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import clusters
 import pytest
 import servers
+from clusters import Cluster
 from redis import Redis
 
 from cticache import cli, doctor
@@ -139,8 +142,62 @@ def test_a_replica_is_a_complaint(check: Check, replica: str) -> None:
     assert "  the server is a replica and refuses writes: give the address of its primary" in out
 
 
-def test_a_member_of_a_cluster_is_a_complaint(check: Check) -> None:
-    with servers.binary(servers.packaged(), *SAFE, "--cluster-enabled", "yes") as url:
-        code, out = check(url)
+def test_a_member_of_a_cluster_under_the_url_of_a_server_is_a_complaint(check: Check, cluster: Cluster) -> None:
+    code, out = check("redis://{}:{}/0".format(*cluster.nodes[0].address))
     assert code == 1
-    assert any(line.startswith("  the server is part of a Redis Cluster") for line in out)
+    assert any(line.startswith("  the server is part of a Redis Cluster: write redis+cluster://") for line in out)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with clusters.cluster(*SAFE) as made:
+        yield made
+
+
+def test_a_cluster_set_up_well_is_told_so(check: Check, cluster: Cluster) -> None:
+    code, out = check(cluster.url)
+    assert code == 0
+    assert out[3].startswith(("Redis: a cluster of 3 primaries (Valkey ", "Redis: a cluster of 3 primaries (Redis "))
+    assert out[3].endswith(") answers")
+    assert out[4:] == ["all well"]
+    assert [node.calls("script|load") + node.calls("script") > 0 for node in cluster.nodes] == [True] * 3
+
+
+def test_what_is_wrong_with_a_node_of_a_cluster_is_told_with_its_name(check: Check, cluster: Cluster) -> None:
+    wrong = cluster.nodes[1]
+    wrong.client.config_set("appendonly", "no")
+    try:
+        code, out = check(f"redis+cluster://{cluster.nodes[0].place}")
+    finally:
+        wrong.client.config_set("appendonly", "yes")
+    assert code == 1
+    assert out[-1] == "1 complaint"
+    assert out[-2].startswith(f"  {wrong.place}: there is no persistence")
+
+
+def test_a_cluster_that_misses_a_node_is_a_complaint(check: Check) -> None:
+    with clusters.cluster(*SAFE, "--cluster-require-full-coverage", "no") as cluster:
+        gone = cluster.nodes[2]
+        gone.signal(signal.SIGKILL)
+        code, out = check(cluster.url)
+    assert code == 1
+    assert [line for line in out if line.startswith(f"  {gone.place}: does not answer: ")]
+
+
+def test_the_primary_that_a_sentinel_names_is_looked_at(check: Check) -> None:
+    with clusters.watched() as pair:
+        code, out = check(pair.url)
+    assert code == 1
+    assert any("there is no persistence" in line for line in out)
+    assert any("min-replicas-to-write is 0" in line for line in out)  # a replica has none
+
+
+def test_a_sentinel_that_knows_no_such_primary_is_told(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"redis+sentinel://:secret-word@127.0.0.1:{servers.free_port()}/main?sentinel_password=secret-word"
+    (tmp_path / "config.ini").write_text(f"[redis]\nurl = {url}\n[pool:x]\nnumbers = 1\n")
+    assert cli.main(["check", "--config", str(tmp_path / "config.ini")]) == 1
+    said = capsys.readouterr()
+    assert "no sentinel that can be reached names a primary main that is up" in said.err
+    assert "secret-word" not in said.err + said.out
