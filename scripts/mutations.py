@@ -39,6 +39,7 @@ class Mutation(NamedTuple):
 PROMISES = "tests/lua/test_never_the_wrong_data.py"
 LEASE, READ, TAKE, RENEW = (f"tests/lua/test_{name}.py" for name in ("lease", "read", "take", "renew"))
 SYNC, STATS, MODEL, SOAK = (f"tests/lua/test_{name}.py" for name in ("pool_sync", "pool_stats", "model", "soak"))
+CLUSTER = "tests/unit/test_cluster.py"
 AWAY, REFUSALS, SECRETS = (f"tests/http/test_{name}.py" for name in ("redis_away", "refusals", "secrets"))
 
 _REPLAY_OF_TAKE = """\
@@ -498,6 +499,76 @@ MUTATIONS = [
         "Retry(NoBackoff(), 0)",
         "Retry(NoBackoff(), 3)",
         (f"{AWAY}::test_a_take_whose_reply_is_lost_is_not_repeated",),
+    ),
+    Mutation(
+        "a slot that has moved is asked for where it was",
+        "cticache/cluster.py",
+        "        self._slots[slot] = address\n",
+        "",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "a redirection to the other end of a move lacks its ASKING",
+        "cticache/cluster.py",
+        '[("ASKING",), command] if asking else [command]',
+        "[command]",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "the other end of a move is not asked",
+        "cticache/cluster.py",
+        "target if asking else self._owner(slot, until)",
+        "self._owner(slot, until)",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "a command whose fate is unknown is repeated",
+        "cticache/cluster.py",
+        "            self._topology.look()  # a replica may have taken its place\n            raise\n",
+        "            self._topology.look()\n            return self._node(address).run(commands)\n",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "a refusal is the reply at once",
+        "cticache/cluster.py",
+        "time.monotonic() >= until:\n                break",
+        "hop > 1:\n                break",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "a node that fails has nobody asked who has its slots",
+        "cticache/cluster.py",
+        "            self._topology.look()  # a replica may have taken its place\n",
+        "",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "the nodes are asked without a pause",
+        "cticache/cluster.py",
+        " or time.monotonic() < self._next_look):",
+        "):",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "a node that is away keeps the scripts from the others",
+        "cticache/cluster.py",
+        "                away = error\n                continue\n",
+        "                raise\n",
+        (CLUSTER,),
+    ),
+    Mutation(
+        "a script runs while its slot moves",
+        "cticache/keys.py",
+        'self._of(pool, "stats", "stats:")',
+        'self._of(pool, "stats:", "stats:")',
+        ("tests/lua/test_contract.py",),
+    ),
+    Mutation(
+        "a demoted primary is asked again",
+        "cticache/store.py",
+        "self._runner.drop()",
+        "pass",
+        (f"{AWAY}::test_a_demoted_primary_is_noticed_and_its_connections_dropped", "tests/http/test_sentinel.py"),
     ),
     Mutation(
         "a server that closes each connection is dialled without end",
