@@ -143,7 +143,8 @@ class Cluster:
         replies: list[Any] = [None] * len(commands)
         places: dict[Address | None, list[int]] = {}
         for at, command in enumerate(commands):
-            places.setdefault(self._place(command, until), []).append(at)
+            place = self._owner(_slot(command), until) if _has_keys(command) else None
+            places.setdefault(place, []).append(at)
         for address, asked in places.items():
             wanted = [commands[at] for at in asked]
             got = self._at(address, wanted) if address else self._everywhere(wanted, until)
@@ -154,11 +155,7 @@ class Cluster:
         return replies
 
     def drop(self) -> None:
-        """As Runner says."""
-        with self._lock:
-            nodes = list(self._nodes.values())
-        for node in nodes:
-            node.drop()
+        """As Runner says, without closing anything: a node that is a replica by now says itself who is not (MOVED)."""
         self._topology.look()
 
     def close(self) -> None:
@@ -167,10 +164,6 @@ class Cluster:
             for node in self._nodes.values():
                 node.close()
             self._nodes.clear()
-
-    def _place(self, command: Command, until: float) -> Address | None:
-        slot = _slot(command)
-        return None if slot is None else self._owner(slot, until)
 
     def _owner(self, slot: int, until: float) -> Address:
         address = self._topology.owner(slot)
@@ -194,7 +187,6 @@ class Cluster:
     def _followed(self, command: Command, address: Address, refusal: Any, until: float) -> Any:
         """The reply to a command that ``address`` has refused to begin with, from wherever it is to be asked."""
         slot = _slot(command)
-        assert slot is not None  # noqa: S101 - only a node refuses so, and it was asked for a slot
         pause = _PAUSE_S
         reply = refusal
         for hop in count(1):
@@ -293,10 +285,13 @@ def wait_in_thread(future: "Future[None]", seconds: float) -> None:
     wait((future,), max(seconds, 0))
 
 
-def _slot(command: Command) -> int | None:
-    """The slot of a script's keys; None for what has no key."""
-    if command[0] not in ("EVALSHA", "EVAL") or not command[2]:
-        return None
+def _has_keys(command: Command) -> bool:
+    """Whether it is a script's call; what else is asked, SCRIPT LOAD and a script without keys, is for every node."""
+    return command[0] in ("EVALSHA", "EVAL") and bool(command[2])
+
+
+def _slot(command: Command) -> int:
+    """The slot of a script's keys."""
     return key_slot(str(command[3]).encode())
 
 

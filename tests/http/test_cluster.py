@@ -90,6 +90,31 @@ def test_a_slot_moves_in_the_middle_of_a_burst(cluster: Cluster, new_front: NewF
     settle(front, calls)
 
 
+def test_a_slot_that_is_on_its_way_holds_up_its_own_calls_alone(
+    cluster: Cluster, new_front: NewFront, dispatch: str
+) -> None:
+    front = new_front(dispatch, timeout=10.0)
+    source = cluster.owner(slot("p0"))
+    target = cluster.other(source)
+    cluster.open(slot("p0"), source, target)
+    waiting, talk = front.talk(), front.talk()
+    call = Call("p0", 1)
+    asker = threading.Thread(target=call.post, args=(waiting,))
+    asker.start()
+    seen(lambda: source.errors("TRYAGAIN") or source.errors("ASK"))
+    calls = [Call(name, n) for n in range(20) for name in NAMES[1:]]
+    for other in calls:
+        assert (other.post(talk), other.get(talk), other.take(talk)) == (201, 200, 200)
+    assert not call.told
+    for node in (target, source):  # the move is called off
+        node.cluster("SETSLOT", slot("p0"), "STABLE")
+    asker.join()
+    assert call.told == [("POST", 201)]
+    waiting.close()
+    talk.close()
+    settle(front, [call, *calls])
+
+
 def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_front: NewFront, dispatch: str) -> None:
     front = new_front(dispatch, timeout=5.0)
     hanging = cluster.owner(slot("p0"))
