@@ -300,7 +300,8 @@ def follower(cluster: Cluster, primary: Node) -> Iterator[Node]:
         seen(lambda: primary.id() in str(node.cluster("NODES")))
         node.cluster("REPLICATE", primary.id())
         seen(lambda: node.client.info("replication").get("master_link_status") == "up")
-        seen(lambda: all(node.place in str(other.cluster("NODES")) for other in cluster.nodes))
+        # To take the slots over it must know them, and all others know whose replica it is.
+        seen(lambda: all(node.address[1] in _replicas(other) for other in (node, *cluster.nodes)))
         yield node
         node.client.close()
 
@@ -325,6 +326,11 @@ class Pair:
         seen(lambda: self.sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main") == named)
 
 
+def _replicas(node: Node) -> list[int]:
+    """The ports of the replicas of all slots, as this node knows them."""
+    return [place[1] for _, _, _, *others in node.cluster("SLOTS") for place in others]  # type: ignore[attr-defined]
+
+
 def in_step(primary: Node, replica: Node) -> None:
     """Wait until the replica has what the primary has now. WAIT would wait for what its own connection has written."""
     offset = primary.client.info("replication")["master_repl_offset"]
@@ -346,6 +352,7 @@ def watched() -> Iterator[Pair]:
         def start(*options: str, file: str = "") -> Node:
             node = Node(stack.enter_context(program(packaged(), *options, file=file)))
             stack.callback(node.client.close)
+            stack.callback(node.process.kill)  # asked to end, a primary would wait for its replica first
             return node
 
         keep_nothing = ("--save", "", "--repl-diskless-sync-delay", "0")
