@@ -134,7 +134,7 @@ def program(path: Path, *options: str, port: int | None = None, file: str = "") 
 
     ``file`` is what its configuration file says; a sentinel has to have one.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # where its child writes
         port = port or free_port()
         named = []
         if file:
