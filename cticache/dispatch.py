@@ -8,8 +8,8 @@ Invariants:
 
 - No thread runs a request. What may block (a password hash) goes to a thread, and the greenlet is parked meanwhile.
 - No request is started or resumed while the result of a poll is being walked: it could close what comes next in it.
-- At most MOST_TASKS requests start in a turn and at most MOST_ACCEPTS clients are let in: a long burst shares with
-  newcomers, and one worker process does not take every client.
+- At most MOST_TASKS requests start in a turn, and few clients are let in, more while turns are that long: a long burst
+  shares with newcomers, and one worker process does not take every client.
 - The poll never sleeps while anything is queued.
 - A request that ends, however it ends, leaves its channel free for the next one, or closed.
 - A wait is ended once. Who comes later finds nobody, and not the request that its greenlet serves by then.
@@ -43,7 +43,9 @@ _log = logging.getLogger(__name__)
 MOST_TASKS = 64
 """Requests started in one turn: so many share a round trip to Redis."""
 MOST_ACCEPTS = 6
-"""Clients let in in one turn."""
+"""Clients let in in a turn: where several processes listen, each gets its share."""
+MOST_ACCEPTS_IN_A_BURST = 32
+"""And in one that follows a turn of MOST_TASKS: those take long, and newcomers would wait for many of them."""
 _MOST_IDLE = 256
 """Greenlets kept for the requests to come: to make one takes as long as a third of a request."""
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -139,6 +141,8 @@ class Hub:
         self._parked: set[Waiter] = set()
         self._idle: list[greenlet] = []
         self._peers: list[Peer] = []
+        self._started = 0
+        """Requests, in the turn before."""
         self._stopping = False
         self.ending = False
         """Nothing more is read from the clients: what they ask without end would put off the end for ever."""
@@ -246,7 +250,7 @@ class Hub:
         self._greenlet = getcurrent()
 
         def accept(_mask: int) -> None:
-            for _ in range(MOST_ACCEPTS):
+            for _ in range(MOST_ACCEPTS_IN_A_BURST if self._started == MOST_TASKS else MOST_ACCEPTS):
                 known = len(server.active_channels)
                 server.handle_accept()
                 if len(server.active_channels) == known or not server.readable():
@@ -299,7 +303,8 @@ class Hub:
             peer.tick(now)
         while self._resumes:
             self._go_on(*self._resumes.popleft())
-        for _ in range(min(len(self._tasks), MOST_TASKS)):
+        self._started = min(len(self._tasks), MOST_TASKS)
+        for _ in range(self._started):
             self._start(self._tasks.popleft())
         for peer in self._peers:
             peer.flush()

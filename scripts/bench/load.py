@@ -46,6 +46,8 @@ class Figures:
     """CPU time of the server, a request."""
     redis_us: float
     """CPU time of Redis, a request."""
+    wrk_us: float
+    """CPU time of the load generator, a request."""
     errors: int
     """Answers above 399, socket errors and time-outs."""
     what: str = ""
@@ -142,6 +144,7 @@ class _Wrk:
         time.sleep(after_s)
         used = cpu_seconds(self._server.pid) - self._server_cpu
         redis_used = cpu_seconds(self._redis_pid) - self._redis_cpu
+        wrk_used = cpu_seconds(self._process.pid)
         self._process.send_signal(signal.SIGINT)  # its own clock knows whole seconds only
         printed, _ = self._process.communicate(timeout=2 * _TIMEOUT_S)
         told = next((line for line in printed.splitlines() if line.startswith("BENCH ")), None)
@@ -149,7 +152,7 @@ class _Wrk:
             raise RuntimeError(f"wrk measured nothing against {self._server.title}; it said:\n{printed[-2000:]}")
         requests, lasted_us, p50_us, p99_us, *errors = map(int, told.split()[1:])
         if not requests:
-            return Figures(0.0, 0.0, 0.0, 0.0, 0.0, sum(errors) + 1, "not one answer")
+            return Figures(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, sum(errors) + 1, "not one answer")
         kinds = zip(("connect", "read", "write", "status", "time-out"), errors, strict=True)
         return Figures(
             rate=requests / (lasted_us / 1e6),
@@ -157,6 +160,7 @@ class _Wrk:
             p99_ms=p99_us / 1000,
             cpu_us=used * 1e6 / requests,
             redis_us=redis_used * 1e6 / requests,
+            wrk_us=wrk_used * 1e6 / requests,
             errors=sum(errors),
             what=", ".join(f"{count} {kind}" for kind, count in kinds if count),
         )

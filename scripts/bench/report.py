@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from load import Figures
 from record import Record, Spot, middle
-from rows import Row, cpu_note, percentile
+from rows import Row, cpu_note, percentile, workers_note
 from sections import described
 from servers import TITLES
 
@@ -51,7 +51,7 @@ def written(
                  record.pool_costs.items()),
             ),
         ]  # fmt: skip
-    parts.append("\n".join(f"- {note}" for note in (cpu_note(record), *record.notes) if note))
+    parts.append("\n".join(f"- {note}" for note in (cpu_note(record), workers_note(record), *record.notes) if note))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -1,5 +1,6 @@
 """The rows that must be shown: the ratio of each round, its median and spread, against its bars."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
@@ -85,6 +86,23 @@ def cpu_note(record: Record) -> str:
         }
         told += [f"{words} / {title} {middle(ratios):.2f}" for title, ratios in against.items() if ratios]
     return f"CPU a request of cticache, batch, at 64 connections: {'; '.join(told)}." if told else ""
+
+
+def workers_note(record: Record) -> str:
+    """What two workers could do at the most where the load generator shares the machine; empty without figures."""
+    two = record.of("workers", "two", GET)
+    if not two:
+        return ""
+    service, redis, wrk = (
+        middle([each(one) for one in two]) for each in (_cpu, lambda one: one.redis_us, lambda one: one.wrk_us)
+    )
+    cores = len(os.sched_getaffinity(0))
+    most = cores * 1e6 / (service + redis + wrk)
+    reached = middle([one.rate for one in two]) / most
+    return (
+        f"Two workers: a GET takes {service:.0f} us of the service, {redis:.0f} of Redis and {wrk:.0f} of the load "
+        f"generator, so that {cores} cores have time for {most:,.0f} a second; {reached:.0%} of that is reached."
+    )
 
 
 def percentile(values: list[float], share: float) -> float:

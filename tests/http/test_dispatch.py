@@ -19,7 +19,7 @@ from talk import get
 from waitress.channel import HTTPChannel
 
 from cticache import dispatch
-from cticache.dispatch import MOST_ACCEPTS, MOST_TASKS, READ, Hub
+from cticache.dispatch import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST, MOST_TASKS, READ, Hub
 
 
 def test_a_newcomer_beside_200_busy_clients_waits_for_a_round_of_them_and_no_longer(site: Site) -> None:
@@ -47,6 +47,21 @@ def test_clients_are_let_in_several_a_turn_and_not_all_at_once(site: Site) -> No
             counts.append(len(site.channels()))
     assert counts == [MOST_ACCEPTS, 2 * MOST_ACCEPTS, 2 * MOST_ACCEPTS + 1]
     assert 4 <= MOST_ACCEPTS <= 8
+
+
+def test_more_are_let_in_after_a_turn_as_long_as_turns_get(site: Site) -> None:
+    busy = site.talks(MOST_TASKS)
+    with site.hub.held():
+        for client in busy:
+            client.send(get(*["/busy"] * 3))
+        site.hub.turn()
+        for _ in range(2 * MOST_ACCEPTS_IN_A_BURST):
+            site.talk()
+        before = len(site.channels())
+        site.hub.turn()
+        assert site.hub.started[-1] == MOST_TASKS
+        assert len(site.channels()) - before == MOST_ACCEPTS_IN_A_BURST
+        busy[0].answer()
 
 
 def test_pipelined_requests_are_answered_without_a_sleep_of_the_loop(site: Site) -> None:
