@@ -297,7 +297,7 @@ class _ServerSection(Schema):
     port = _Whole(0, 65535, "", load_default=8080)
     workers = _MaybeWhole(1, 64, "processes", load_default=0)
     dispatch = fields.String(load_default="batch", validate=_one_of("batch", "threads"))
-    threads = _Whole(1, 256, "", load_default=8)
+    threads = _Whole(1, 256, "", load_default=16)
     max_body = _Whole(64, 16 * 1024 * 1024, "bytes", load_default=65536)
     connections = _Whole(1, 100_000, "", load_default=400)
     idle_timeout = _Whole(1, 3600, "seconds", load_default=30)
