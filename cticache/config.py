@@ -301,6 +301,7 @@ class _ServerSection(Schema):
     max_body = _Whole(64, 16 * 1024 * 1024, "bytes", load_default=65536)
     connections = _Whole(1, 100_000, "", load_default=400)
     idle_timeout = _Whole(1, 3600, "seconds", load_default=30)
+    stop_timeout = _Whole(0, 600, "seconds", load_default=5)
     auth_cache = _Whole(0, 3600, "seconds", load_default=60)
     auth_cache_size = _Whole(1, 1_000_000, "", load_default=10_000)
     auth_queue = _Whole(1, 10_000, "", load_default=100)
@@ -364,6 +365,7 @@ class ServerConfig:
     max_body: int
     connections: int
     idle_timeout: int
+    stop_timeout: int
     auth_cache: int
     auth_cache_size: int
     auth_queue: int

@@ -51,8 +51,6 @@ _MOST_IDLE = 256
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LONGEST_SLEEP_S = 1.0
 """The listener's maintenance looks for idle clients at least so often."""
-_STOP_S = 5.0
-"""How long the requests under way have at the end."""
 _FOREVER = float("inf")
 _OUT_OF_REACH = 1 << 60
 """Bytes."""
@@ -129,7 +127,9 @@ class HubChannel(Channel):
 class Hub:
     """The loop, and waitress's task dispatcher on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop_s: float) -> None:
+        """``stop_s``: how long the requests under way have at the end."""
+        self._stop_s = stop_s
         self._greenlet = getcurrent()
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
@@ -274,7 +274,7 @@ class Hub:
                 # Asked whether it is readable, waitress looks for idle clients and at the connection limit.
                 self.watch(listener, READ if server.readable() else 0, accept)
             elif ends_at == _FOREVER:
-                ends_at = time.monotonic() + _STOP_S
+                ends_at = time.monotonic() + self._stop_s
                 self.watch(listener, 0, accept)
             else:
                 self.ending = True

@@ -83,7 +83,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
         if count == 1:
             _serve_on(site, listener, pools, keeper)
         else:
-            workers = Workers(count, partial(work, site), listener)
+            workers = Workers(count, partial(work, site), listener, config.server.stop_timeout)
             stack.enter_context(ended_by_signals(0, workers.stop))
             workers.run(lambda: (keeper.synced.is_set(), pools.leaving), lambda _message: keeper.wake())
 
@@ -119,7 +119,7 @@ def _serve_on(
     """Serve in this process until a signal; ``started`` gets what ends it, to be called from any thread."""
     config = site.config.server
     with ExitStack() as stack:
-        hub = Hub() if config.dispatch == "batch" else None
+        hub = Hub(config.stop_timeout) if config.dispatch == "batch" else None
         store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config)
         wait = hub.wait if hub else Future.result
         verifier = passwords.Verifier(

@@ -23,8 +23,8 @@ _LOOK_S = 0.2
 _YOUNG_S = 5.0
 """A worker that dies younger has died of its start."""
 _LONGEST_PAUSE_S = 30.0
-_STOP_S = 7.0
-"""A worker answers the requests under way, at most for 5 s; what lives longer is killed."""
+_LONGER_S = 2.0
+"""A worker that still lives so long after the time for the requests under way is killed."""
 
 Pipe = Any
 """An end of a pipe: a multiprocessing.connection.Connection, on Windows a PipeConnection."""
@@ -128,7 +128,9 @@ class _Worker:
 class Workers:
     """The parent's side."""
 
-    def __init__(self, count: int, serve: Serve, listener: socket.socket) -> None:
+    def __init__(self, count: int, serve: Serve, listener: socket.socket, stop_s: float) -> None:
+        """``stop_s``: how long the requests under way have at the end."""
+        self._stop_s = stop_s
         self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
         self._stopping = threading.Event()
 
@@ -147,7 +149,7 @@ class Workers:
         finally:
             for worker in self._workers:
                 worker.end()
-            until = time.monotonic() + _STOP_S
+            until = time.monotonic() + self._stop_s + _LONGER_S
             for worker in self._workers:
                 worker.join(until)
 

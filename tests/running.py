@@ -60,7 +60,7 @@ class Watched(Hub):
     """A loop that counts, and that a test can hold between two turns: what it sends then comes in one turn."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(5.0)
         self.turns = 0
         self.started: list[int] = []
         """How many requests began in each turn."""

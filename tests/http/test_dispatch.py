@@ -125,7 +125,7 @@ def test_an_event_is_not_told_to_whoever_got_the_number_of_a_closed_socket() -> 
 
         return ready
 
-    hub, told = Hub(), list[socket.socket]()
+    hub, told = Hub(5.0), list[socket.socket]()
     with ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(2)]
         for near, far in pairs:

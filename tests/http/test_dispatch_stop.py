@@ -80,8 +80,8 @@ def test_clients_that_keep_asking_do_not_put_off_the_end(site: Site) -> None:
     assert not site.served.thread.is_alive()
 
 
-def test_what_cannot_be_answered_is_given_up_and_closed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_STOP_S", 0.0)
+def test_what_cannot_be_answered_is_given_up_and_closed(site: Site) -> None:
+    site.hub._stop_s = 0.0
     parked = site.talk().send(get("/park", "/after"))
     slow = site.talk(small=True).send(get("/big", "/after"))
     until(lambda: set(site.seen) == {"/park", "/big"})

@@ -52,6 +52,7 @@ threads = 2
 max_body = 1024
 connections = 50
 idle_timeout = 10
+stop_timeout = 8
 auth_cache = 0
 auth_cache_size = 5
 auth_queue = 6
@@ -95,7 +96,7 @@ password = {HASH}
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 0, 5, 6, False, "sixteen-letters-"
+        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 8, 0, 5, 6, False, "sixteen-letters-"
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -163,6 +164,7 @@ _WHOLE = [
     ("server", "max_body", "bytes, 64 to 16777216", "63"),
     ("server", "connections", "1 to 100000", "100001"),
     ("server", "idle_timeout", "seconds, 1 to 3600", "0"),
+    ("server", "stop_timeout", "seconds, 0 to 600", "601"),
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),
     ("server", "auth_queue", "1 to 10000", "0"),

@@ -47,6 +47,9 @@ def hang_on(_listener: socket.socket, _news: News) -> None:
     time.sleep(600)
 
 
+STOP_S = 5.0
+
+
 class Parent:
     """The parent's loop in a thread of this process."""
 
@@ -55,7 +58,7 @@ class Parent:
         self.listener.listen()
         self.news: object = "news"
         self.heard: list[object] = []
-        self.workers = Workers(count, serve, self.listener)
+        self.workers = Workers(count, serve, self.listener, STOP_S)
         self._thread = threading.Thread(target=partial(self.workers.run, lambda: self.news, self.heard.append))
         self._thread.start()
 
@@ -165,7 +168,7 @@ def test_a_stop_ends_all_workers(parent: Callable[..., Parent]) -> None:
 
 
 def test_a_worker_that_does_not_end_is_killed(parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cticache.workers._STOP_S", 0.2)
+    monkeypatch.setattr("cticache.workers._LONGER_S", 0.2 - STOP_S)
     running = parent(1, hang_on)
     until(lambda: len(running.pids()) == 1)
     (pid,) = running.pids()
