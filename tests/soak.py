@@ -6,15 +6,19 @@ its lease's answer to the first moment at which it may have ended; what is told 
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from model import outcome, same_tail
+from running import Served, Watched
 from samples import at, make_pool
+from talk import Talk, get
 
-from cticache.connection import Direct, connect
+from cticache.channel import OnLoop, RedisChannel
+from cticache.connection import Direct, connect, dial
 from cticache.errors import Refusal
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
@@ -64,6 +68,10 @@ class Entry(NamedTuple):
     replayed: bool = False
 
 
+CLIENTS = 20
+"""Of each process that serves in batches."""
+
+
 def work(url: str, seed: int, operations: int) -> list[Entry]:
     """What one process does."""
     with connect(url, 20.0) as client:
@@ -72,6 +80,37 @@ def work(url: str, seed: int, operations: int) -> list[Entry]:
         store = Store(Direct(client), scripts, Keys("cti"), retry_after=2)
         worker = _Worker(store, seed)
         return [worker.step() for _ in range(operations)]
+
+
+def work_in_batches(url: str, seed: int, operations: int) -> list[Entry]:
+    """What a process does that serves many clients on one loop, the calls of a turn in one write."""
+    hub, log = Watched(), list[Entry]()
+    with connect(url, 20.0) as client, ExitStack() as stack:
+        runner = OnLoop(hub, RedisChannel(hub, lambda: dial(client), 20.0, 1.0), Direct(client))
+        scripts = Scripts(runner, read_scripts())
+        scripts.load()
+        store = Store(runner, scripts, Keys("cti"), retry_after=2)
+        workers = [_Worker(store, seed * CLIENTS + number) for number in range(CLIENTS)]
+
+        def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+            log.append(workers[int(environ["PATH_INFO"][1:])].step())
+            start_response("200 OK", [("content-type", "text/plain"), ("content-length", "0")])
+            return []
+
+        served = Served(app, hub)
+        stack.callback(served.stop)
+        talks = [stack.enter_context(closing(Talk(served.port))) for _ in workers]
+        left = operations // CLIENTS
+        while left:
+            now = min(left, 100)
+            left -= now
+            for number, talk in enumerate(talks):
+                talk.send(get(*[f"/{number}"] * now))
+            for talk in talks:
+                for _ in range(now):
+                    assert talk.answer().status == 200
+        assert max(hub.started) > CLIENTS // 2
+    return log
 
 
 class _Worker:

@@ -22,19 +22,27 @@ MakePool = Callable[..., Pool]
 PROCESSES = 4
 
 
+@pytest.mark.parametrize("work", [soak.work, soak.work_in_batches], ids=["one by one", "in batches"])
 def test_four_processes_at_once_are_answered_as_if_one_after_the_other(
-    client: Redis, store: Store, redis_url: str, request: pytest.FixtureRequest, tell: Callable[[str], None]
+    client: Redis,
+    store: Store,
+    redis_url: str,
+    request: pytest.FixtureRequest,
+    *,
+    tell: Callable[[str], None],
+    work: Callable[[str, int, int], list[soak.Entry]],
 ) -> None:
     operations = 200_000 if request.config.getoption("--long") else 4_000
     sync(store, Pools(soak.POOLS.values()), take_over=True)
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as processes:
         jobs = [(redis_url, seed, operations // PROCESSES) for seed in range(PROCESSES)]
-        log = [entry for entries in processes.starmap(soak.work, jobs) for entry in entries]
+        log = [entry for entries in processes.starmap(work, jobs) for entry in entries]
     seconds = time.monotonic() - began
     found = soak.faults(log)
     answers = Counter(f"{entry.what} {'replayed' if entry.replayed else entry.answer}" for entry in log)
-    tell(f"soak: {len(log):,} operations from {PROCESSES} processes in {seconds:.0f} s, {len(found)} violations")
+    how = request.node.callspec.id
+    tell(f"soak: {len(log):,} operations from {PROCESSES} processes {how} in {seconds:.0f} s, {len(found)} violations")
     tell(f"soak: {', '.join(f'{answer} {count:,}' for answer, count in sorted(answers.items()))}")
     assert not found[:10]
     assert len(log) == operations
