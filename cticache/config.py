@@ -7,31 +7,21 @@ option with ``_file`` after its name points to.
 
 import configparser
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import platformdirs
-from argon2 import extract_parameters
-from argon2.exceptions import InvalidHashError
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import ValidationError
 
-from cticache.connection import addresses, kind
-from cticache.country import Country
 from cticache.errors import ConfigError
-from cticache.numbers import MAX_DIGITS, NumberSet, Span, overlaps
-from cticache.passwords import HASH_PREFIX
+from cticache.numbers import NumberSet, Span, overlaps
+from cticache.options import NAME, SECRETS, SECTIONS
 from cticache.pools import Pool
-from cticache.store import MOST_CALLERS
-from cticache.users import ROLES, User
+from cticache.users import User
 
-MOST_NUMBERS = 5_000_000
-"""Most numbers in one pool."""
 MOST_LOOKS = 20_000
 """Most callers that one call may look at to share a number: Redis serves nobody else meanwhile."""
 SAMPLE = next(
@@ -46,311 +36,7 @@ SAMPLE = next(
 
 _SHOWN = 3
 """How many of the numbers that two pools share are named."""
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ENVIRONMENT = "CTICACHE_"
-_LEAST_AUDIT_KEY = 16
-"""Telephone numbers are few: a digest under a key that can be guessed tells them."""
-_URL_PATTERNS = {
-    "": "redis://user:password@host:6379/0 or unix://user:password@/socket?db=0",
-    "sentinel": "redis+sentinel://user:password@sentinel1:26379,sentinel2:26379/name/0",
-    "cluster": "redis+cluster://user:password@node1:6379,node2:6379",
-}
-_REDIS_SCHEMES = (
-    "redis://",
-    "rediss://",
-    "unix://",
-    "redis+sentinel://",
-    "rediss+sentinel://",
-    "redis+cluster://",
-    "rediss+cluster://",
-)
-
-
-class _Whole(fields.Field[int]):
-    """A whole number between two bounds, in ASCII digits."""
-
-    def __init__(self, least: int, most: int, unit: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._range = least, most, unit
-
-    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
-        least, most, unit = self._range
-        if re.fullmatch(r"[0-9]{1,18}", value) and least <= int(value) <= most:
-            return int(value)
-        raise ValidationError(f"must be a whole number{unit and ' of '}{unit}, {least} to {most}")
-
-
-class _MaybeWhole(_Whole):
-    """The same, or empty for 0."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
-        return super()._deserialize(value, attr, data, **kwargs) if value else 0
-
-
-class _Seconds(fields.Field[float]):
-    """A positive number of seconds."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> float:
-        if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value) and float(value) > 0:
-            return float(value)
-        raise ValidationError("must be a number of seconds above 0, such as 1.0")
-
-
-class _YesNo(fields.Field[bool]):
-    """yes or no."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
-        if value.lower() not in ("yes", "no"):
-            raise ValidationError("must be yes or no")
-        return value.lower() == "yes"
-
-
-class _Numbers(fields.Field[NumberSet]):
-    """Telephone numbers and ranges of them."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> NumberSet:
-        try:
-            return NumberSet.parse(value, MOST_NUMBERS)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class _Country(fields.Field[Country | None]):
-    """A country by its calling code, or empty for none."""
-
-    def _deserialize(
-        self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> Country | None:
-        try:
-            return Country.of(value) if value else None
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class _Words(fields.Field[frozenset[str]]):
-    """Words between commas, each of a given set or, without one, each a name."""
-
-    def __init__(self, allowed: tuple[str, ...] = (), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._allowed = allowed
-
-    def _deserialize(
-        self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> frozenset[str]:
-        words = [word for word in re.split(r"[,\s]+", value) if word]
-        for word in words:
-            if self._allowed and word not in self._allowed:
-                raise ValidationError(f"{word!r} is not one of {', '.join(self._allowed)}")
-        return frozenset(words)
-
-
-class _PasswordHash(fields.Field[str]):
-    """What ``cticache user`` prints."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
-        try:
-            if value.startswith(HASH_PREFIX):
-                extract_parameters(value)
-                return value
-        except InvalidHashError:
-            pass
-        raise ValidationError("must be a hash as `cticache user NAME` prints it, never the password itself")
-
-
-def _url(value: str) -> None:
-    if value and not value.startswith(_REDIS_SCHEMES):
-        raise ValidationError(
-            "must start with redis://, rediss:// or unix://, with redis+sentinel:// or redis+cluster:// (rediss+ with "
-            "TLS), or be empty for the embedded server"
-        )
-    if value and (wrong := _wrong_in_url(value)):
-        raise ValidationError(
-            f"cannot be read: {wrong}; write {_URL_PATTERNS[kind(value)]}, "
-            "and escape what is no letter or digit in the password (%2F for /)"
-        )
-
-
-def _wrong_in_url(text: str) -> str:
-    """What is wrong, in words of our own: any piece of the URL may be a piece of a password. Empty if nothing is."""
-    if re.search(r"[\s\x00-\x1f\x7f#\ud800-\udfff]", text):
-        return "there is a space, a # or a character that cannot be printed in it"
-    try:
-        url = urlsplit(text)
-        places = addresses(text)
-    except ValueError:
-        places = [("", 0)]
-    if any(port == 0 for _, port in places):
-        return "each port must be 1 to 65535, and an IPv6 address stand in brackets"
-    options = _url_options(url.scheme)
-    try:
-        pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=True) if url.query else []
-    except ValueError:
-        pairs = [("", "")]
-    given = dict(pairs)
-    if len(given) < len(pairs) or not given.keys() <= options.keys():
-        listed = f"{', '.join(options)}, each once" if options else "nothing"
-        secured = url.scheme.startswith("rediss")
-        return f"after the ? there may be {listed}{'' if secured else '; options of TLS need rediss:// or rediss+'}"
-    for option, value in given.items():
-        right, meant = options[option]
-        if not right(value):
-            return f"{option} must be {meant}"
-    if "ssl_keyfile" in given and "ssl_certfile" not in given:
-        return "ssl_keyfile needs ssl_certfile"
-    if url.scheme == "unix":
-        return _wrong_in_path(url)
-    if (len(places) > 1 and not kind(text)) or not all(_is_host(host) for host, _ in places):
-        return f"there must be the name or address of a host{', or of several with commas' if kind(text) else ''}"
-    return _wrong_behind_host(url, given)
-
-
-def _wrong_in_path(url: SplitResult) -> str:
-    if sys.platform == "win32":
-        return "unix:// cannot be used on Windows"
-    path = unquote(url.path)
-    if url.netloc.rpartition("@")[2] or path.endswith("/") or not path.startswith("/") or "\0" in path:
-        return "unix:// needs the absolute path of a socket, after three slashes"
-    return ""
-
-
-def _wrong_behind_host(url: SplitResult, given: Mapping[str, str]) -> str:
-    database = url.path
-    if url.scheme.endswith("+cluster"):
-        return "" if url.path in ("", "/") else "a cluster has no databases: nothing may stand after its nodes"
-    if url.scheme.endswith("+sentinel"):
-        name, _, database = url.path[1:].partition("/")
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-            return "after the sentinels there must be the name that they have for the primary, such as /mymaster"
-        database = f"/{database}"
-    if not re.fullmatch(r"/?|/[0-9]{1,5}", database):
-        return "after that there may be the number of a database, such as /0"
-    if database.strip("/") and "db" in given:
-        return "the database is given twice"
-    return ""
-
-
-def _is_host(name: str) -> bool:
-    try:
-        if ":" in name:
-            IPv6Address(name)
-        else:
-            name.encode("idna")  # what looking it up begins with
-    except ValueError:
-        return False
-    return bool(re.fullmatch(r"[\w.:%-]+", name))
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except OSError:
-        return False
-
-
-_URL_OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
-    "db": (re.compile("[0-9]{1,5}").fullmatch, "a whole number"),
-    "ssl_ca_certs": (_is_file, "a file that is there"),
-    "ssl_certfile": (_is_file, "a file that is there"),
-    "ssl_keyfile": (_is_file, "a file that is there"),
-    "ssl_cert_reqs": (re.compile("none|optional|required").fullmatch, "none, optional or required"),
-    "ssl_check_hostname": (re.compile("true|false").fullmatch, "true or false"),
-}
-"""What may follow the ? of the URL: nothing that would take the place of a setting of ``connect``."""
-_SENTINEL_OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
-    "sentinel_username": (bool, "a name"),
-    "sentinel_password": (bool, "a password"),
-}
-"""What the sentinels themselves ask for, which have users of their own."""
-
-
-def _url_options(scheme: str) -> dict[str, tuple[Callable[[str], object], str]]:
-    secured, _, kind_ = scheme.partition("+")
-    options = {
-        name: rule
-        for name, rule in _URL_OPTIONS.items()
-        if (secured == "rediss" or not name.startswith("ssl_")) and not (kind_ == "cluster" and name == "db")
-    }
-    return options | _SENTINEL_OPTIONS if kind_ == "sentinel" else options
-
-
-def _name(value: str) -> None:
-    if not _NAME.fullmatch(value):
-        raise ValidationError("must be 1 to 64 of A-Z a-z 0-9 _ . -")
-
-
-def _audit_key(value: str) -> None:
-    if value and len(value) < _LEAST_AUDIT_KEY:
-        raise ValidationError(f"must be at least {_LEAST_AUDIT_KEY} characters that nobody can guess, or empty")
-
-
-def _number(value: str) -> None:
-    if value and not re.fullmatch(rf"\+?[0-9]{{1,{MAX_DIGITS}}}", value):
-        raise ValidationError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
-
-
-def _one_of(*words: str) -> validate.OneOf:
-    return validate.OneOf(words, error="must be one of {choices}")
-
-
-class _ServerSection(Schema):
-    host = fields.String(load_default="127.0.0.1", validate=validate.Length(min=1, error="must not be empty"))
-    port = _Whole(0, 65535, "", load_default=8080)
-    workers = _MaybeWhole(1, 64, "processes", load_default=0)
-    dispatch = fields.String(load_default="batch", validate=_one_of("batch", "threads"))
-    threads = _Whole(1, 256, "", load_default=16)
-    max_body = _Whole(64, 16 * 1024 * 1024, "bytes", load_default=65536)
-    connections = _Whole(1, 100_000, "", load_default=400)
-    idle_timeout = _Whole(1, 3600, "seconds", load_default=30)
-    stop_timeout = _Whole(0, 600, "seconds", load_default=5)
-    auth_cache = _Whole(0, 3600, "seconds", load_default=60)
-    auth_cache_size = _Whole(1, 1_000_000, "", load_default=10_000)
-    auth_queue = _Whole(1, 10_000, "", load_default=100)
-    audit = _YesNo(load_default=True)
-    audit_key = fields.String(load_default="", validate=_audit_key)
-
-
-class _RedisSection(Schema):
-    url = fields.String(load_default="", validate=_url)
-    timeout = _Seconds(load_default=1.0)
-    probe = _Seconds(load_default=0.5)
-    prefix = fields.String(load_default="cti", validate=_name)
-    sync_interval = _Seconds(load_default=5.0)
-    retry_after = _Whole(1, 3600, "seconds", load_default=2)
-    data = fields.String(load_default="")
-
-
-class _PoolSection(Schema):
-    numbers = _Numbers(load_default=NumberSet())
-    draining = _Numbers(load_default=NumberSet())
-    ttl = _Whole(1, 86_400, "seconds", load_default=300)
-    max_ttl = _Whole(1, 86_400, "seconds", load_default=3600)
-    cooldown = _Whole(0, 86_400, "seconds", load_default=5)
-    exhausted = fields.String(load_default="share", validate=_one_of("share", "reject", "fallback"))
-    fallback = fields.String(load_default="", validate=_number)
-    share_scan = _Whole(1, 1000, "numbers", load_default=64)
-    max_callers = _Whole(1, MOST_CALLERS, "callers", load_default=20)
-    match = fields.String(load_default="exact", validate=_one_of("exact", "suffix", "sole"))
-    match_digits = _Whole(1, 32, "digits", load_default=7)
-    country_code = _Country(load_default=None)
-    dnis_digits = _MaybeWhole(1, 32, "digits", load_default=0)
-    retry_window = _Whole(0, 3600, "seconds", load_default=0)
-    remember = _Whole(1, 3600, "seconds", load_default=60)
-
-
-class _UserSection(Schema):
-    password = _PasswordHash(required=True, error_messages={"required": "is missing: run `cticache user NAME`"})
-    pools = _Words(load_default=frozenset({"*"}))
-    roles = _Words(ROLES, load_default=frozenset({"lease", "read", "take"}))
-    max_live = _MaybeWhole(1, 1_000_000, "leases", load_default=0)
-
-
-_SECTIONS: dict[str, Schema] = {
-    "server": _ServerSection(unknown=EXCLUDE),
-    "redis": _RedisSection(unknown=EXCLUDE),
-    "pool": _PoolSection(unknown=EXCLUDE),
-    "user": _UserSection(unknown=EXCLUDE),
-}
-_SECRETS = {("redis", "url"), ("user", "password"), ("server", "audit_key")}
 
 
 @dataclass(frozen=True)
@@ -453,12 +139,12 @@ class _Reader:
             raise ConfigError(f"{self._path}: {_syntax(error)}") from None
         for name in parser.sections():
             kind, colon, own = name.partition(":")
-            if kind not in _SECTIONS or bool(colon) != (kind in ("pool", "user")):
+            if kind not in SECTIONS or bool(colon) != (kind in ("pool", "user")):
                 self._faults.append(
                     f"{self._path}: [{name}] is not a section known here: "
                     "there are [server], [redis], [pool:NAME] and [user:NAME]"
                 )
-            elif colon and not _NAME.fullmatch(own):
+            elif colon and not NAME.fullmatch(own):
                 self._faults.append(
                     f"{self._path}: [{name}]: the name after the colon must be 1 to 64 of A-Z a-z 0-9 _ . -"
                 )
@@ -496,7 +182,7 @@ class _Reader:
         if len(self._faults) > faults:
             return {}
         try:
-            return dict(_SECTIONS[section.partition(":")[0]].load(given))
+            return dict(SECTIONS[section.partition(":")[0]].load(given))
         except ValidationError as error:
             for option, faults in error.messages_dict.items():
                 self._faults.append(self._fault(section, option, given.get(option), " ".join(faults)))
@@ -527,7 +213,7 @@ class _Reader:
             if variable in self._environment
             else f"{self._path}: [{section}] {option}"
         )
-        secret = (section.partition(":")[0], option) in _SECRETS
+        secret = (section.partition(":")[0], option) in SECRETS
         return f"{where}{'' if secret or value is None else ' = ' + ' '.join(value.split())}: {allowed}"
 
     def _across(self, pools: tuple[Pool, ...], users: tuple[User, ...]) -> None:
@@ -597,8 +283,8 @@ class _Reader:
 
 def _options(section: str) -> list[str]:
     kind = section.partition(":")[0]
-    options = list(_SECTIONS[kind].fields)
-    return options + [f"{option}_file" for option in options if (kind, option) in _SECRETS]
+    options = list(SECTIONS[kind].fields)
+    return options + [f"{option}_file" for option in options if (kind, option) in SECRETS]
 
 
 def _twin(option: str) -> str:
