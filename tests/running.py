@@ -88,8 +88,10 @@ class Watched(Hub):
                 self._permits = None
                 self._gate.notify_all()
 
-    def turn(self, count: int = 1) -> None:
-        """Have it make so many turns, of which none sleeps."""
+    def turn(self, count: int = 1, ready: int = 0) -> None:
+        """Have it make so many turns, of which none sleeps, once what was sent has arrived on so many sockets."""
+        if ready:
+            until(lambda: len(self._selector.select(0)) >= ready)
         with self._gate:
             self._permits, self._waits = count, False
             self._gate.notify_all()

@@ -70,7 +70,7 @@ class Front:
         with self.wire.hub.held():
             for talk, data in zip(talks, requests, strict=True):
                 talk.send(data)
-            self.wire.hub.turn(turns)
+            self.wire.hub.turn(turns, ready=len(requests))
         return talks
 
 

@@ -27,7 +27,7 @@ def test_a_newcomer_beside_200_busy_clients_waits_for_a_round_of_them_and_no_lon
     with site.hub.held():
         for client in busy:
             client.send(get(*["/busy"] * 40))
-        site.hub.turn(2)
+        site.hub.turn(2, ready=200)
         site.talk().send(get("/new"))
         before = site.hub.turns
         while "/new" not in site.seen:
@@ -54,7 +54,7 @@ def test_more_are_let_in_after_a_turn_as_long_as_turns_get(site: Site) -> None:
     with site.hub.held():
         for client in busy:
             client.send(get(*["/busy"] * 3))
-        site.hub.turn()
+        site.hub.turn(ready=MOST_TASKS)
         for _ in range(2 * MOST_ACCEPTS_IN_A_BURST):
             site.talk()
         before = len(site.channels())
@@ -70,7 +70,7 @@ def test_pipelined_requests_are_answered_without_a_sleep_of_the_loop(site: Site)
     with site.hub.held():
         client.send(get(*paths))
         before = len(site.hub.patience)
-        site.hub.turn(5)
+        site.hub.turn(5, ready=1)
         assert site.seen == paths
         assert site.hub.patience[before + 1 :] == [0, 0, 0, 0]
     assert [client.answer().content.decode() for _ in paths] == paths
@@ -81,7 +81,7 @@ def test_at_most_64_requests_start_in_a_turn(site: Site) -> None:
     with site.hub.held():
         for client in clients:
             client.send(get("/"))
-        site.hub.turn(3)
+        site.hub.turn(3, ready=150)
         assert site.hub.started[-3:] == [64, 64, 22]
     assert {client.answer().status for client in clients} == {200}
 
@@ -103,7 +103,7 @@ def test_no_request_starts_while_the_result_of_a_poll_is_walked(site: Site) -> N
             break
         for client in clients[1:]:
             client.send(get("/other"))
-        site.hub.turn()
+        site.hub.turn(ready=5)
     assert waiting == [[1, 1, 1, 1, 1]]
     assert clients[0].answer().content == b"closed"
     assert all(client.is_closed() for client in clients[1:])
