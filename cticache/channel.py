@@ -106,6 +106,8 @@ class RedisChannel:
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order, an error reply as an exception in its place; raises redis-py's errors."""
+        if not commands:
+            return []  # a call that waits for no reply would be given the next one's
         if self._down:
             raise _copy(self._down)
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]

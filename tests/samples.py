@@ -28,6 +28,7 @@ USERS = (
     user("x-only", roles=("lease",)),
     user("y-only", roles=("read", "take")),
     user("other-pool", pools={"other"}),
+    user("no-pools", pools=set()),
 )
 
 

@@ -73,8 +73,8 @@ class Talk:
         self._socket.close()
 
 
-def request(line: str, *headers: str, body: bytes = b"", version: str = "1.1") -> bytes:
-    lines = [f"{line} HTTP/{version}", "Host: x", f"Authorization: {basic('username')}", *headers]
+def request(line: str, *headers: str, body: bytes = b"", version: str = "1.1", user: str = "username") -> bytes:
+    lines = [f"{line} HTTP/{version}", "Host: x", f"Authorization: {basic(user)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
 

@@ -202,6 +202,15 @@ BROKEN: dict[str, tuple[bytes, int]] = {
 }
 
 
+def test_a_user_without_pools_sees_nothing_and_takes_nobodys_reply(front: Front) -> None:
+    (lent,) = front.burst([lease(1)])
+    call = lent.answer().headers["location"]
+    for path in ("/metrics", "/cticache/pools"):
+        watching, reading = front.burst([request(f"GET {path}", user="no-pools"), request(f"GET {call}")])
+        assert watching.answer().status == 200
+        assert reading.answer().json == {"value": "v1"}
+
+
 @pytest.mark.parametrize("kind", [*BROKEN, "all"])
 def test_a_burst_of_which_every_second_request_is_broken(front: Front, kind: str) -> None:
     kinds = list(BROKEN.values()) if kind == "all" else [BROKEN[kind]]

@@ -235,6 +235,14 @@ def test_a_connection_that_comes_too_late_is_closed() -> None:
         ends[0].close()
 
 
+def test_who_asks_nothing_takes_nobodys_reply(client: Redis, start: Start, talks: Talks) -> None:
+    asker = start(lambda: dial(client))
+    asker.asks = lambda path: [] if path == "/none" else [("ECHO", path)]
+    made = talks(asker, 4)
+    asker.burst(made, ["/1", "/none", "/2", "/3"])
+    assert contents(made) == [(200, "/1"), (200, ""), (200, "/2"), (200, "/3")]
+
+
 def test_the_error_of_a_call_that_was_given_up_reaches_nobody(start: Start, talks: Talks) -> None:
     far, dial_ = pairs(2)
     asker = start(dial_)
