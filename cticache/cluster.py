@@ -193,7 +193,7 @@ class Cluster:
             if not isinstance(reply, _NOT_RUN) or time.monotonic() >= until:
                 break
             asking = isinstance(reply, AskError) and not isinstance(reply, MovedError)
-            target = (reply.host or address[0], reply.port) if isinstance(reply, AskError) else address
+            target = (_host(reply.host, address), reply.port) if isinstance(reply, AskError) else address
             if isinstance(reply, MovedError):
                 self._topology.moved(slot, target)
             elif isinstance(reply, ClusterDownError):
@@ -300,10 +300,15 @@ def _read(ranges: Sequence[Any], asked: Address) -> tuple[dict[int, Address], fr
     slots: dict[int, Address] = {}
     nodes: set[Address] = set()
     for first, last, *members in ranges:
-        places = [(asked[0] if host in (None, "", "?") else str(host), int(port)) for host, port, *_ in members]
+        places = [(_host(host, asked), int(port)) for host, port, *_ in members]
         nodes.update(places)
         slots.update(dict.fromkeys(range(first, last + 1), places[0]))
     return slots, frozenset(nodes)
+
+
+def _host(told: str | None, asked: Address) -> str:
+    """The host that a node names; one that it does not know (a hostname that is to be told and not set) is its own."""
+    return asked[0] if told in (None, "", "?") else str(told)
 
 
 def _named(address: Address) -> str:

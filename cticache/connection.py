@@ -38,6 +38,10 @@ def node_url(url: str, address: Address) -> str:
     return f"{parts.scheme.partition('+')[0]}://{credentials}{at}{place}:{address[1]}/0?{parts.query}"
 
 
+_MOST_CONNECTIONS = 512
+"""More than threads can ask at once ([server] threads): redis-py would refuse the 101st."""
+
+
 def connect(url: str, timeout: float) -> Redis:
     """A client that opens its connections when they are needed; ValueError for an URL that cannot be read.
 
@@ -53,6 +57,7 @@ def connect(url: str, timeout: float) -> Redis:
         "decode_responses": True,
         "protocol": 2,
         "driver_info": None,  # no CLIENT SETINFO on each connect
+        "max_connections": _MOST_CONNECTIONS,
     }
     if url.startswith("rediss"):
         options["redis_connect_func"] = _greet
@@ -135,8 +140,8 @@ class Direct:
         return replies
 
     def drop(self) -> None:
-        """Close the connections: each is opened anew when it is needed."""
-        self._client.connection_pool.disconnect()
+        """Close the connections that are not in use; one that is meets the same refusal, and is dropped by the next."""
+        self._client.connection_pool.disconnect(inuse_connections=False)
 
     def idle(self) -> bool:
         """Whether ``close`` spoils nothing: always, it spares what is in use."""

@@ -91,9 +91,13 @@ class HubChannel(Channel):
     """Something came while a request was under way, or at the end; it is not polled until that is answered."""
 
     def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
-        """Register with the loop, too."""
+        """Register with the loop, which may refuse, and then with waitress."""
+        try:
+            self.hub.watch(self._fileno, READ, self.ready)
+        except OSError:
+            self.socket.close()
+            raise
         super().add_channel(map)
-        self.hub.watch(self._fileno, READ, self.ready)
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
         """Leave the loop, before the socket is closed and its number is given to another."""
@@ -113,7 +117,7 @@ class HubChannel(Channel):
         """Send what there is to send, close if it is time, and watch for what is wanted next."""
         if self.total_outbufs_len:
             self._flush_exception(self._flush_some)  # handle_write would not while another request is queued
-        if self.writable():
+        if self._fileno is not None and self.writable():
             wasyncore.write(self)
         if self._fileno is None:
             return
@@ -252,7 +256,10 @@ class Hub:
         def accept(_mask: int) -> None:
             for _ in range(MOST_ACCEPTS_IN_A_BURST if self._started == MOST_TASKS else MOST_ACCEPTS):
                 known = len(server.active_channels)
-                server.handle_accept()
+                try:
+                    server.handle_accept()
+                except OSError as error:  # a client that is gone again, or more sockets than the system watches
+                    _log.warning("a client could not be let in: %s", error)
                 if len(server.active_channels) == known or not server.readable():
                     break
 

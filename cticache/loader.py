@@ -10,14 +10,17 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from cticache.connection import Command, Runner
 from cticache.errors import ScriptError
 
 _PLACES = (Path(__file__).parent / "lua", Path(__file__).parent.parent / "lua")
 """In a wheel, and in a checkout."""
+_NO_FLAGS = "near '#'"
+"""What a server that does not know the ``#!`` line says of a script that begins with it."""
 _INCLUDE = re.compile(r"include\('([a-z_]+)'\)")
 
 
@@ -62,6 +65,16 @@ class Scripts:
         """The same for a server that does not know the script; it does from then on."""
         return ("EVAL", self._one(name)[1], len(keys), *keys, *args)
 
+    def is_unknown(self, reply: Any) -> bool:
+        """Whether a server says that it does not know the script; it has run nothing then.
+
+        One that stumbles over the ``#!`` line is older than the one that was asked before: another has taken its place.
+        """
+        if isinstance(reply, ResponseError) and _NO_FLAGS in str(reply):
+            self._known = {}
+            return True
+        return isinstance(reply, NoScriptError)
+
     def _one(self, name: str) -> tuple[str, str]:
         if not self._known:
             self._known = self._learnt()
@@ -77,7 +90,7 @@ class Scripts:
         """Whether the server knows the ``#!`` line: Redis 7 does, 6.2 and fakeredis take it for a wrong script."""
         (reply,) = self._runner.run([("EVAL", "#!lua flags=no-writes\nreturn 1", 0)])
         if isinstance(reply, ResponseError):
-            if "near '#'" in str(reply):
+            if _NO_FLAGS in str(reply):
                 return False
             raise reply
         return True

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import MasterDownError, ReadOnlyError, RedisError, ResponseError
 
 from cticache.connection import Runner
 from cticache.errors import (
@@ -49,7 +49,11 @@ _REFUSALS: dict[str, tuple[type[Refusal | BadArgument], str]] = {
     "STALE": (Stale, "If-Match names a lease that is not the live one under this number and ANI."),
 }
 _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
+_DEMOTED = re.compile("READONLY|MASTERDOWN")
+"""What a primary says that is a replica by now, and one that serves nothing until it has caught up."""
 _NO_KEY = ""
+_TRIES_IN_FULL = 2
+"""The second is for a server that takes scripts in another form than the one before it."""
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 """The first list of pool_stats.lua."""
 
@@ -345,9 +349,12 @@ class Store:
         """Several calls in one round trip; one whose script Redis does not know is made again, with the script."""
         try:
             replies = self._runner.run([self._scripts.call(*call) for call in calls])
-            if forgotten := [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]:
-                again = self._runner.run([self._scripts.call_in_full(*calls[at]) for at in forgotten])
-                for at, reply in zip(forgotten, again, strict=True):
+            for _ in range(_TRIES_IN_FULL):
+                unknown = [at for at, reply in enumerate(replies) if self._scripts.is_unknown(reply)]
+                if not unknown:
+                    break
+                again = self._runner.run([self._scripts.call_in_full(*calls[at]) for at in unknown])
+                for at, reply in zip(unknown, again, strict=True):
                     replies[at] = reply
         except RedisError as error:
             raise self._refusal(error) from error
@@ -363,8 +370,9 @@ class Store:
                 if code in _REFUSALS:
                     refusal, detail = _REFUSALS[code]
                     return refusal(detail if refusal is not BadArgument else str(error))
-            if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # 6.2 wraps what a script met
-                self._runner.drop()  # a demoted primary: the next call must find the new one
+            demoted = isinstance(error, ReadOnlyError | MasterDownError)
+            if demoted or _DEMOTED.search(str(error)):  # 6.2 wraps what a script met
+                self._runner.drop()  # the next call must find the new primary
         return RedisUnavailable(
             "The store is away or refuses to work. Nothing was answered from it; try again.",
             retry_after=self._retry_after,

@@ -97,12 +97,12 @@ class _Task(WSGITask):  # type: ignore[misc]
             head: bytes = super().build_response_header()
             return head
         lines = [f"HTTP/1.1 {self.status}", *[f"{_titled(name)}: {value}" for name, value in self.response_headers]]
-        text = "\r\n".join([*lines, _date(int(time.time())), "\r\n"])
-        if text.count("\n") != len(lines) + 2:
-            raise ValueError("a header of the answer holds a line's end")
-        return text.encode("latin-1")
+        return "\r\n".join([*lines, _date(int(time.time())), "\r\n"]).encode("latin-1")
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+        text = "".join([status, *[name + value for name, value in headers]])
+        if "\r" in text or "\n" in text:
+            raise ValueError("a header of the answer holds a line's end")
         self.status = status
         self.response_headers = headers
         self.complete = True

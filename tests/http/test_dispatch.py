@@ -2,7 +2,9 @@
 
 import contextlib
 import contextvars
+import errno
 import gc
+import logging
 import selectors
 import socket
 import sys
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from greenlet import GreenletExit
 from running import BIG, Site, until
-from talk import get
+from talk import get, request
 from waitress.channel import HTTPChannel
 
 from cticache import dispatch
@@ -325,14 +327,44 @@ def test_many_requests_that_wait_leave_no_more_than_some_greenlets(site: Site, m
     assert clients[0].send(get("/on")).answer().content == b"/on"
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-Sent: b", "a\nb", "a\r\n"])
-def test_a_header_with_a_lines_end_in_it_is_not_sent(site: Site, value: str) -> None:
+def test_a_client_that_is_gone_before_an_answer_that_closes_is_no_error(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = site.talk().send(request("GET /park", "Connection: close"))
+    until(lambda: site.hub._parked)
+    client.vanish()
+    site.answer.set_result(b"1")
+    until(lambda: not site.channels())
+    assert site.talk().send(get("/on")).answer().content == b"/on"
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+def test_a_client_that_cannot_be_watched_disturbs_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        refused.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    refused = list[int]()
+    (other,) = site.talks(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.hub._selector, "register", refuse)
+        unlucky = site.talk()
+        until(lambda: refused)
+        assert unlucky.is_closed()
+        assert other.send(get("/on")).answer().content == b"/on"
+    assert len(site.channels()) == 1
+    assert site.talk().send(get("/next")).answer().content == b"/next"
+
+
+@pytest.mark.parametrize("more", ["Accept: x", "Connection: close"])
+@pytest.mark.parametrize("value", ["a\r\nX-Sent: b", "a\nb", "a\r\n", "a\rb"])
+def test_a_header_with_a_lines_end_in_it_is_not_sent(site: Site, value: str, more: str) -> None:
     def app(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         start_response("200 OK", [("content-type", "text/plain"), ("content-length", "5"), ("x-text", value)])
         return [b"hello"]
 
     site.served.server.application = app
-    client = site.talk().send(get("/"))
+    client = site.talk().send(request("GET /", more))
     assert client.answer().json["error"] == "internal"
     assert client.is_closed()
 

@@ -90,9 +90,10 @@ def test_a_slot_that_has_moved_is_asked_for_where_it_is_at_once_from_then_on(mem
     cluster.close()
 
 
-def test_a_redirection_without_a_host_is_to_the_host_that_was_asked(members: list[Member]) -> None:
+@pytest.mark.parametrize("host", ["", "?"])
+def test_a_redirection_without_a_host_is_to_the_host_that_was_asked(members: list[Member], host: str) -> None:
     cluster = reached(members[0])
-    members[0].moved(members[1], host="")
+    members[0].moved(members[1], host=host)
     assert cluster.run([LEASE]) == ["OK"]
     cluster.close()
 

@@ -2,6 +2,8 @@
 
 import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from proxy import Impostor
@@ -9,13 +11,47 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from running import files_open, until
 
-from cticache.connection import connect, dial
+from cticache.connection import Direct, connect, dial
 
 
 def test_a_socket_can_be_dialled_more_often_than_a_pool_holds_connections(client: Redis) -> None:
     for _ in range(client.connection_pool.max_connections + 1):
         dial(client).close()
     client.ping()
+
+
+_SLOW_TAKE = """
+local function now() local time = redis.call('TIME') return time[1] * 1e6 + time[2] end
+local gone = now() + 300000
+repeat until now() > gone
+return redis.call('GETDEL', KEYS[1])
+"""
+
+
+def test_a_connection_that_is_in_use_is_not_dropped_with_the_others(redis_url: str, client: Redis) -> None:
+    client.set("key", "a caller's", px=60_000)
+    with connect(redis_url, 5.0) as pooled, ThreadPoolExecutor(1) as thread:
+        direct = Direct(pooled)
+        took = thread.submit(direct.run, [("EVAL", _SLOW_TAKE, 1, "key")])
+        until(lambda: pooled.connection_pool._in_use_connections)
+        while not took.done():
+            direct.drop()
+        assert took.result() == ["a caller's"]
+
+
+def test_as_many_threads_as_may_be_configured_ask_at_once(redis_url: str, client: Redis) -> None:
+    threads = 256
+    together = threading.Barrier(threads)
+    client.ping()
+
+    def ask(_number: int) -> bool:
+        own = pooled.connection_pool.get_connection()
+        together.wait(20)
+        pooled.connection_pool.release(own)
+        return True
+
+    with connect(redis_url, 5.0) as pooled, ThreadPoolExecutor(threads) as pool:
+        assert all(pool.map(ask, range(threads)))
 
 
 def test_a_connection_that_a_firewall_has_forgotten_is_found_out_by_itself(client: Redis) -> None:
