@@ -164,14 +164,15 @@ class Bench:
         self.record.notes.append("Memory (RSS) of a process after all this: " + "; ".join(told) + ".")
 
     def _tune(self, name: str) -> None:
-        """Find the best settings of a server on stock waitress, and for the bare hello its best connections."""
+        """Find the best settings of a server on stock waitress at 64 connections; the bare hello may have its own."""
         if name in self._tuned:
             return
         self._tuned.add(name)
-        tunings = [Tuning(threads, switch_ms) for threads, switch_ms in product((4, 8, 16), (5.0, 0.5))]
+        tunings = [Tuning(threads, switch_ms) for threads, switch_ms in product((4, 8, 16, 32), (5.0, 0.5))]
         tried = [(self._servers.tuned(name, tuning), tuning) for tuning in tunings]
         rates: dict[tuple[Tuning, int], list[float]] = {}
-        for _, connections, (server, tuning) in product(range(self._pace.tries), self._pace.try_connections, tried):
+        counts = self._pace.try_connections if name == "hello" else (64,)
+        for _, connections, (server, tuning) in product(range(self._pace.tries), counts, tried):
             load = Load("get", connections)
             figures = measure(server, load, self._pace.try_seconds, self._servers.redis_pid)
             rates.setdefault((tuning, connections), []).append(0 if figures.errors else figures.rate)
@@ -181,7 +182,7 @@ class Bench:
         self._servers.tunings[name] = best
         if name == "hello":
             self.record.hello_connections = best_connections
-        at = f" at {best_connections} connections" if name == "hello" else ""
+        at = f" at {best_connections} connections"
         self.record.notes.append(f"{TITLES[name]} does best with {best}{at}, as a run before found; so it is measured.")
         print(f"  {self.record.notes[-1]}", flush=True)
 
