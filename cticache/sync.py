@@ -205,6 +205,7 @@ class Keeper:
         self._interval = interval
         self._stop = threading.Event()
         self._woken = threading.Event()
+        self._told = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
         self._claimed = False
         self._overruled: frozenset[str] = frozenset()
@@ -217,8 +218,9 @@ class Keeper:
 
     def wake(self) -> None:
         """Look at once: a pool has turned out not to be in place."""
-        self._woken.set()
-        self.synced.clear()
+        with self._told:
+            self._woken.set()
+            self.synced.clear()
 
     def stop(self) -> None:
         """End after the step under way."""
@@ -269,7 +271,7 @@ class Keeper:
         if overruled:
             self.synced.clear()
         else:
-            self.synced.set()
-            if self._woken.is_set():  # since this look began a pool has turned out not to be in place
-                self.synced.clear()
+            with self._told:
+                if not self._woken.is_set():  # else a pool has turned out not to be in place since this look began
+                    self.synced.set()
         return not overruled

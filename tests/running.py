@@ -89,13 +89,17 @@ class Watched(Hub):
                 self._gate.notify_all()
 
     def turn(self, count: int = 1, ready: int = 0) -> None:
-        """Have it make so many turns, of which none sleeps, once what was sent has arrived on so many sockets."""
+        """Have it make so many turns, of which none sleeps, once what was sent has arrived of so many clients."""
         if ready:
-            until(lambda: len(self._selector.select(0)) >= ready)
+            until(lambda: self._clients_ready() >= ready)
         with self._gate:
             self._permits, self._waits = count, False
             self._gate.notify_all()
             assert self._gate.wait_for(lambda: self._waits, 20)
+
+    def _clients_ready(self) -> int:
+        owners = [getattr(key.data, "__self__", None) for key, _ in self._selector.select(0)]
+        return sum(isinstance(owner, HubChannel) for owner in owners)
 
     def _turn(self) -> None:
         with self._gate:

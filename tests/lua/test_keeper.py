@@ -270,3 +270,21 @@ def test_the_one_started_last_wins_whoever_was_first(client: Redis, counting: Co
     assert last.synced.is_set()
     assert not first.synced.is_set()
     assert client.zrange(NUMBERS, 0, -1) == ["200", "201"]
+
+
+def test_a_look_that_began_before_a_pool_turned_out_not_to_be_in_place_says_nothing(store: Store) -> None:
+    class Told(threading.Event):
+        times = 0
+
+        def set(self) -> None:
+            self.times += 1
+            super().set()
+
+    keeper = Keeper(store, Pools([make_pool()]), INTERVAL)
+    keeper.synced = told = Told()
+    keeper.wake()
+    assert keeper._look()
+    assert told.times == 0  # nobody may see it in place for a moment
+    keeper._woken.clear()
+    assert keeper._look()
+    assert told.is_set()
