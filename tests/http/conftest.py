@@ -52,13 +52,10 @@ def api(service: Service) -> falcon.testing.TestClient:
     return falcon.testing.TestClient(service.app, headers={"Authorization": basic("username")})
 
 
-@pytest.fixture(params=["batch", "batch on select()", "threads"])
-def dispatch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to serve, and batch as on Windows, where there is nothing better than select()."""
-    name, _, selector = str(request.param).partition(" on ")
-    if selector:
-        monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
-    return name
+@pytest.fixture(params=["batch", "threads"])
+def dispatch(request: pytest.FixtureRequest) -> str:
+    """Both ways to serve."""
+    return str(request.param)
 
 
 @pytest.fixture

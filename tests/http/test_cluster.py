@@ -20,12 +20,6 @@ def pools() -> list[Pool]:
     return [make_pool(f"555{n}000-555{n}999", name, cooldown_ms=0) for n, name in enumerate(NAMES)]
 
 
-@pytest.fixture(params=["batch", "threads"])
-def dispatch(request: pytest.FixtureRequest) -> str:
-    """Both ways to serve: here it is not the clients' side of the loop that matters."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
 def three() -> Iterator[Cluster]:
     with clusters.cluster("--cluster-require-full-coverage", "no") as made:

@@ -13,12 +13,6 @@ from cticache.passwords import Verifier
 POOL = "system-y"
 
 
-@pytest.fixture(params=["batch", "threads"])
-def dispatch(request: pytest.FixtureRequest) -> str:
-    """Both ways to serve: here it is not the clients' side of the loop that matters."""
-    return str(request.param)
-
-
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     with clusters.watched() as made:

@@ -1,5 +1,6 @@
 """HTTP itself: what arrives on a real socket, which URLs and methods there are, and who refuses the rest."""
 
+import selectors
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,15 @@ from redis import Redis
 from running import MAX_BODY
 from samples import basic
 from talk import BODY, CALL, CALLS, Answer, Talk, posting, request
+
+
+@pytest.fixture(params=["batch", "batch on select()", "threads"])
+def dispatch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to serve, and batch as on Windows, where there is nothing better than select()."""
+    name, _, selector = str(request.param).partition(" on ")
+    if selector:
+        monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+    return name
 
 
 def padded(size: int) -> bytes:

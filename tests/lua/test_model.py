@@ -521,7 +521,7 @@ def test_random_histories_follow_the_model(
     run_state_machine_as_test(
         HandOver,
         settings=settings(
-            max_examples=600 if long else 30,
+            max_examples=600 if long else 20,
             stateful_step_count=50,
             deadline=None,
             database=None,
