@@ -17,10 +17,9 @@ Invariants:
 - A signal sets a flag and nothing else.
 
 What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: create_server's _dispatcher; a
-channel's service, cancel, readable, writable, total_outbufs_len, requests, _fileno, _flush_some and _flush_exception;
-that add_task is called with the channel's lock held; a server's readable, maintenance, handle_accept, pull_trigger,
-active_channels and channel_class; wasyncore.read and write;
-adj.send_bytes and adj.outbuf_high_watermark.
+channel's service, cancel, readable, writable, total_outbufs_len, requests, socket, _fileno, _flush_some and
+_flush_exception; that add_task is called with the channel's lock held; a server's readable, maintenance, handle_accept,
+pull_trigger, active_channels and channel_class; wasyncore.read and write; adj.send_bytes and adj.outbuf_high_watermark.
 """
 
 import logging

@@ -1,8 +1,9 @@
 """waitress as this service wants it: a stricter parser, answers in one piece, and its own refusals as JSON too.
 
 What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: a channel's parser_class,
-task_class and error_task_class; of a parser received, parse_header and what they set; of a task execute,
-build_response_header, get_environment, complete and wrote_header.
+task_class, error_task_class, server.application and write_soon; of a parser received, parse_header and what they set;
+of a task execute, build_response_header, get_environment, status, version, response_headers, content_length, complete
+and wrote_header.
 """
 
 import re
