@@ -1,6 +1,5 @@
 """The Falcon application: routes, and every error as the JSON object that clients test for."""
 
-import json
 import logging
 import traceback
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ from falcon import Request, Response
 
 from cticache.audit import Audit, became
 from cticache.auth import BasicAuth
-from cticache.errors import Refusal, WrongCredentials, WrongFields
+from cticache.errors import Refusal, WrongCredentials, WrongFields, error_body
 from cticache.passwords import Verifier
 from cticache.pools import Pools
 from cticache.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
@@ -52,14 +51,6 @@ def create_app(
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(Refusal, _refusal)
     return app
-
-
-def error_body(code: str, detail: str, status: int, fields: dict[str, list[str]] | None = None) -> str:
-    """The body of every error: IVR scripts test for the key ``error``."""
-    body: dict[str, Any] = {"error": code, "detail": detail, "status": status}
-    if fields:
-        body["fields"] = fields
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 class _App(falcon.App[Request, Response]):

@@ -15,9 +15,9 @@ from typing import Any
 from falcon import Request, Response
 
 from cticache.ani import masked
+from cticache.logs import AUDIT
 
-LOGGER = "cticache.audit"
-_log = logging.getLogger(LOGGER)
+_log = logging.getLogger(AUDIT)
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
 _HEADER = "HTTP_X_REQUEST_ID"
 

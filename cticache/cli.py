@@ -21,11 +21,12 @@ from redis.exceptions import RedisError, ResponseError
 from cticache import config, doctor, logs, passwords, server
 from cticache.advice import Hour, advise, lines
 from cticache.audit import Audit
-from cticache.connection import connect, kind
+from cticache.connection import connect
 from cticache.embedded import Embedded, data_folder, socket_url
 from cticache.errors import RedisUnavailable, UserError
 from cticache.explain import explain
 from cticache.pools import Pools, unambiguous
+from cticache.redis_url import kind
 from cticache.report import explain_lines, pool_lines
 from cticache.store import KEPT_HOURS, Store
 from cticache.sync import look

@@ -25,15 +25,14 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cticache.connection import Address, Command, Runner, addresses, connect, node_url
-from cticache.dispatch import Hub, Waiter
+from cticache.connection import Command, Runner, connect
+from cticache.redis_url import Address, addresses, node_url
 
 _NOT_RUN = (AskError, TryAgainError, ClusterDownError)
 """The node has refused to begin; MovedError is an AskError."""
 _AT_ONCE = 3
 """So many redirections are followed without a pause."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.16
-_NEVER = float("inf")
 
 Wait = Callable[["Future[None]", float], None]
 """Returns when the future is done, or after so many seconds."""
@@ -241,43 +240,6 @@ class Cluster:
             if not node:
                 node = self._nodes[address] = self._open_node(self._topology.url(address))
             return node
-
-
-class Parking:
-    """Has a request's greenlet wait while the loop goes on; a peer of the loop."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._until: dict[Waiter, float] = {}
-        hub.add_peer(self)
-
-    def wait(self, future: "Future[None]", seconds: float) -> None:
-        """As Wait says."""
-        waiter = Waiter()
-        self._until[waiter] = time.monotonic() + seconds
-        future.add_done_callback(lambda _: self._hub.call_soon(lambda: self._hub.resume(waiter)))
-        try:
-            self._hub.park(waiter)
-        finally:
-            del self._until[waiter]
-
-    # The loop's peer
-
-    def flush(self) -> None:
-        """Nothing is ever sent."""
-
-    def deadline(self) -> float:
-        """When the first of them has waited long enough."""
-        return min(self._until.values(), default=_NEVER)
-
-    def tick(self, now: float) -> None:
-        """Let those go on who have."""
-        for waiter, until in self._until.items():
-            if until <= now:
-                self._hub.resume(waiter)
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def wait_in_thread(future: "Future[None]", seconds: float) -> None:

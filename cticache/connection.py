@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -12,31 +12,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-Address = tuple[str, int]
-"""Host and port."""
-_PORTS = {"": 6379, "sentinel": 26379, "cluster": 6379}
-
-
-def kind(url: str) -> str:
-    """What the servers of an URL are: ``sentinel``, ``cluster``, or empty for one that stands alone."""
-    return url.partition("://")[0].partition("+")[2]
-
-
-def addresses(url: str) -> list[Address]:
-    """The server, the sentinels or the nodes that an URL names; ValueError where that cannot be read."""
-    places = [urlsplit(f"//{place}") for place in urlsplit(url).netloc.rpartition("@")[2].split(",")]
-    usual = _PORTS[kind(url)]
-    return [(unquote(place.hostname or ""), usual if place.port is None else place.port) for place in places]
-
-
-def node_url(url: str, address: Address) -> str:
-    """The URL of one node of a cluster, credentials and options those of the cluster's."""
-    parts = urlsplit(url)
-    credentials, at, _ = parts.netloc.rpartition("@")
-    host = quote(address[0], safe=":")
-    place = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme.partition('+')[0]}://{credentials}{at}{place}:{address[1]}/0?{parts.query}"
-
+from cticache.redis_url import Address, addresses, kind
 
 _MOST_CONNECTIONS = 512
 """More than threads can ask at once ([server] threads): redis-py would refuse the 101st."""

@@ -372,3 +372,40 @@ class Hub:
                 pass
         except BlockingIOError:
             pass
+
+
+class Parking:
+    """Has a request's greenlet wait while the loop goes on; a peer of the loop."""
+
+    def __init__(self, hub: "Hub") -> None:
+        self._hub = hub
+        self._until: dict[Waiter, float] = {}
+        hub.add_peer(self)
+
+    def wait(self, future: "Future[None]", seconds: float) -> None:
+        """As cluster.Wait says."""
+        waiter = Waiter()
+        self._until[waiter] = time.monotonic() + seconds
+        future.add_done_callback(lambda _: self._hub.call_soon(lambda: self._hub.resume(waiter)))
+        try:
+            self._hub.park(waiter)
+        finally:
+            del self._until[waiter]
+
+    # The loop's peer
+
+    def flush(self) -> None:
+        """Nothing is ever sent."""
+
+    def deadline(self) -> float:
+        """When the first of them has waited long enough."""
+        return min(self._until.values(), default=_FOREVER)
+
+    def tick(self, now: float) -> None:
+        """Let those go on who have."""
+        for waiter, until in self._until.items():
+            if until <= now:
+                self._hub.resume(waiter)
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,6 +1,8 @@
 """Every exception of the project, in two families: what a client is told, and what an operator is told."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 
 class Refusal(Exception):
@@ -16,6 +18,14 @@ class Refusal(Exception):
         super().__init__(detail)
         self.retry_after = retry_after
         """Whole seconds after which the same request may succeed; None where it will not."""
+
+
+def error_body(code: str, detail: str, status: int, fields: dict[str, list[str]] | None = None) -> str:
+    """The body of every error: IVR scripts test for the key ``error``."""
+    body: dict[str, Any] = {"error": code, "detail": detail, "status": status}
+    if fields:
+        body["fields"] = fields
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 class NotJson(Refusal):

@@ -10,8 +10,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from cticache.ani import masked
-from cticache.audit import LOGGER
 
+AUDIT = "cticache.audit"
+"""The name of the audit's logger, by which operators filter."""
 _KEY = re.compile(r"(?<=/DNIS-ANI/)([^\s/?:\"']*):([^\s/?\"']*)")
 _LONG_NUMBER = re.compile(r"\d(?:[ ()/-]*\d){5,}")
 _MOST_WAITING = 100_000
@@ -35,7 +36,7 @@ class _Masking(logging.Formatter):
     """Shows no telephone number in full, neither in messages nor in tracebacks."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        if record.name != LOGGER:  # the audit masks by itself, and its DNIS, tokens and digests must stay whole
+        if record.name != AUDIT:  # the audit masks by itself, and its DNIS, tokens and digests must stay whole
             record.message = without_numbers(record.message)
         return super().formatMessage(record)
 

@@ -12,7 +12,7 @@ from cticache import redis_url
 from cticache.country import Country
 from cticache.numbers import MAX_DIGITS, NumberSet
 from cticache.passwords import HASH_PREFIX
-from cticache.store import MOST_CALLERS
+from cticache.pools import MOST_CALLERS
 from cticache.users import ROLES
 
 MOST_NUMBERS = 5_000_000

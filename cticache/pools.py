@@ -11,6 +11,9 @@ from cticache.numbers import NumberSet
 Exhausted = Literal["share", "reject", "fallback"]
 Match = Literal["exact", "suffix", "sole"]
 
+MOST_CALLERS = 1000
+"""Most live callers on one number that are looked at; beyond that it is ambiguous who is meant."""
+
 
 @dataclass(frozen=True)
 class Pool:

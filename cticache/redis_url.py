@@ -1,13 +1,37 @@
-"""What may stand in the URL of Redis, and what is wrong with one that cannot be used."""
+"""The URL of Redis: what it names, what may stand in it, and what is wrong with one that cannot be used."""
 
 import re
 import sys
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from cticache.connection import addresses, kind
+Address = tuple[str, int]
+"""Host and port."""
+_PORTS = {"": 6379, "sentinel": 26379, "cluster": 6379}
+
+
+def kind(url: str) -> str:
+    """What the servers of an URL are: ``sentinel``, ``cluster``, or empty for one that stands alone."""
+    return url.partition("://")[0].partition("+")[2]
+
+
+def addresses(url: str) -> list[Address]:
+    """The server, the sentinels or the nodes that an URL names; ValueError where that cannot be read."""
+    places = [urlsplit(f"//{place}") for place in urlsplit(url).netloc.rpartition("@")[2].split(",")]
+    usual = _PORTS[kind(url)]
+    return [(unquote(place.hostname or ""), usual if place.port is None else place.port) for place in places]
+
+
+def node_url(url: str, address: Address) -> str:
+    """The URL of one node of a cluster, credentials and options those of the cluster's."""
+    parts = urlsplit(url)
+    credentials, at, _ = parts.netloc.rpartition("@")
+    host = quote(address[0], safe=":")
+    place = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme.partition('+')[0]}://{credentials}{at}{place}:{address[1]}/0?{parts.query}"
+
 
 _PATTERNS = {
     "": "redis://user:password@host:6379/0 or unix://user:password@/socket?db=0",

@@ -22,15 +22,16 @@ from cticache import logs, passwords
 from cticache.app import create_app
 from cticache.audit import Audit
 from cticache.channel import OnLoop, RedisChannel
-from cticache.cluster import Cluster, Parking, Topology, wait_in_thread
+from cticache.cluster import Cluster, Topology, wait_in_thread
 from cticache.config import Config, RedisConfig, ServerConfig
-from cticache.connection import Direct, Runner, connect, dial, kind
-from cticache.dispatch import Hub
+from cticache.connection import Direct, Runner, connect, dial
+from cticache.dispatch import Hub, Parking
 from cticache.embedded import Embedded, data_folder
 from cticache.errors import UserError
 from cticache.keys import Keys
 from cticache.loader import Scripts, read_scripts
 from cticache.pools import Pools
+from cticache.redis_url import kind
 from cticache.resources import CALLS
 from cticache.store import Store
 from cticache.sync import Follower, InPlace, Keeper

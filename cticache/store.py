@@ -30,11 +30,9 @@ from cticache.errors import (
 )
 from cticache.keys import Keys
 from cticache.loader import Scripts
-from cticache.pools import Place, Pool
+from cticache.pools import MOST_CALLERS, Place, Pool
 from cticache.tokens import token
 
-MOST_CALLERS = 1000
-"""Most live callers on one number that are looked at; beyond that it is ambiguous who is meant."""
 KEPT_HOURS = 8 * 24
 """For how long the counters of an hour are kept."""
 _REAP_STEP = 32

@@ -18,7 +18,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import build_http_date
 
-from cticache.app import error_body
+from cticache.errors import error_body
 
 _REFUSALS = {
     400: ("bad_request", "The request is not HTTP that can be read here."),

@@ -15,7 +15,8 @@ from running import MAX_BODY, Service
 from samples import basic, make_pool, user
 
 from cticache.app import create_app
-from cticache.audit import LOGGER, Audit
+from cticache.audit import Audit
+from cticache.logs import AUDIT
 from cticache.passwords import Verifier
 
 NewService = Callable[..., Service]
@@ -35,11 +36,11 @@ VERIFIER = Verifier(
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Lines:
     """The lines written so far, each as its fields; the ones asked for before are not told again."""
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    monkeypatch.setattr(logging.getLogger(AUDIT), "propagate", True)
     caplog.set_level(logging.DEBUG)
 
     def told() -> list[dict[str, str]]:
-        found = [LINE.fullmatch(record.getMessage()) for record in caplog.records if record.name == LOGGER]
+        found = [LINE.fullmatch(record.getMessage()) for record in caplog.records if record.name == AUDIT]
         caplog.clear()
         return [dict(zip(FIELDS, match.groups(), strict=True)) for match in found if match]
 
@@ -232,7 +233,7 @@ def test_a_digest_is_the_same_under_one_key_and_another_under_another(new_servic
 def test_nothing_that_is_logged_has_a_whole_ani_or_a_value(
     client: Redis, new_service: NewService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    monkeypatch.setattr(logging.getLogger(AUDIT), "propagate", True)
     caplog.set_level(logging.DEBUG)
     api = audited(new_service(make_pool(NUMBER, match="sole", exhausted="reject")))
     for written in (A, f"+{A}", "(212) 555-1234", f"sip:{A}@host"):

@@ -10,8 +10,8 @@ from redis import Redis
 from samples import at
 
 from cticache.errors import Ambiguous, Gone, PoolExhausted
-from cticache.pools import Pool
-from cticache.store import MOST_CALLERS, Held, Store
+from cticache.pools import MOST_CALLERS, Pool
+from cticache.store import Held, Store
 
 MakePool = Callable[..., Pool]
 

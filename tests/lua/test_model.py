@@ -26,8 +26,8 @@ from samples import make_pool
 from cticache import keys
 from cticache.errors import Gone
 from cticache.keys import Keys
-from cticache.pools import Place, Pool, Pools
-from cticache.store import MOST_CALLERS, Explanation, Held, Lease, PoolStats, Store
+from cticache.pools import MOST_CALLERS, Place, Pool, Pools
+from cticache.store import Explanation, Held, Lease, PoolStats, Store
 from cticache.sync import sync
 
 UNIT = 5_000
