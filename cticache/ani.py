@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from cticache.country import Country
@@ -20,6 +21,13 @@ _SEPARATORS = re.compile(rf"[{_SPACE}().\-/\u2010-\u2015\u2212]+")  # the dashes
 _DISPLAY_NAME = re.compile(r'(?:"(?:[^"\\]|\\.)*"[ \t]*|[^<"]*)<([^<>]+)>.*', re.DOTALL)
 _AFTER_HOST = re.compile(r"[:;?]")
 _NUMBER = re.compile(r"\+?[0-9]{1,32}")
+
+
+class Ani(NamedTuple):
+    """A caller's number as it was sent, and bare of all that is not its digits; "" is the withheld one."""
+
+    sent: str
+    written: str
 
 
 def canonical(text: str, country: Country | None = None) -> str:

@@ -12,6 +12,7 @@ from falcon import Request, Response
 from cticache.audit import Audit, became
 from cticache.auth import BasicAuth
 from cticache.errors import Refusal, WrongCredentials, WrongFields, error_body
+from cticache.handover import HandOver
 from cticache.passwords import Verifier
 from cticache.pools import Pools
 from cticache.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
@@ -37,9 +38,10 @@ def create_app(
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
-    app.add_route(CALLS, Calls(store, pools, keeper, max_body))
-    app.add_route(CALLS + "/{key}", Call(store, pools, max_body))
-    app.add_route(CALLS + "/{key}/take", Take(store, pools, max_body))
+    calls = HandOver(store, pools, keeper)
+    app.add_route(CALLS, Calls(calls, max_body))
+    app.add_route(CALLS + "/{key}", Call(calls, max_body))
+    app.add_route(CALLS + "/{key}/take", Take(calls, max_body))
     figures = PoolFigures(store, pools)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")

@@ -70,7 +70,12 @@ def about(req: Request, op: str, pool: str, dnis: str, ani: str) -> None:
     req.context.call = {"op": op, "pool": pool, "dnis": dnis, "ani": ani}
 
 
+def told(req: Request) -> bool:
+    """Whether it has been said what the request is about."""
+    return hasattr(req.context, "call")
+
+
 def became(req: Request, outcome: str, **more: str) -> None:
     """Say what became of it: a word, and the token of the lease."""
-    if hasattr(req.context, "call"):
+    if told(req):
         req.context.call.update(more, outcome=outcome)

@@ -20,12 +20,14 @@ from redis.exceptions import RedisError, ResponseError
 
 from cticache import config, doctor, logs, passwords, server
 from cticache.advice import Hour, advise, lines
+from cticache.ani import written
 from cticache.audit import Audit
 from cticache.connection import connect
 from cticache.embedded import Embedded, data_folder, socket_url
-from cticache.errors import RedisUnavailable, UserError
+from cticache.errors import NoSuchCall, RedisUnavailable, UserError
 from cticache.explain import explain
-from cticache.pools import Pools, unambiguous
+from cticache.handover import places
+from cticache.pools import Pools
 from cticache.redis_url import kind
 from cticache.report import explain_lines, pool_lines
 from cticache.store import KEPT_HOURS, Store
@@ -157,14 +159,18 @@ def _explain(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         store = _open(settings, stack)
         look(store, pools)
-        places = unambiguous(pools.of(arguments.dnis))
-        if not places:
-            raise UserError(f"{arguments.dnis} is a number of no pool in {settings.source}: compare it with `numbers`")
         try:
-            found = [explain(store, place, arguments.ani, audit.digest) for place in places]
+            found = places(pools, arguments.dnis)
+        except NoSuchCall:
+            raise UserError(
+                f"{arguments.dnis} is a number of no pool in {settings.source}: compare it with `numbers`"
+            ) from None
+        try:
+            written(arguments.ani)
         except ValueError as error:
             raise UserError(f"the ANI {arguments.ani!r} {error}") from None
-    print("\n".join(line for place in found for line in explain_lines(place)))
+        explained = [explain(store, place, arguments.ani, audit.digest) for place in found]
+    print("\n".join(line for place in explained for line in explain_lines(place)))
     return _WELL
 
 

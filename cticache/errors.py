@@ -34,12 +34,6 @@ class NotJson(Refusal):
     status, code = 400, "bad_json"
 
 
-class BadRequest(Refusal):
-    """The request cannot be read as HTTP for this service."""
-
-    status, code = 400, "bad_request"
-
-
 class WrongCredentials(Refusal):
     """No credentials, or wrong ones."""
 
@@ -134,8 +128,11 @@ class NotReady(Refusal):
     status, code = 503, "not_ready"
 
 
-class BadArgument(ValueError):
-    """A script was called with an argument outside its contract: a fault of this program, not of a client."""
+class BadArgument(Exception):
+    """A script was called with an argument outside its contract: a fault of this program, not of a client.
+
+    Its text is Redis' own, and is for nobody but the developer.
+    """
 
     code = "BADARG"
 

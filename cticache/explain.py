@@ -21,7 +21,7 @@ _OUTCOMES = {
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
     """One place where a call may be, as an object for JSON; values stay hidden and other ANI masked.
 
-    ``digest`` gives the digest under which the audit shows an ANI. ValueError when ``ani`` is no number.
+    ``digest`` gives the digest under which the audit shows an ANI, which must be a number (cticache.ani.written).
     """
     pool = place.pool
     taken = steps(ani, pool.country)

@@ -1,27 +1,29 @@
-"""One class per URL, one ``on_*`` per verb: load a schema, call one method of the store, answer."""
+"""One class per URL, one ``on_*`` per verb: load a schema, call one method, answer."""
 
 import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from falcon import Request, Response
 
 from cticache.ani import written
-from cticache.audit import Audit, about, became
+from cticache.audit import Audit, about, became, told
 from cticache.auth import require
 from cticache.bodies import parse
-from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
+from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
 from cticache.explain import explain, utc
+from cticache.handover import Found, HandOver, places
 from cticache.metrics import CONTENT_TYPE, exposition
 from cticache.numbers import MAX_DIGITS
-from cticache.pools import Place, Pool, Pools, unambiguous
+from cticache.pools import Pool, Pools
 from cticache.schemas import LEASE, RENEW, TAKE
-from cticache.store import Held, Store
+from cticache.store import Store
 from cticache.sync import InPlace
-from cticache.users import Role, User
+from cticache.users import User
 
 CALLS = "/cticache/DNIS-ANI"
 _KEY = "idempotency_key"
@@ -30,118 +32,61 @@ _SCHEME = re.compile(r"^(?:sips?|tel):", re.IGNORECASE)
 _NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
 
 
-Ask = Callable[[Place, str], Held | None]
-"""One call of the store: what it has in this place under this canonical ANI."""
-
-
 class Calls:
     """POST /cticache/DNIS-ANI: lease a number and keep the caller's data."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace, max_body: int) -> None:
-        self._store = store
-        self._pools = pools
-        self._keeper = keeper
+    def __init__(self, calls: HandOver, max_body: int) -> None:
+        self._calls = calls
         self._max_body = max_body
 
     def on_post(self, req: Request, resp: Response) -> None:
         """Answer with the number to transfer to."""
         user = require(req, "lease")
         asked = LEASE.load(parse(req.content_type, _body(req, self._max_body)))
-        pool = self._pools.lendable(self._pool(user, asked.get("pool")))
-        sent, value = asked["ani"].sent, asked["value"]
-        ani, ttl_ms, key = pool.canonical(asked["ani"].written), _ttl_ms(pool, asked), _key(req, asked)
-        about(req, "lease", pool.name, "", ani)
-        try:
-            lease = self._store.lease(pool, ani, value, user.name, ttl_ms, sent=sent, key=key, max_live=user.max_live)
-        except NotReady:
-            self._keeper.wake()
-            raise
+        ani, value = asked["ani"], asked["value"]
+        pool, lease = self._calls.lease(
+            user,
+            ani,
+            value,
+            pool=asked.get("pool"),
+            ttl_s=asked.get("ttl"),
+            key=_key(req, asked),
+            looking=partial(about, req, "lease"),
+        )
         became(req, lease.outcome, dnis=lease.dnis, token=lease.token)
         resp.status = 201
         detail = _detail(req, pool, None, lease.leased_ms, lease.left_ms)
-        resp.text = f'{{"dnis":{_text(lease.dnis)},"ani":{_text(sent)},"value":{value}{detail}}}'
-        resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(sent, safe='')}"
+        resp.text = f'{{"dnis":{_text(lease.dnis)},"ani":{_text(ani.sent)},"value":{value}{detail}}}'
+        resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(ani.sent, safe='')}"
         resp.etag = lease.token
         _tell_replayed(resp, lease.outcome == "replayed")
 
-    def _pool(self, user: User, name: str | None) -> Pool:
-        if name is None:
-            for pool in self._pools:
-                if user.may_use(pool.name):
-                    return pool
-            raise Forbidden(f"User {user.name} has no pool to lease from.")
-        if not user.may_use(name):
-            raise Forbidden(f"Pool {name} is not one of user {user.name}'s.")
-        found = self._pools.get(name)
-        if not found:
-            raise WrongFields({"pool": ["No such pool."]})
-        return found
-
 
 class _OneCall:
-    """What the URLs of one call share: the key in the URL, and the pool it leads to."""
+    """What the URLs of one call share: the key in the URL, and the answer."""
 
-    def __init__(self, store: Store, pools: Pools, max_body: int) -> None:
-        self._store = store
-        self._pools = pools
+    def __init__(self, calls: HandOver, max_body: int) -> None:
+        self._calls = calls
         self._max_body = max_body
 
-    def _answer(self, req: Request, resp: Response, url_key: str, role: Role, ask: Ask) -> None:
-        """Answer with the first call that is found; a place is asked only when the one before has none."""
-        user = require(req, role)
-        dnis, sent = _split(url_key)
-        op = role if req.method != "PUT" else "renew"
+    def _answer(self, req: Request, resp: Response, op: str, url_key: str, find: Callable[..., Found]) -> None:
+        """Answer with the call that ``find`` finds, given the DNIS and the ANI of the key."""
+        dnis, ani = _split(url_key)
         try:
-            places = self._of_one_number(_places(user, self._pools, dnis), sent)
+            place, held = find(dnis, ani, looking=partial(about, req, op))
         except Refusal:
-            about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], sent.removeprefix("+"))
+            if not told(req):  # no place was looked at
+                about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], ani.removeprefix("+"))
             raise
-        gone: tuple[Gone, Place] | None = None
-        for place in places:
-            ani = place.pool.canonical(sent)
-            about(req, op, place.pool.name, place.dnis, ani)
-            try:
-                held = ask(place, ani)
-            except Gone as error:
-                gone = gone or (error, place)
-                continue
-            if held:
-                became(req, "replayed" if held.replayed else held.grade, token=held.token)
-                detail = _detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)
-                resp.text = f'{{"value":{held.value}{detail}}}'
-                resp.etag = held.token
-                _tell_replayed(resp, held.replayed)
-                return
-        if gone:
-            refusal, place = gone
-            about(req, op, place.pool.name, place.dnis, place.pool.canonical(sent))
-            raise refusal
-        nothing = NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
-        raise _for_sure(nothing, self._pools)
-
-    def _of_one_number(self, places: list[Place], sent: str) -> list[Place]:
-        """The same places; where the last digits mean two numbers, those of the one that has, or had, such a call.
-
-        Each is looked at first, at the price of a round trip: Ambiguous where two have.
-        """
-        if len(places) == 1 or len({place.dnis for place in places}) == 1:
-            return places
-        having = [
-            place
-            for place in places
-            if self._store.explain(place, place.pool.canonical(sent)).grade in ("exact", "gone")
-        ]
-        if len({place.dnis for place in having}) > 1:
-            raise Ambiguous("The last digits mean more than one number, and a call with this ANI is on two of them.")
-        return having or places
+        became(req, "replayed" if held.replayed else held.grade, token=held.token)
+        resp.text = f'{{"value":{held.value}{_detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)}}}'
+        resp.etag = held.token
+        _tell_replayed(resp, held.replayed)
 
     def _take(self, req: Request, resp: Response, url_key: str, asked: dict[str, Any]) -> None:
-        def take(place: Place, ani: str) -> Held | None:
-            return self._store.take(place, ani, user.name, key=key, if_match=if_match)
-
         user = require(req, "take")
-        key, if_match = _key(req, asked), _if_match(req)
-        self._answer(req, resp, url_key, "take", take)
+        find = partial(self._calls.take, user, key=_key(req, asked), if_match=_if_match(req))
+        self._answer(req, resp, "take", url_key, find)
 
 
 class Call(_OneCall):
@@ -149,20 +94,17 @@ class Call(_OneCall):
 
     def on_get(self, req: Request, resp: Response, key: str) -> None:
         """Answer with the value, and leave it there."""
-        reader = require(req, "read").name
-        self._answer(req, resp, key, "read", lambda place, ani: self._store.read(place, ani, reader))
+        self._answer(req, resp, "read", key, partial(self._calls.read, require(req, "read")))
 
     def on_put(self, req: Request, resp: Response, key: str) -> None:
         """Start the call's time again, with a new value if one is sent."""
-
-        def renew(place: Place, ani: str) -> Held | None:
-            return self._store.renew(place, ani, _ttl_ms(place.pool, asked), asked.get("value"), if_match=if_match)
-
-        require(req, "lease")
+        user = require(req, "lease")
         body = _body(req, self._max_body)
         asked = RENEW.load(parse(req.content_type, body) if body else {})
-        if_match = _if_match(req)
-        self._answer(req, resp, key, "lease", renew)
+        find = partial(
+            self._calls.renew, user, value=asked.get("value"), ttl_s=asked.get("ttl"), if_match=_if_match(req)
+        )
+        self._answer(req, resp, "renew", key, find)
 
     def on_delete(self, req: Request, resp: Response, key: str) -> None:
         """Answer with the value, and delete it."""
@@ -193,12 +135,13 @@ class Explain:
         dnis, ani = req.get_param("dnis"), req.get_param("ani")
         if dnis is None or ani is None:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
+        found = places(self._pools, dnis, user)
         try:
-            found = _places(user, self._pools, dnis)
-            places = [explain(self._store, place, ani, self._audit.digest) for place in found]
+            written(ani)
         except ValueError as error:
             raise WrongFields({"ani": [f"It {error}."]}) from None
-        resp.media = {"dnis": dnis, "ani": ani, "places": places}
+        explained = [explain(self._store, place, ani, self._audit.digest) for place in found]
+        resp.media = {"dnis": dnis, "ani": ani, "places": explained}
 
 
 class PoolFigures:
@@ -284,31 +227,6 @@ def _body(req: Request, most: int) -> bytes:
     if len(body) > most:
         raise TooLarge(f"The body is longer than {most} bytes.")
     return body
-
-
-def _ttl_ms(pool: Pool, asked: dict[str, Any]) -> int:
-    ttl_ms: int = asked["ttl"] * 1000 if "ttl" in asked else pool.ttl_ms
-    if ttl_ms > pool.max_ttl_ms:
-        raise WrongFields({"ttl": [f"At most {pool.max_ttl_ms // 1000} seconds in this pool."]})
-    return ttl_ms
-
-
-def _places(user: User, pools: Pools, dnis: str) -> list[Place]:
-    """Where this user may look for a call on this number."""
-    places = pools.of(dnis)
-    if not places:
-        raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools)
-    own = [place for place in places if user.may_use(place.pool.name)]
-    if not own:
-        raise _for_sure(Forbidden(f"The number before the colon is not in a pool of user {user.name}'s."), pools)
-    return unambiguous(own)
-
-
-def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
-    """The refusal, once it is known which numbers left their pools; until then the call may be on one of them."""
-    if pools.leaving is not None:
-        return refusal
-    return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
 
 
 def _key(req: Request, asked: dict[str, Any]) -> str:

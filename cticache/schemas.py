@@ -3,21 +3,14 @@
 import re
 from collections.abc import Mapping
 from itertools import chain, combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from cticache.ani import written
+from cticache.ani import Ani, written
 from cticache.errors import WrongFields
 
 _MOST_SECONDS_DIGITS = 9
-
-
-class Ani(NamedTuple):
-    """A caller's number as it was sent, and bare of all that is not its digits; "" is the withheld one."""
-
-    sent: str
-    written: str
 
 
 class AniField(fields.Field[Ani]):

@@ -1,0 +1,183 @@
+"""The rules of a hand-over: which pool lends and for how long, where a call is looked for, which answer outranks which.
+
+It knows no HTTP and no Redis protocol. Whoever speaks to clients names a user, numbers and a value, and gets what the
+store has and where it was found, or a Refusal to pass on.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cticache.ani import Ani
+from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, WrongFields
+from cticache.pools import Place, Pool, Pools, unambiguous
+from cticache.store import Held, Lease, Store
+from cticache.sync import InPlace
+from cticache.users import User
+
+Looking = Callable[[str, str, str], None]
+"""Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""
+_Ask = Callable[[Place, str], Held | None]
+"""One call of the store: what it has in this place under this canonical ANI."""
+
+
+class Found(NamedTuple):
+    """A call, and where it was."""
+
+    place: Place
+    held: Held
+
+
+class HandOver:
+    """Lends numbers of the pools, and finds the calls on them again."""
+
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace) -> None:
+        self._store = store
+        self._pools = pools
+        self._keeper = keeper
+
+    def lease(
+        self,
+        user: User,
+        ani: Ani,
+        value: str,
+        *,
+        pool: str | None = None,
+        ttl_s: int | None = None,
+        key: str = "",
+        looking: Looking,
+    ) -> tuple[Pool, Lease]:
+        """Lend a number of the named pool, or of the first that is the user's, and keep the value.
+
+        Raises Forbidden, WrongFields for an unknown pool or too long a time, and what Store.lease raises.
+        """
+        lender = self._pools.lendable(self._lender(user, pool))
+        canonical, ttl_ms = lender.canonical(ani.written), _ttl_ms(lender, ttl_s)
+        looking(lender.name, "", canonical)
+        try:
+            lease = self._store.lease(
+                lender, canonical, value, user.name, ttl_ms, sent=ani.sent, key=key, max_live=user.max_live
+            )
+        except NotReady:
+            self._keeper.wake()
+            raise
+        return lender, lease
+
+    def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:
+        """Find a call, and leave it where it is; ``ani`` as cticache.ani.written gives it.
+
+        Raises NoSuchCall, Forbidden, Gone, Ambiguous, and NotReady while it is not certain that there is no such call.
+        """
+        return self._first(
+            user, dnis, ani, looking, lambda place, canonical: self._store.read(place, canonical, user.name)
+        )
+
+    def take(self, user: User, dnis: str, ani: str, *, key: str = "", if_match: str = "", looking: Looking) -> Found:
+        """Find a call and end it. Raises what ``read`` does, Stale and KeyReused."""
+        return self._first(
+            user,
+            dnis,
+            ani,
+            looking,
+            lambda place, canonical: self._store.take(place, canonical, user.name, key=key, if_match=if_match),
+        )
+
+    def renew(
+        self,
+        user: User,
+        dnis: str,
+        ani: str,
+        value: str | None = None,
+        *,
+        ttl_s: int | None = None,
+        if_match: str = "",
+        looking: Looking,
+    ) -> Found:
+        """Find a call and start its time again, with a new value if one is given.
+
+        Raises what ``read`` does, Stale, and WrongFields for a time longer than the call's pool allows.
+        """
+
+        def renew(place: Place, canonical: str) -> Held | None:
+            return self._store.renew(place, canonical, _ttl_ms(place.pool, ttl_s), value, if_match=if_match)
+
+        return self._first(user, dnis, ani, looking, renew)
+
+    def _lender(self, user: User, name: str | None) -> Pool:
+        if name is None:
+            for pool in self._pools:
+                if user.may_use(pool.name):
+                    return pool
+            raise Forbidden(f"User {user.name} has no pool to lease from.")
+        if not user.may_use(name):
+            raise Forbidden(f"Pool {name} is not one of user {user.name}'s.")
+        found = self._pools.get(name)
+        if not found:
+            raise WrongFields({"pool": ["No such pool."]})
+        return found
+
+    def _first(self, user: User, dnis: str, ani: str, looking: Looking, ask: _Ask) -> Found:
+        """The first call that is found; a place is asked only when the one before has none.
+
+        That a call was taken outranks that there is none, and is outranked by a call that is live elsewhere.
+        """
+        gone: tuple[Gone, Place] | None = None
+        for place in self._of_one_number(places(self._pools, dnis, user), ani):
+            canonical = place.pool.canonical(ani)
+            looking(place.pool.name, place.dnis, canonical)
+            try:
+                held = ask(place, canonical)
+            except Gone as error:
+                gone = gone or (error, place)
+                continue
+            if held:
+                return Found(place, held)
+        if gone:
+            refusal, place = gone
+            looking(place.pool.name, place.dnis, place.pool.canonical(ani))
+            raise refusal
+        nothing = NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
+        raise _for_sure(nothing, self._pools)
+
+    def _of_one_number(self, found: list[Place], ani: str) -> list[Place]:
+        """The same places; where the last digits mean two numbers, those of the one that has, or had, such a call.
+
+        Each is looked at first, at the price of a round trip: Ambiguous where two have.
+        """
+        if len(found) == 1 or len({place.dnis for place in found}) == 1:
+            return found
+        having = [
+            place for place in found if self._store.explain(place, place.pool.canonical(ani)).grade in ("exact", "gone")
+        ]
+        if len({place.dnis for place in having}) > 1:
+            raise Ambiguous("The last digits mean more than one number, and a call with this ANI is on two of them.")
+        return having or found
+
+
+def places(pools: Pools, dnis: str, user: User | None = None) -> list[Place]:
+    """Where a call on this number may be, as far as this user may look; anywhere without a user.
+
+    Raises NoSuchCall for a number of no pool, Forbidden for one of other users, and NotReady while it is not known
+    which numbers left their pools.
+    """
+    found = pools.of(dnis)
+    if not found:
+        raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools)
+    if user:
+        found = [place for place in found if user.may_use(place.pool.name)]
+        if not found:
+            raise _for_sure(Forbidden(f"The number before the colon is not in a pool of user {user.name}'s."), pools)
+    return unambiguous(found)
+
+
+def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
+    """The refusal, once it is known which numbers left their pools; until then the call may be on one of them."""
+    if pools.leaving is not None:
+        return refusal
+    return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
+
+
+def _ttl_ms(pool: Pool, ttl_s: int | None) -> int:
+    ttl_ms = pool.ttl_ms if ttl_s is None else ttl_s * 1000
+    if ttl_ms > pool.max_ttl_ms:
+        raise WrongFields({"ttl": [f"At most {pool.max_ttl_ms // 1000} seconds in this pool."]})
+    return ttl_ms
