@@ -18,20 +18,22 @@ from typing import TextIO
 
 from redis.exceptions import RedisError, ResponseError
 
-from cticache import config, doctor, logs, passwords, server
-from cticache.advice import Hour, advise, lines
-from cticache.ani import written
-from cticache.audit import Audit
-from cticache.connection import connect
-from cticache.embedded import Embedded, data_folder, socket_url
+from cticache import config, logs, server
+from cticache.access import passwords
+from cticache.data.store import KEPT_HOURS, Store
+from cticache.data.sync import look
 from cticache.errors import NoSuchCall, RedisUnavailable, UserError
-from cticache.explain import explain
 from cticache.handover import places
-from cticache.pools import Pools
-from cticache.redis_url import kind
-from cticache.report import explain_lines, pool_lines
-from cticache.store import KEPT_HOURS, Store
-from cticache.sync import look
+from cticache.link.connection import connect
+from cticache.link.embedded import Embedded, data_folder, socket_url
+from cticache.link.redis_url import kind
+from cticache.numbering.ani import written
+from cticache.numbering.pools import Pools
+from cticache.operate import doctor
+from cticache.operate.advice import Hour, advise, lines
+from cticache.operate.explain import explain
+from cticache.operate.report import explain_lines, pool_lines
+from cticache.web.audit import Audit
 
 _WELL, _TROUBLE, _MISTAKE = 0, 1, 2
 _INI_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -16,11 +16,11 @@ from typing import Any
 import platformdirs
 from marshmallow import ValidationError
 
+from cticache.access.users import User
 from cticache.errors import ConfigError
-from cticache.numbers import NumberSet, Span, overlaps
+from cticache.numbering.numbers import NumberSet, Span, overlaps
+from cticache.numbering.pools import Pool
 from cticache.options import NAME, SECRETS, SECTIONS
-from cticache.pools import Pool
-from cticache.users import User
 
 MOST_LOOKS = 20_000
 """Most callers that one call may look at to share a number: Redis serves nobody else meanwhile."""

@@ -7,12 +7,12 @@ store has and where it was found, or a Refusal to pass on.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cticache.ani import Ani
+from cticache.access.users import User
+from cticache.data.store import Held, Lease, Store
+from cticache.data.sync import InPlace
 from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, WrongFields
-from cticache.pools import Place, Pool, Pools, unambiguous
-from cticache.store import Held, Lease, Store
-from cticache.sync import InPlace
-from cticache.users import User
+from cticache.numbering.ani import Ani
+from cticache.numbering.pools import Place, Pool, Pools, unambiguous
 
 Looking = Callable[[str, str, str], None]
 """Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""
@@ -63,7 +63,7 @@ class HandOver:
         return lender, lease
 
     def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:
-        """Find a call, and leave it where it is; ``ani`` as cticache.ani.written gives it.
+        """Find a call, and leave it where it is; ``ani`` as cticache.numbering.ani.written gives it.
 
         Raises NoSuchCall, Forbidden, Gone, Ambiguous, and NotReady while it is not certain that there is no such call.
         """

@@ -9,7 +9,7 @@ from functools import lru_cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from cticache.ani import masked
+from cticache.numbering.ani import masked
 
 AUDIT = "cticache.audit"
 """The name of the audit's logger, by which operators filter."""

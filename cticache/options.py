@@ -8,12 +8,12 @@ from argon2 import extract_parameters
 from argon2.exceptions import InvalidHashError
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from cticache import redis_url
-from cticache.country import Country
-from cticache.numbers import MAX_DIGITS, NumberSet
-from cticache.passwords import HASH_PREFIX
-from cticache.pools import MOST_CALLERS
-from cticache.users import ROLES
+from cticache.access.passwords import HASH_PREFIX
+from cticache.access.users import ROLES
+from cticache.link import redis_url
+from cticache.numbering.country import Country
+from cticache.numbering.numbers import MAX_DIGITS, NumberSet
+from cticache.numbering.pools import MOST_CALLERS
 
 MOST_NUMBERS = 5_000_000
 """Most numbers in one pool."""

@@ -18,26 +18,27 @@ from typing import Any
 from redis.exceptions import RedisError
 from waitress import create_server
 
-from cticache import logs, passwords
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.channel import OnLoop, RedisChannel
-from cticache.cluster import Cluster, Topology, wait_in_thread
+from cticache import logs
+from cticache.access import passwords
+from cticache.access.users import ROLES, User
 from cticache.config import Config, RedisConfig, ServerConfig
-from cticache.connection import Direct, Runner, connect, dial
-from cticache.dispatch import Hub, Parking
-from cticache.embedded import Embedded, data_folder
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.data.sync import Follower, InPlace, Keeper
 from cticache.errors import UserError
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.pools import Pools
-from cticache.redis_url import kind
-from cticache.resources import CALLS
-from cticache.store import Store
-from cticache.sync import Follower, InPlace, Keeper
-from cticache.users import ROLES, User
-from cticache.wire import Channel, adjustments
-from cticache.workers import News, Workers
+from cticache.link.cluster import Cluster, Topology, wait_in_thread
+from cticache.link.connection import Direct, Runner, connect, dial
+from cticache.link.embedded import Embedded, data_folder
+from cticache.link.redis_url import kind
+from cticache.loop.dispatch import Hub, Parking
+from cticache.loop.redis_channel import OnLoop, RedisChannel
+from cticache.loop.wire import Channel, adjustments
+from cticache.loop.workers import News, Workers
+from cticache.numbering.pools import Pools
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
+from cticache.web.resources import CALLS
 
 _log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from cticache.pools import Pool
-from cticache.store import Store
+from cticache.data.store import Store
+from cticache.numbering.pools import Pool
 
 STEPS = ["begin", "list", "drop", "leaving", "add", "finish"]
 """The steps of pool_sync in their order."""

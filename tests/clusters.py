@@ -15,17 +15,17 @@ from running import MAX_BODY, Served, Watched
 from servers import Program, packaged, program
 from talk import CALLS, Answer, Talk, request
 
-from cticache.app import create_app
-from cticache.audit import Audit
+from cticache.access.passwords import Verifier
 from cticache.config import RedisConfig
-from cticache.connection import connect
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.passwords import Verifier
-from cticache.pools import Pool, Pools
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.data.sync import Keeper, sync
+from cticache.link.connection import connect
+from cticache.numbering.pools import Pool, Pools
 from cticache.server import new_runner
-from cticache.store import Store
-from cticache.sync import Keeper, sync
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 SLOTS = 16384
 

@@ -10,13 +10,13 @@ from hypothesis import Phase, settings
 from redis import Redis
 from samples import make_pool
 
-from cticache import keys
-from cticache.connection import Direct, connect
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.pools import Pool, Pools
-from cticache.store import Store
-from cticache.sync import sync
+from cticache.data import keys
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.data.sync import sync
+from cticache.link.connection import Direct, connect
+from cticache.numbering.pools import Pool, Pools
 
 _SERVER: list[str] = []
 _TOLD: list[str] = []

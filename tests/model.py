@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Refusal, Stale, TooManyLive
-from cticache.pools import Pool
+from cticache.numbering.pools import Pool
 
 ALWAYS = -(10**12)
 """When a number that was never leased fell free."""

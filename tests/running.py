@@ -16,14 +16,14 @@ from redis import Redis
 from talk import Talk
 from waitress import create_server, wasyncore
 
-from cticache.channel import OnLoop, RedisChannel
-from cticache.connection import Direct, dial
-from cticache.dispatch import Hub, HubChannel
-from cticache.pools import Pools
+from cticache.data.store import Store
+from cticache.data.sync import Keeper, sync
+from cticache.link.connection import Direct, dial
+from cticache.loop.dispatch import Hub, HubChannel
+from cticache.loop.redis_channel import OnLoop, RedisChannel
+from cticache.loop.wire import Channel, adjustments
+from cticache.numbering.pools import Pools
 from cticache.server import listen
-from cticache.store import Store
-from cticache.sync import Keeper, sync
-from cticache.wire import Channel, adjustments
 
 MAX_BODY = 4096
 

@@ -3,10 +3,10 @@
 import base64
 from typing import Any
 
-from cticache.numbers import NumberSet
-from cticache.passwords import hashed
-from cticache.pools import Place, Pool
-from cticache.users import ROLES, Role, User
+from cticache.access.passwords import hashed
+from cticache.access.users import ROLES, Role, User
+from cticache.numbering.numbers import NumberSet
+from cticache.numbering.pools import Place, Pool
 
 PASSWORD = "correct:horse"
 """Every test user's password; the colon must not disturb."""

@@ -17,13 +17,13 @@ from running import Served, Watched
 from samples import at, make_pool
 from talk import Talk, get
 
-from cticache.channel import OnLoop, RedisChannel
-from cticache.connection import Direct, connect, dial
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Held, Lease, Store
 from cticache.errors import Refusal
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.pools import Pool
-from cticache.store import Held, Lease, Store
+from cticache.link.connection import Direct, connect, dial
+from cticache.loop.redis_channel import OnLoop, RedisChannel
+from cticache.numbering.pools import Pool
 
 MS = 1_000_000
 """Times are in nanoseconds of the monotonic clock, which all processes share."""

@@ -10,8 +10,8 @@ from baselines.calls import Calls
 from redis import Redis
 from servers import PREFIX, VALUE
 
-from cticache.keys import Keys
-from cticache.loader import read_scripts
+from cticache.data.keys import Keys
+from cticache.data.scripts import read_scripts
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _BATCH = 250

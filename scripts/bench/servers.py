@@ -17,7 +17,7 @@ from pathlib import Path
 from processes import Programs, free_port
 from redis import Redis
 
-from cticache.passwords import hashed
+from cticache.access.passwords import hashed
 
 ROOT = Path(__file__).parent.parent.parent
 BASELINES = Path(__file__).parent / "baselines"

@@ -12,12 +12,12 @@ from running import MAX_BODY, Service, Site, Wire
 from samples import USERS, basic, make_pool
 from talk import Talk
 
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.passwords import Verifier
-from cticache.pools import Pool, Pools
-from cticache.store import Store
-from cticache.sync import Keeper, sync
+from cticache.access.passwords import Verifier
+from cticache.data.store import Store
+from cticache.data.sync import Keeper, sync
+from cticache.numbering.pools import Pool, Pools
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from redis import Redis
 from running import MAX_BODY, Service
 from samples import basic, make_pool, user
 
-from cticache.app import create_app
-from cticache.audit import Audit
+from cticache.access.passwords import Verifier
 from cticache.logs import AUDIT
-from cticache.passwords import Verifier
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 NewService = Callable[..., Service]
 Lines = Callable[[], list[dict[str, str]]]

@@ -19,7 +19,7 @@ from running import Service, Wire, until
 from samples import basic, make_pool
 from talk import CALLS, Talk, posting, request
 
-from cticache.connection import connect, dial
+from cticache.link.connection import connect, dial
 
 MANY = "5551230000-5551230999"
 

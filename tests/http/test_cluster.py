@@ -10,8 +10,8 @@ import pytest
 from clusters import Burst, Call, Cluster, Front, seen, slot
 from samples import make_pool
 
-from cticache.passwords import Verifier
-from cticache.pools import Pool
+from cticache.access.passwords import Verifier
+from cticache.numbering.pools import Pool
 
 NAMES = ["p0", "p2", "p3", "p4", "p5"]
 

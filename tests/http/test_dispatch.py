@@ -21,8 +21,8 @@ from running import BIG, Site, until
 from talk import get, request
 from waitress.channel import HTTPChannel
 
-from cticache import dispatch
-from cticache.dispatch import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST, MOST_TASKS, READ, Hub
+from cticache.loop import dispatch
+from cticache.loop.dispatch import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST, MOST_TASKS, READ, Hub
 
 
 def test_a_newcomer_beside_200_busy_clients_waits_for_a_round_of_them_and_no_longer(site: Site) -> None:

@@ -16,8 +16,8 @@ from running import BIG, Service, Site, Wire, files_open, until
 from samples import make_pool
 from talk import BODY, CALL, Talk, get, posting, request
 
-from cticache import dispatch
-from cticache.connection import connect
+from cticache.link.connection import connect
+from cticache.loop import dispatch
 
 
 def test_requests_under_way_are_answered_and_then_everything_is_closed(site: Site) -> None:

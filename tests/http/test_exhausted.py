@@ -16,7 +16,7 @@ from redis import Redis
 from running import Service, Wire
 from samples import basic, make_pool
 
-from cticache.pools import Pool
+from cticache.numbering.pools import Pool
 
 CALLS = "/cticache/DNIS-ANI"
 EIGHT = "5551234560-5551234567"

@@ -9,10 +9,10 @@ from running import MAX_BODY, Service, Wire, until
 from samples import PASSWORD, USERS, basic
 from talk import Talk, request
 
-from cticache import passwords
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.passwords import Verifier
+from cticache.access import passwords
+from cticache.access.passwords import Verifier
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 QUEUE = 5
 

@@ -13,11 +13,11 @@ from redis import Redis
 from running import MAX_BODY, Service
 from samples import basic, make_pool, user
 
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.passwords import Verifier
-from cticache.pools import Pool
-from cticache.users import ROLES
+from cticache.access.passwords import Verifier
+from cticache.access.users import ROLES
+from cticache.numbering.pools import Pool
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 NewService = Callable[..., Service]
 

@@ -7,11 +7,11 @@ from redis import Redis
 from running import MAX_BODY, Service
 from samples import USERS, basic, make_pool
 
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.passwords import Verifier
-from cticache.pools import Pools
-from cticache.sync import Keeper, sync
+from cticache.access.passwords import Verifier
+from cticache.data.sync import Keeper, sync
+from cticache.numbering.pools import Pools
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 CALLS = "/cticache/DNIS-ANI"
 POOLS = "/cticache/pools"

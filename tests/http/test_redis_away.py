@@ -15,15 +15,15 @@ from running import Service, Wire, until
 from samples import basic, make_pool
 from talk import Talk, request
 
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.connection import Direct, connect
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.passwords import Verifier
-from cticache.pools import Pools
-from cticache.store import Store
-from cticache.sync import Keeper, sync
+from cticache.access.passwords import Verifier
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.data.sync import Keeper, sync
+from cticache.link.connection import Direct, connect
+from cticache.numbering.pools import Pools
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 CALLS = "/cticache/DNIS-ANI"
 CALL = f"{CALLS}/5551234560:1234567890"

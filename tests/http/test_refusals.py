@@ -11,10 +11,10 @@ from redis import Redis
 from running import MAX_BODY, Service
 from samples import PASSWORD, basic
 
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.passwords import Verifier, hashed
-from cticache.users import ROLES, User
+from cticache.access.passwords import Verifier, hashed
+from cticache.access.users import ROLES, User
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 CALLS = "/cticache/DNIS-ANI"
 CALL = f"{CALLS}/5551234560:1234567890"

@@ -5,10 +5,10 @@ from falcon.testing import TestClient
 from running import Service
 from samples import basic, user
 
-from cticache.app import create_app
-from cticache.audit import Audit
-from cticache.passwords import Verifier
-from cticache.users import ROLES, Role
+from cticache.access.passwords import Verifier
+from cticache.access.users import ROLES, Role
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
 
 CALLS = "/cticache/DNIS-ANI"
 CALL = f"{CALLS}/5551234560:1234567890"

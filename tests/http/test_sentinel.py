@@ -8,7 +8,7 @@ import pytest
 from clusters import Burst, Call, Front, Pair
 from samples import make_pool
 
-from cticache.passwords import Verifier
+from cticache.access.passwords import Verifier
 
 POOL = "system-y"
 

@@ -15,7 +15,7 @@ from running import Service, Wire, until
 from samples import make_pool
 from talk import Talk, posting, request
 
-from cticache.connection import connect
+from cticache.link.connection import connect
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from cticache import keys as keys_module
-from cticache import store as store_module
-from cticache.connection import Direct
+from cticache.data import keys as keys_module
+from cticache.data import store as store_module
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.data.sync import sync
 from cticache.errors import BadArgument, ScriptError
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.pools import Pools
-from cticache.store import Store
-from cticache.sync import sync
+from cticache.link.connection import Direct
+from cticache.numbering.pools import Pools
 
 SOURCES = read_scripts()
 WORDS = {name: re.findall(r"^-- ARGV\[\d+\]  +(\S+)", source, re.MULTILINE) for name, source in read_scripts().items()}

@@ -8,9 +8,9 @@ from aging import age, everything, now_ms
 from redis import Redis
 from samples import at
 
+from cticache.data.store import PoolStats, Store
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Stale, TooManyLive
-from cticache.pools import Pool
-from cticache.store import PoolStats, Store
+from cticache.numbering.pools import Pool
 
 MakePool = Callable[..., Pool]
 STATS = "cti:{system-y}:stats"

@@ -9,9 +9,9 @@ from aging import age, everything, now_ms, on_the_second
 from redis import Redis
 from samples import at
 
+from cticache.data.store import Lease, Store
 from cticache.errors import Gone, PoolExhausted, RedisUnavailable, TooManyLive
-from cticache.pools import Pool
-from cticache.store import Lease, Store
+from cticache.numbering.pools import Pool
 
 MakePool = Callable[..., Pool]
 NUMBERS = "cti:{system-y}:numbers"

@@ -9,10 +9,10 @@ from between import STEPS, Between, KilledError, killed
 from redis import Redis
 from samples import at, make_pool
 
+from cticache.data.store import Store
+from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
-from cticache.pools import Pool, Pools
-from cticache.store import Store
-from cticache.sync import sync
+from cticache.numbering.pools import Pool, Pools
 
 RULING = "cti:{@all}:ruling"
 

@@ -11,9 +11,9 @@ from racing import at_once
 from redis import Redis
 from samples import at
 
+from cticache.data.store import Lease, Store
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
-from cticache.pools import Pool
-from cticache.store import Lease, Store
+from cticache.numbering.pools import Pool
 
 MakePool = Callable[..., Pool]
 TTL_MS = 60_000

@@ -11,12 +11,12 @@ from proxy import Proxy
 from redis import Redis
 from samples import make_pool
 
-from cticache.connection import Direct, connect
-from cticache.keys import Keys
-from cticache.loader import Scripts, read_scripts
-from cticache.pools import Pools
-from cticache.store import Store
-from cticache.sync import CHANGE_STEP, Keeper, Stopped, sync
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.data.sync import CHANGE_STEP, Keeper, Stopped, sync
+from cticache.link.connection import Direct, connect
+from cticache.numbering.pools import Pools
 
 NUMBERS = "cti:{system-y}:numbers"
 INTERVAL = 0.02

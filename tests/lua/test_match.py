@@ -9,9 +9,9 @@ from aging import age, everything, now_ms, on_the_second
 from redis import Redis
 from samples import at
 
+from cticache.data.store import Held, Store
 from cticache.errors import Ambiguous, Gone, PoolExhausted
-from cticache.pools import MOST_CALLERS, Pool
-from cticache.store import Held, Store
+from cticache.numbering.pools import MOST_CALLERS, Pool
 
 MakePool = Callable[..., Pool]
 

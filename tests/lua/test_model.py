@@ -23,12 +23,12 @@ from model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said,
 from redis import Redis
 from samples import make_pool
 
-from cticache import keys
+from cticache.data import keys
+from cticache.data.keys import Keys
+from cticache.data.store import Explanation, Held, Lease, PoolStats, Store
+from cticache.data.sync import sync
 from cticache.errors import Gone
-from cticache.keys import Keys
-from cticache.pools import MOST_CALLERS, Place, Pool, Pools
-from cticache.store import Explanation, Held, Lease, PoolStats, Store
-from cticache.sync import sync
+from cticache.numbering.pools import MOST_CALLERS, Place, Pool, Pools
 
 UNIT = 5_000
 SLACK = 2_000

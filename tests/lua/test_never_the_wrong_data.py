@@ -11,10 +11,10 @@ from model import outcome
 from redis import Redis
 from samples import at, make_pool
 
+from cticache.data.store import Held, Lease, Store
+from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, RedisUnavailable, Stale, TooManyLive
-from cticache.pools import Place, Pool, Pools
-from cticache.store import Held, Lease, Store
-from cticache.sync import sync
+from cticache.numbering.pools import Place, Pool, Pools
 
 MakePool = Callable[..., Pool]
 

@@ -6,11 +6,11 @@ from between import STEPS, Between, KilledError, killed
 from redis import Redis
 from samples import at, make_pool
 
+from cticache.data.keys import Keys
+from cticache.data.store import Store
+from cticache.data.sync import CHANGE_STEP, sync
 from cticache.errors import BadArgument, PoolExhausted
-from cticache.keys import Keys
-from cticache.pools import Pool, Pools
-from cticache.store import Store
-from cticache.sync import CHANGE_STEP, sync
+from cticache.numbering.pools import Pool, Pools
 
 NUMBERS = "cti:{system-y}:numbers"
 LEAVING = "cti:{system-y}:leaving"

@@ -9,9 +9,9 @@ from typing import TypeVar
 from redis import Redis
 from samples import at
 
+from cticache.data.store import Store
 from cticache.errors import Gone, PoolExhausted
-from cticache.pools import Pool
-from cticache.store import Store
+from cticache.numbering.pools import Pool
 
 MakePool = Callable[..., Pool]
 THREADS = 64

@@ -4,8 +4,8 @@ from aging import age, everything
 from redis import Redis
 from samples import at
 
-from cticache.pools import Pool
-from cticache.store import Store
+from cticache.data.store import Store
+from cticache.numbering.pools import Pool
 
 MakePool = Callable[..., Pool]
 

@@ -5,10 +5,10 @@ from aging import age, everything, now_ms
 from redis import Redis
 from samples import at, make_pool
 
+from cticache.data.store import Store
+from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
-from cticache.pools import Pool, Pools
-from cticache.store import Store
-from cticache.sync import sync
+from cticache.numbering.pools import Pool, Pools
 
 MakePool = Callable[..., Pool]
 NUMBERS = "cti:{system-y}:numbers"

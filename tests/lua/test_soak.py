@@ -13,10 +13,10 @@ from model import outcome, same_tail
 from redis import Redis
 from samples import at
 
+from cticache.data.store import Lease, Store
+from cticache.data.sync import sync
 from cticache.errors import Ambiguous
-from cticache.pools import Pool, Pools
-from cticache.store import Lease, Store
-from cticache.sync import sync
+from cticache.numbering.pools import Pool, Pools
 
 MakePool = Callable[..., Pool]
 PROCESSES = 4

@@ -5,9 +5,9 @@ from aging import age, everything, now_ms
 from redis import Redis
 from samples import at
 
+from cticache.data.store import Store
 from cticache.errors import Gone
-from cticache.pools import Pool
-from cticache.store import Store
+from cticache.numbering.pools import Pool
 
 MakePool = Callable[..., Pool]
 NUMBERS = "cti:{system-y}:numbers"

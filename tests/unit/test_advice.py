@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cticache.advice import Advice, Hour, advise, erlang_b, lines, numbers_needed, transit_quantile
+from cticache.operate.advice import Advice, Hour, advise, erlang_b, lines, numbers_needed, transit_quantile
 
 NINE = 498_825  # hours from 1970 to 2026-11-27 09:00 UTC
 MOST = 5_000_000  # numbers in a pool

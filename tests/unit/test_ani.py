@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cticache.ani import WITHHELD, canonical, masked, steps, written
-from cticache.country import Country
+from cticache.numbering.ani import WITHHELD, canonical, masked, steps, written
+from cticache.numbering.country import Country
 
 _WITHHELD_WORDS = ["anonymous", "restricted", "unavailable", "private", "unknown", "withheld", "<null>", "null"]
 _COUNTRIES = [None, *map(Country.of, ["1", "44", "49", "39", "7"])]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cticache.bodies import parse
 from cticache.errors import NotJson, UnsupportedType, WrongFields
+from cticache.web.bodies import parse
 
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"

@@ -12,9 +12,9 @@ import servers
 from redis import Redis
 
 from cticache import cli, config
-from cticache.connection import connect
-from cticache.embedded import socket_url
-from cticache.passwords import Verifier
+from cticache.access.passwords import Verifier
+from cticache.link.connection import connect
+from cticache.link.embedded import socket_url
 
 _SHELL = pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
 ANY_PORT = "[server]\nport = 0\n"
@@ -323,7 +323,8 @@ def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, print
 
 _CHECK_ENDED_BY = """
 import os, signal, sys
-from cticache import cli, doctor
+from cticache import cli
+from cticache.operate import doctor
 doctor.complaints = lambda client: os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 sys.exit(cli.main(["check"]))
 """

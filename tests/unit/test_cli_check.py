@@ -12,8 +12,9 @@ import servers
 from clusters import Cluster
 from redis import Redis
 
-from cticache import cli, doctor
-from cticache.connection import connect
+from cticache import cli
+from cticache.link.connection import connect
+from cticache.operate import doctor
 
 SAFE = ("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
 Check = Callable[[str], tuple[int, list[str]]]

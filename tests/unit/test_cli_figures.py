@@ -10,10 +10,10 @@ from redis import Redis
 from samples import at, make_pool
 
 from cticache import cli
+from cticache.data.store import Store
+from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
-from cticache.pools import Pool, Pools
-from cticache.store import Store
-from cticache.sync import sync
+from cticache.numbering.pools import Pool, Pools
 
 MakePool = Callable[..., Pool]
 Print = Callable[..., list[str]]

@@ -14,9 +14,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from running import until
 
-from cticache.channel import _error
-from cticache.cluster import Cluster, Topology, wait_in_thread
-from cticache.connection import Command, Direct, connect
+from cticache.link.cluster import Cluster, Topology, wait_in_thread
+from cticache.link.connection import Command, Direct, connect
+from cticache.loop.redis_channel import _error
 
 LEASE: Command = ("EVALSHA", "x" * 40, 1, "cti:{p}:numbers")
 TIMEOUT = 0.6

@@ -9,13 +9,13 @@ import pytest
 from redis.connection import SSLConnection
 
 from cticache import config
+from cticache.access.passwords import hashed
 from cticache.config import SAMPLE, Config
-from cticache.connection import connect
-from cticache.country import Country
 from cticache.errors import ConfigError
+from cticache.link.connection import connect
+from cticache.link.redis_url import addresses, node_url
+from cticache.numbering.country import Country
 from cticache.options import SECTIONS
-from cticache.passwords import hashed
-from cticache.redis_url import addresses, node_url
 
 _UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 HASH = hashed("secret-word")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cticache import config
+from cticache.access.passwords import hashed
 from cticache.config import Config
 from cticache.errors import ConfigError
-from cticache.passwords import hashed
 
 HASH, OTHER_HASH = hashed("secret-word"), hashed("other-word")
 TEXT = f"""\

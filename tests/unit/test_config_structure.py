@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cticache import config
+from cticache.access.passwords import hashed
 from cticache.config import Config
 from cticache.errors import ConfigError
-from cticache.passwords import hashed
 
 HASH = hashed("secret-word")
 POOL = "[pool:x]\nnumbers = 1-9\n"

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from running import files_open, until
 
-from cticache.connection import Direct, connect, dial
+from cticache.link.connection import Direct, connect, dial
 
 
 def test_a_socket_can_be_dialled_more_often_than_a_pool_holds_connections(client: Redis) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cticache.ani import canonical
-from cticache.country import _REGIONS, Country
+from cticache.numbering.ani import canonical
+from cticache.numbering.country import _REGIONS, Country
 
 _CODES = ["1", "44", "49", "39", "7", "33", "34", "81", "86", "852", "36", "375", "55", "61"]
 _WATCHED = st.sampled_from(_CODES).map(Country.of)

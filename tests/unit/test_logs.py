@@ -9,9 +9,9 @@ import pytest
 from samples import make_pool
 
 from cticache import logs, server
-from cticache.pools import Pools
-from cticache.store import Store
-from cticache.sync import sync
+from cticache.data.store import Store
+from cticache.data.sync import sync
+from cticache.numbering.pools import Pools
 
 
 class Written(io.StringIO):
@@ -61,7 +61,9 @@ def test_a_count_with_commas_is_shown(log: io.StringIO, count: int) -> None:
 
 def test_the_size_of_a_large_pool_is_shown(log: io.StringIO, store: Store) -> None:
     sync(store, Pools([make_pool("5550000000-5550099999", name="big")]), take_over=True)
-    assert log.getvalue().endswith(" INFO cticache.sync: pool big: 100,000 numbers in place, 100,000 of them new\n")
+    assert log.getvalue().endswith(
+        " INFO cticache.data.sync: pool big: 100,000 numbers in place, 100,000 of them new\n"
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit is fixed there")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cticache.numbers import NumberSet, overlaps
+from cticache.numbering.numbers import NumberSet, overlaps
 
 LIMIT = 5_000_000
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 
-from cticache import passwords
-from cticache.passwords import Verifier, hashed, invent
-from cticache.users import ROLES, User
+from cticache.access import passwords
+from cticache.access.passwords import Verifier, hashed, invent
+from cticache.access.users import ROLES, User
 
 HASH = hashed("right")
 
@@ -31,7 +31,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         calls.append((stored, password))
         return really(stored, password)
 
-    monkeypatch.setattr("cticache.passwords._matches", matches)
+    monkeypatch.setattr("cticache.access.passwords._matches", matches)
     return calls
 
 
@@ -39,7 +39,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that the module sees; set its one element."""
     now = [1000.0]
-    monkeypatch.setattr("cticache.passwords.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cticache.access.passwords.time.monotonic", lambda: now[0])
     return now
 
 
@@ -161,7 +161,7 @@ def test_many_with_the_same_new_credentials_pay_one_hash(monkeypatch: pytest.Mon
         assert go_on.wait(10)
         return True
 
-    monkeypatch.setattr("cticache.passwords._matches", matches)
+    monkeypatch.setattr("cticache.access.passwords._matches", matches)
     verifier = _verifier()
 
     def ask() -> User | None:
@@ -186,7 +186,7 @@ def test_many_who_wait_for_a_check_that_breaks_are_nobody(monkeypatch: pytest.Mo
         assert go_on.wait(10)
         raise MemoryError
 
-    monkeypatch.setattr("cticache.passwords._matches", matches)
+    monkeypatch.setattr("cticache.access.passwords._matches", matches)
     verifier = _verifier()
     with ThreadPoolExecutor(2) as executor:
         first = executor.submit(verifier.user, "bob", "right")
@@ -204,7 +204,7 @@ def test_a_check_that_breaks_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> N
 
     verifier = _verifier()
     with monkeypatch.context() as patch:
-        patch.setattr("cticache.passwords._matches", breaks)
+        patch.setattr("cticache.access.passwords._matches", breaks)
         with pytest.raises(MemoryError):
             verifier.user("bob", "right")
     assert verifier.user("bob", "right")

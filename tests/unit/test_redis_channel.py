@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from running import Served, Watched, until
 from talk import Talk, request
 
-from cticache.channel import RedisChannel
-from cticache.connection import Command, connect, dial
+from cticache.link.connection import Command, connect, dial
+from cticache.loop.redis_channel import RedisChannel
 
 Ask = Callable[[str], Sequence[Command]]
 

@@ -23,12 +23,12 @@ import pytest
 import servers
 from redis import Redis
 
-from cticache import embedded
-from cticache.connection import Direct, connect
-from cticache.embedded import socket_url
+from cticache.access.passwords import hashed
+from cticache.data.scripts import Scripts, read_scripts
 from cticache.errors import ScriptError, UserError
-from cticache.loader import Scripts, read_scripts
-from cticache.passwords import hashed
+from cticache.link import embedded
+from cticache.link.connection import Direct, connect
+from cticache.link.embedded import socket_url
 from cticache.server import curl, ended_by_signals
 
 if sys.platform == "win32":
@@ -310,7 +310,7 @@ def test_a_signal_during_the_start_leaves_no_server_behind(folder: Path, monkeyp
         raise SystemExit(0)  # what the handler of SIGTERM raises
 
     really = embedded._answers
-    monkeypatch.setattr("cticache.embedded._answers", stopped)
+    monkeypatch.setattr("cticache.link.embedded._answers", stopped)
     with pytest.raises(SystemExit):
         embedded.Embedded(folder).start()
     with connect(socket_url(folder), 5) as client:
@@ -336,7 +336,7 @@ def test_a_server_left_behind_that_does_not_answer_stops_the_start(
     killed.command()
     killed.end(signal.SIGKILL)
     orphan = _process(folder)
-    monkeypatch.setattr("cticache.embedded._STOP_S", 0.2)
+    monkeypatch.setattr("cticache.link.embedded._STOP_S", 0.2)
     os.kill(orphan, signal.SIGSTOP)
     try:
         with pytest.raises(UserError, match="a server left behind still has the folder") as caught:

@@ -3,7 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from cticache.tokens import token
+from cticache.data.tokens import token
 
 
 def test_no_token_is_given_out_twice_whatever_thread_asks() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 
-from cticache.wire import Channel, adjustments
+from cticache.loop.wire import Channel, adjustments
 
 _SETTINGS = Adjustments(**adjustments(65536))
 _TARGETS = st.builds(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from cticache.loop.workers import News, Workers
 from cticache.server import listen
-from cticache.workers import News, Workers
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -168,7 +168,7 @@ def test_a_stop_ends_all_workers(parent: Callable[..., Parent]) -> None:
 
 
 def test_a_worker_that_does_not_end_is_killed(parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cticache.workers._LONGER_S", 0.2 - STOP_S)
+    monkeypatch.setattr("cticache.loop.workers._LONGER_S", 0.2 - STOP_S)
     running = parent(1, hang_on)
     until(lambda: len(running.pids()) == 1)
     (pid,) = running.pids()

@@ -2,7 +2,7 @@
 
 import secrets
 
-from cticache.keys import Keys
+from cticache.data.keys import Keys
 
 Command = tuple[str | int, ...]
 

@@ -14,7 +14,7 @@ from falcon import Request, Response
 from hello import serve
 from redis import Redis
 
-from cticache.loader import read_scripts
+from cticache.data.scripts import read_scripts
 
 _client = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 _calls = Calls(

@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Response
 from pydantic import BaseModel
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from cticache.loader import read_scripts
+from cticache.data.scripts import read_scripts
 
 # Of its own, redis-py gives up at the 101st request that wants a connection; here it waits for one of these.
 _pool = BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=64, timeout=30, decode_responses=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from cticache.ani import Ani, written
 from cticache.errors import WrongFields
+from cticache.numbering.ani import Ani, written
 
 _MOST_SECONDS_DIGITS = 9
 
 
 class AniField(fields.Field[Ani]):
-    """A telephone number in any of the forms of cticache.ani; "" is the withheld one."""
+    """A telephone number in any of the forms of cticache.numbering.ani; "" is the withheld one."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Ani:
         if not isinstance(value, str):

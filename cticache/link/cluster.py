@@ -25,8 +25,8 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cticache.connection import Command, Runner, connect
-from cticache.redis_url import Address, addresses, node_url
+from cticache.link.connection import Command, Runner, connect
+from cticache.link.redis_url import Address, addresses, node_url
 
 _NOT_RUN = (AskError, TryAgainError, ClusterDownError)
 """The node has refused to begin; MovedError is an AskError."""

@@ -9,15 +9,15 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import falcon
 from falcon import Request, Response
 
-from cticache.audit import Audit, became
-from cticache.auth import BasicAuth
+from cticache.access.passwords import Verifier
+from cticache.data.store import Store
+from cticache.data.sync import InPlace
 from cticache.errors import Refusal, WrongCredentials, WrongFields, error_body
 from cticache.handover import HandOver
-from cticache.passwords import Verifier
-from cticache.pools import Pools
-from cticache.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
-from cticache.store import Store
-from cticache.sync import InPlace
+from cticache.numbering.pools import Pools
+from cticache.web.audit import Audit, became
+from cticache.web.auth import BasicAuth
+from cticache.web.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
 
 _log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 from falcon import Request, Response
 
+from cticache.access.passwords import Verifier
+from cticache.access.users import Role, User
 from cticache.errors import Forbidden, WrongCredentials
-from cticache.passwords import Verifier
-from cticache.users import Role, User
 
 
 class BasicAuth:

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from cticache.redis_url import Address, addresses, kind
+from cticache.link.redis_url import Address, addresses, kind
 
 _MOST_CONNECTIONS = 512
 """More than threads can ask at once ([server] threads): redis-py would refuse the 101st."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from cticache.ani import written
-from cticache.country import Country
-from cticache.numbers import NumberSet
+from cticache.numbering.ani import written
+from cticache.numbering.country import Country
+from cticache.numbering.numbers import NumberSet
 
 Exhausted = Literal["share", "reject", "fallback"]
 Match = Literal["exact", "suffix", "sole"]
@@ -44,7 +44,7 @@ class Pool:
     """How long it is remembered that a call was taken."""
 
     def canonical(self, number: str) -> str:
-        """The canonical form of a caller's number that is bare already (cticache.ani.written)."""
+        """The canonical form of a caller's number that is bare already (cticache.numbering.ani.written)."""
         return self.country.canonical(number) if self.country else number.removeprefix("+")
 
     @property

@@ -10,20 +10,20 @@ from urllib.parse import quote, unquote_to_bytes
 
 from falcon import Request, Response
 
-from cticache.ani import written
-from cticache.audit import Audit, about, became, told
-from cticache.auth import require
-from cticache.bodies import parse
+from cticache.access.users import User
+from cticache.data.store import Store
+from cticache.data.sync import InPlace
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
-from cticache.explain import explain, utc
 from cticache.handover import Found, HandOver, places
-from cticache.metrics import CONTENT_TYPE, exposition
-from cticache.numbers import MAX_DIGITS
-from cticache.pools import Pool, Pools
-from cticache.schemas import LEASE, RENEW, TAKE
-from cticache.store import Store
-from cticache.sync import InPlace
-from cticache.users import User
+from cticache.numbering.ani import written
+from cticache.numbering.numbers import MAX_DIGITS
+from cticache.numbering.pools import Pool, Pools
+from cticache.operate.explain import explain, utc
+from cticache.operate.metrics import CONTENT_TYPE, exposition
+from cticache.web.audit import Audit, about, became, told
+from cticache.web.auth import require
+from cticache.web.bodies import parse
+from cticache.web.schemas import LEASE, RENEW, TAKE
 
 CALLS = "/cticache/DNIS-ANI"
 _KEY = "idempotency_key"

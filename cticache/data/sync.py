@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
+from cticache.data.store import Store
 from cticache.errors import RedisUnavailable
-from cticache.pools import Pool, Pools
-from cticache.store import Store
+from cticache.numbering.pools import Pool, Pools
 
 _log = logging.getLogger(__name__)
 

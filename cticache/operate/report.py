@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cticache.pools import Pool
-from cticache.store import PoolStats
+from cticache.data.store import PoolStats
+from cticache.numbering.pools import Pool
 
 _COLUMNS = ("size", "free", "leased", "cooling", "shared", "leaving", "peak")
 _QUANTILES = (0.5, 0.99)
@@ -34,7 +34,7 @@ def pool_lines(pools: Sequence[Pool], stats: Sequence[PoolStats]) -> Iterator[st
 
 
 def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:
-    """What cticache.explain.explain found in one place."""
+    """What cticache.operate.explain.explain found in one place."""
     yield f"pool {place['pool']}, number {place['dnis']}, match = {place['rule']}"
     for step in place["steps"]:
         yield f"  {step['step']}: {step['gives'] or 'withheld'}"

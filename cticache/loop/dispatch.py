@@ -35,7 +35,7 @@ from greenlet import getcurrent, greenlet
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
-from cticache.wire import Channel
+from cticache.loop.wire import Channel
 
 _log = logging.getLogger(__name__)
 

@@ -82,7 +82,7 @@ class Country:
         )
 
     def canonical(self, written: str) -> str:
-        """The one form of a number as ``cticache.ani.written`` gives it: 1 to 32 digits, or empty when withheld.
+        """The one form of a number as ``numbering.ani.written`` gives it: 1 to 32 digits, or empty when withheld.
 
         It is its own canonical form.
         """

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cticache.store import PoolStats
+from cticache.data.store import PoolStats
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

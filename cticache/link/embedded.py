@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 
-from cticache.connection import connect
 from cticache.errors import UserError
+from cticache.link.connection import connect
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from falcon import Request, Response
 
-from cticache.ani import masked
 from cticache.logs import AUDIT
+from cticache.numbering.ani import masked
 
 _log = logging.getLogger(AUDIT)
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from cticache.country import Country
+from cticache.numbering.country import Country
 
 WITHHELD = ""
 """The canonical form of every withheld number: they are one ANI."""

@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from cticache.access.users import User
 from cticache.errors import Busy
-from cticache.users import User
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 """argon2id with 19 MiB, t=2, p=1: the OWASP Password Storage Cheat Sheet's first choice; about 20 ms."""

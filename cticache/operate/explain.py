@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from cticache.ani import masked, steps
-from cticache.pools import Place
-from cticache.store import Explanation, LiveCall, Store
+from cticache.data.store import Explanation, LiveCall, Store
+from cticache.numbering.ani import masked, steps
+from cticache.numbering.pools import Place
 
 _OUTCOMES = {
     "exact": "It is found: a call under this very ANI is live.",
@@ -21,7 +21,7 @@ _OUTCOMES = {
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
     """One place where a call may be, as an object for JSON; values stay hidden and other ANI masked.
 
-    ``digest`` gives the digest under which the audit shows an ANI, which must be a number (cticache.ani.written).
+    ``digest`` gives the digest under which the audit shows an ANI, which must be a number (numbering.ani.written).
     """
     pool = place.pool
     taken = steps(ani, pool.country)

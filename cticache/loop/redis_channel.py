@@ -36,8 +36,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cticache.connection import Command, Runner
-from cticache.dispatch import READ, WRITE, Hub, Waiter
+from cticache.link.connection import Command, Runner
+from cticache.loop.dispatch import READ, WRITE, Hub, Waiter
 
 _log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from cticache.connection import Command, Runner
 from cticache.errors import ScriptError
+from cticache.link.connection import Command, Runner
 
-_PLACES = (Path(__file__).parent / "lua", Path(__file__).parent.parent / "lua")
+_PLACES = tuple(folder / "lua" for folder in Path(__file__).parents[1:3])
 """In a wheel, and in a checkout."""
 _NO_FLAGS = "near '#'"
 """What a server that does not know the ``#!`` line says of a script that begins with it."""

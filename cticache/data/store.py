@@ -15,7 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import MasterDownError, ReadOnlyError, RedisError, ResponseError
 
-from cticache.connection import Runner
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts
+from cticache.data.tokens import token
 from cticache.errors import (
     Ambiguous,
     BadArgument,
@@ -28,10 +30,8 @@ from cticache.errors import (
     Stale,
     TooManyLive,
 )
-from cticache.keys import Keys
-from cticache.loader import Scripts
-from cticache.pools import MOST_CALLERS, Place, Pool
-from cticache.tokens import token
+from cticache.link.connection import Runner
+from cticache.numbering.pools import MOST_CALLERS, Place, Pool
 
 KEPT_HOURS = 8 * 24
 """For how long the counters of an hour are kept."""

@@ -6,8 +6,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from cticache.cluster import Topology
-from cticache.connection import connect
+from cticache.link.cluster import Topology
+from cticache.link.connection import connect
 
 OLDEST = (6, 2)
 """The oldest Redis that has all commands the scripts use."""

@@ -1,0 +1,1 @@
+"""How Redis is reached: its URL, a connection, a cluster, and the embedded server."""

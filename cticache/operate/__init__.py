@@ -1,0 +1,1 @@
+"""For whoever runs it: figures, advice, and where a call's data went."""
