@@ -26,12 +26,12 @@ from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import Follower, InPlace, Keeper
-from cticache.errors import UserError
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial
 from cticache.link.embedded import Embedded, data_folder
 from cticache.link.redis_url import kind
 from cticache.loop.dispatch import Hub, Parking
+from cticache.loop.listen import affordable, listen
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.wire import Channel, adjustments
 from cticache.loop.workers import News, Workers
@@ -44,18 +44,12 @@ _log = logging.getLogger(__name__)
 
 _FIRST_SYNC_S = 2.0
 """How long the start waits for the pools to be in place before it says that it is up."""
-_BACKLOG = 1024
-"""Clients that may wait to be let in, as waitress has it: beyond it a connect is tried again a second later."""
 _MOST_BY_DEFAULT = 4
 """Worker processes: Redis, which has one core, is next."""
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from the others: at Python's 5 ms a burst stalls the loop."""
 _NEW_OBJECTS = 10_000
 """So many more objects before the collector looks for cycles: a request leaves none, and a burst holds many at once."""
-_OTHER_FILES = 64
-"""File descriptors kept for what is no client: Redis, logs, the interpreter."""
-_MOST_ON_WINDOWS = 448
-"""select() holds 512 sockets there, all told."""
 
 
 def serve(config: Config, announce: Callable[[str], None]) -> None:
@@ -192,57 +186,14 @@ def new_store(runner: Runner, config: Config) -> tuple[Store, Scripts]:
     return Store(runner, scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that no other service can share; on Windows SO_REUSEADDR would let two services do so unnoticed."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, proto)
-    except (OSError, ValueError) as error:  # ValueError: no name at all
-        reason = getattr(error, "strerror", None) or "it cannot be the name or address of a machine"
-        raise UserError(f"[server] host = {host}: is no address of this machine: {reason}") from None
-    if sys.platform == "win32":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise UserError(
-            f"[server] host = {host}, port = {port}: cannot listen there: {error.strerror}; "
-            "stop what uses the port, or choose another with [server] port or CTICACHE_SERVER_PORT"
-        ) from None
-    return listener
-
-
 def _adjustments(server: ServerConfig) -> dict[str, Any]:
     return adjustments(
         server.max_body,
         threads=server.threads,
-        connection_limit=_affordable(server.connections),
+        connection_limit=affordable(server.connections),
         channel_timeout=server.idle_timeout,
         asyncore_use_poll=sys.platform != "win32",
     )
-
-
-def _affordable(connections: int) -> int:
-    """As many of the connections as the system lets one process have."""
-    if sys.platform == "win32":
-        most = _MOST_ON_WINDOWS
-    else:
-        import resource  # noqa: PLC0415 - not on Windows
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if hard == resource.RLIM_INFINITY or soft < connections + _OTHER_FILES <= hard:
-            soft = max(soft, connections + _OTHER_FILES)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        most = soft - _OTHER_FILES
-    if connections > most:
-        _log.warning("[server] connections = %s: this system allows %s", f"{connections:,}", f"{most:,}")
-    return min(connections, most)
 
 
 def _announce(

@@ -20,10 +20,10 @@ from cticache.data.store import Store
 from cticache.data.sync import Keeper, sync
 from cticache.link.connection import Direct, dial
 from cticache.loop.dispatch import Hub, HubChannel
+from cticache.loop.listen import listen
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.wire import Channel, adjustments
 from cticache.numbering.pools import Pools
-from cticache.server import listen
 
 MAX_BODY = 4096
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 from samples import make_pool
 
-from cticache import logs, server
+from cticache import logs
 from cticache.data.store import Store
 from cticache.data.sync import sync
+from cticache.loop.listen import affordable
 from cticache.numbering.pools import Pools
 
 
@@ -69,7 +70,7 @@ def test_the_size_of_a_large_pool_is_shown(log: io.StringIO, store: Store) -> No
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit is fixed there")
 def test_a_large_number_of_connections_is_shown(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _what: (1_048_576, 1_048_576))
-    assert server._affordable(2_000_000) == 1_048_512
+    assert affordable(2_000_000) == 1_048_512
     assert log.getvalue().endswith(": [server] connections = 2,000,000: this system allows 1,048,512\n")
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from cticache.loop.listen import listen
 from cticache.loop.workers import News, Workers
-from cticache.server import listen
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)

@@ -1,0 +1,59 @@
+"""The socket that clients connect to, and how many of them one process can have."""
+
+import logging
+import socket
+import sys
+
+from cticache.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+"""Clients that may wait to be let in, as waitress has it: beyond it a connect is tried again a second later."""
+_OTHER_FILES = 64
+"""File descriptors kept for what is no client: Redis, logs, the interpreter."""
+_MOST_ON_WINDOWS = 448
+"""select() holds 512 sockets there, all told."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that no other service can share; on Windows SO_REUSEADDR would let two services do so unnoticed."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, proto)
+    except (OSError, ValueError) as error:  # ValueError: no name at all
+        reason = getattr(error, "strerror", None) or "it cannot be the name or address of a machine"
+        raise UserError(f"[server] host = {host}: is no address of this machine: {reason}") from None
+    if sys.platform == "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"[server] host = {host}, port = {port}: cannot listen there: {error.strerror}; "
+            "stop what uses the port, or choose another with [server] port or CTICACHE_SERVER_PORT"
+        ) from None
+    return listener
+
+
+def affordable(connections: int) -> int:
+    """As many of the connections as the system lets one process have."""
+    if sys.platform == "win32":
+        most = _MOST_ON_WINDOWS
+    else:
+        import resource  # noqa: PLC0415 - not on Windows
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard == resource.RLIM_INFINITY or soft < connections + _OTHER_FILES <= hard:
+            soft = max(soft, connections + _OTHER_FILES)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = soft - _OTHER_FILES
+    if connections > most:
+        _log.warning("[server] connections = %s: this system allows %s", f"{connections:,}", f"{most:,}")
+    return min(connections, most)
