@@ -8,7 +8,7 @@ option with ``_file`` after its name points to.
 import configparser
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,11 @@ from marshmallow import ValidationError
 
 from cticache.access.users import User
 from cticache.errors import ConfigError
-from cticache.numbering.numbers import NumberSet, Span, overlaps
+from cticache.link import redis_url
+from cticache.numbering.conflicts import conflicts, shared
 from cticache.numbering.pools import Pool
-from cticache.options import NAME, SECRETS, SECTIONS
+from cticache.options import NAME, Seconds, Section, Text, Whole, Word, YesNo, declared, named
 
-MOST_LOOKS = 20_000
-"""Most callers that one call may look at to share a number: Redis serves nobody else meanwhile."""
 SAMPLE = next(
     (
         path
@@ -34,42 +33,69 @@ SAMPLE = next(
 )
 """The config.ini that comes with the installation: every option with its default."""
 
-_SHOWN = 3
-"""How many of the numbers that two pools share are named."""
 _ENVIRONMENT = "CTICACHE_"
+_LEAST_AUDIT_KEY = 16
+"""Telephone numbers are few: a digest under a key that can be guessed tells them."""
+
+
+def _host(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _audit_key(text: str) -> str:
+    if text and len(text) < _LEAST_AUDIT_KEY:
+        raise ValueError(f"must be at least {_LEAST_AUDIT_KEY} characters that nobody can guess, or empty")
+    return text
+
+
+def _url(text: str) -> str:
+    if text and (wrong := redis_url.complaint(text)):
+        raise ValueError(wrong)
+    return text
 
 
 @dataclass(frozen=True)
 class ServerConfig:
     """[server]: how the service listens. Times in seconds, sizes in bytes."""
 
-    host: str
-    port: int
-    workers: int
-    dispatch: str
-    threads: int
-    max_body: int
-    connections: int
-    idle_timeout: int
-    stop_timeout: int
-    auth_cache: int
-    auth_cache_size: int
-    auth_queue: int
-    audit: bool
-    audit_key: str
+    host: str = declared(Text(_host), "127.0.0.1")
+    port: int = declared(Whole(0, 65535), 8080)
+    workers: int = declared(Whole(1, 64, "processes", empty=0), 0)
+    dispatch: str = declared(Word("batch", "threads"), "batch")
+    threads: int = declared(Whole(1, 256), 16)
+    max_body: int = declared(Whole(64, 16 * 1024 * 1024, "bytes"), 65536)
+    connections: int = declared(Whole(1, 100_000), 400)
+    idle_timeout: int = declared(Whole(1, 3600, "seconds"), 30)
+    stop_timeout: int = declared(Whole(0, 600, "seconds"), 5)
+    auth_cache: int = declared(Whole(0, 3600, "seconds"), 60)
+    auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)
+    auth_queue: int = declared(Whole(1, 10_000), 100)
+    audit: bool = declared(YesNo(), True)
+    audit_key: str = declared(Text(_audit_key), "", secret=True)
 
 
 @dataclass(frozen=True)
 class RedisConfig:
     """[redis]: where the data is. Times in seconds."""
 
-    url: str
-    timeout: float
-    probe: float
-    prefix: str
-    sync_interval: float
-    retry_after: int
-    data: str
+    url: str = declared(Text(_url), "", secret=True)
+    timeout: float = declared(Seconds(), 1.0)
+    probe: float = declared(Seconds(), 0.5)
+    prefix: str = declared(Text(named), "cti")
+    sync_interval: float = declared(Seconds(), 5.0)
+    retry_after: int = declared(Whole(1, 3600, "seconds"), 2)
+    data: str = declared(Text(str), "")
+
+
+SECTIONS = {
+    "server": Section(ServerConfig),
+    "redis": Section(RedisConfig),
+    "pool": Section(Pool),
+    "user": Section(User),
+}
+"""By the word that a section begins with."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +136,7 @@ class _Reader:
         loaded = {name: self._load(name, options) for name, options in sections.items()}
         self._raise()
         pools = tuple(_pool(name[5:], options) for name, options in loaded.items() if name.startswith("pool:"))
-        users = tuple(_user(name[5:], options) for name, options in loaded.items() if name.startswith("user:"))
+        users = tuple(User(name[5:], **options) for name, options in loaded.items() if name.startswith("user:"))
         self._across(pools, users)
         self._raise()
         return Config(self._path, ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"]), pools, users)
@@ -182,7 +208,7 @@ class _Reader:
         if len(self._faults) > faults:
             return {}
         try:
-            return dict(SECTIONS[section.partition(":")[0]].load(given))
+            return _section(section).load(given)
         except ValidationError as error:
             for option, faults in error.messages_dict.items():
                 self._faults.append(self._fault(section, option, given.get(option), " ".join(faults)))
@@ -213,78 +239,33 @@ class _Reader:
             if variable in self._environment
             else f"{self._path}: [{section}] {option}"
         )
-        secret = (section.partition(":")[0], option) in SECRETS
+        secret = option in _section(section).secrets
         return f"{where}{'' if secret or value is None else ' = ' + ' '.join(value.split())}: {allowed}"
 
     def _across(self, pools: tuple[Pool, ...], users: tuple[User, ...]) -> None:
         """What no option can tell alone."""
         if not pools:
             self._faults.append(f"{self._path}: there is no pool; add a section [pool:NAME] with its numbers")
-        for pool in pools:
-            if not pool.numbers and not pool.draining:
-                self._faults.append(
-                    self._fault(f"pool:{pool.name}", "numbers", "", "give at least one number or range of the pool")
-                )
-            if pool.ttl_ms > pool.max_ttl_ms:
-                most = f"must not be above max_ttl = {pool.max_ttl_ms // 1000}"
-                self._faults.append(self._fault(f"pool:{pool.name}", "ttl", str(pool.ttl_ms // 1000), most))
-            self._matching(pool)
-            self._fallback(pool, pools)
-            if pool.share_scan * pool.max_callers > MOST_LOOKS:
-                most = (
-                    f"times max_callers = {pool.max_callers} must not be above {MOST_LOOKS}, or a call holds up Redis"
-                )
-                self._faults.append(self._fault(f"pool:{pool.name}", "share_scan", str(pool.share_scan), most))
-        self._each_number_once(pools)
+        for pool, option, value, wrong in conflicts(pools):
+            self._faults.append(self._fault(f"pool:{pool}", option, value, wrong))
+        for one, other, common in shared(pools):
+            self._faults.append(
+                f"{self._path}: [pool:{one}] and [pool:{other}] both have {common}; a number belongs to one pool"
+            )
         names = {pool.name for pool in pools}
         for user in users:
             for name in sorted((user.pools or frozenset()) - names):
-                self._faults.append(
-                    self._fault(f"user:{user.name}", "pools", name, f"is no pool; there are {', '.join(sorted(names))}")
-                )
-
-    def _matching(self, pool: Pool) -> None:
-        """The rules of one pool that must fit together."""
-        section = f"pool:{pool.name}"
-        if pool.match == "sole" and pool.exhausted != "reject":
-            wanted = "means one caller a number: set exhausted = reject, or match = exact or suffix"
-            self._faults.append(self._fault(section, "match", "sole", f"with exhausted = {pool.exhausted}; {wanted}"))
-        every = pool.numbers | pool.draining | NumberSet.parse(pool.fallback, 1)
-        if pool.dnis_digits and (alike := every.alike(pool.dnis_digits)):
-            wanted = f"does not tell {alike[0]} and {alike[1]} apart; give more digits, or leave it empty for all"
-            self._faults.append(self._fault(section, "dnis_digits", str(pool.dnis_digits), wanted))
-
-    def _fallback(self, pool: Pool, pools: tuple[Pool, ...]) -> None:
-        fault = ""
-        if not pool.fallback and pool.exhausted == "fallback":
-            fault = "give the number for callers beyond the pool's own, or another exhausted"
-        elif pool.fallback:
-            for other in pools:
-                if pool.fallback in other.numbers or pool.fallback in other.draining:
-                    fault = f"is a number of [pool:{other.name}]; give one of no pool"
-                elif other is not pool and pool.fallback == other.fallback:
-                    fault = f"is the fallback of [pool:{other.name}], too; give each pool its own"
-        if fault:
-            self._faults.append(self._fault(f"pool:{pool.name}", "fallback", pool.fallback, fault))
-
-    def _each_number_once(self, pools: tuple[Pool, ...]) -> None:
-        shared: dict[tuple[int, int], list[Span]] = {}
-        for one, other, span in overlaps([pool.numbers | pool.draining for pool in pools]):
-            found = shared.setdefault((one, other), [])
-            if len(found) <= _SHOWN:
-                found.append(span)
-        for (one, other), found in sorted(shared.items()):
-            common = ", ".join(map(str, found[:_SHOWN])) + (" and more" if len(found) > _SHOWN else "")
-            self._faults.append(
-                f"{self._path}: [pool:{pools[one].name}] and [pool:{pools[other].name}] both have {common}; "
-                "a number belongs to one pool"
-            )
+                known = ", ".join(sorted(names))
+                self._faults.append(self._fault(f"user:{user.name}", "pools", name, f"is no pool; there are {known}"))
 
 
 def _options(section: str) -> list[str]:
-    kind = section.partition(":")[0]
-    options = list(SECTIONS[kind].fields)
-    return options + [f"{option}_file" for option in options if (kind, option) in SECRETS]
+    known = _section(section)
+    return [*known.options, *(f"{option}_file" for option in known.options if option in known.secrets)]
+
+
+def _section(name: str) -> Section:
+    return SECTIONS[name.partition(":")[0]]
 
 
 def _twin(option: str) -> str:
@@ -309,26 +290,5 @@ def _syntax(error: configparser.Error) -> str:
 
 
 def _pool(name: str, options: dict[str, Any]) -> Pool:
-    return Pool(
-        name=name,
-        numbers=options["numbers"] - options["draining"],
-        draining=options["draining"],
-        ttl_ms=options["ttl"] * 1000,
-        max_ttl_ms=options["max_ttl"] * 1000,
-        cooldown_ms=options["cooldown"] * 1000,
-        exhausted=options["exhausted"],
-        share_scan=options["share_scan"],
-        max_callers=options["max_callers"],
-        fallback=options["fallback"],
-        match=options["match"],
-        match_digits=options["match_digits"],
-        country=options["country_code"],
-        dnis_digits=options["dnis_digits"],
-        retry_window_ms=options["retry_window"] * 1000,
-        remember_ms=options["remember"] * 1000,
-    )
-
-
-def _user(name: str, options: dict[str, Any]) -> User:
-    pools = None if "*" in options["pools"] else options["pools"]
-    return User(name, options["password"], pools, options["roles"], options["max_live"])
+    pool = Pool(name, **options)
+    return replace(pool, numbers=pool.numbers - pool.draining)

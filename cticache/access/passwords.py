@@ -20,8 +20,6 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type
 _HASHERS = 2
 """Hashes worked out at once: each takes 19 MiB and a core."""
 
-HASH_PREFIX = "$argon2id$"
-
 
 def invent() -> str:
     """A new random password of 128 bits that needs no quoting in a shell, an URL or an INI file."""

@@ -1,46 +1,60 @@
 """The pools: whose numbers they are, and the rules by which they are leased and their calls are found."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from cticache.numbering.ani import written
 from cticache.numbering.country import Country
-from cticache.numbering.numbers import NumberSet
+from cticache.numbering.numbers import MAX_DIGITS, NumberSet
+from cticache.options import Text, Whole, Word, declared
 
 Exhausted = Literal["share", "reject", "fallback"]
 Match = Literal["exact", "suffix", "sole"]
 
+MOST_NUMBERS = 5_000_000
+"""Most numbers in one pool."""
 MOST_CALLERS = 1000
 """Most live callers on one number that are looked at; beyond that it is ambiguous who is meant."""
 
 
+def _numbers(text: str) -> NumberSet:
+    return NumberSet.parse(text, MOST_NUMBERS)
+
+
+def _number(text: str) -> str:
+    if text and not re.fullmatch(rf"\+?[0-9]{{1,{MAX_DIGITS}}}", text):
+        raise ValueError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
+    return text
+
+
 @dataclass(frozen=True)
 class Pool:
-    """The numbers of one receiving system and how they are lent. Times are whole milliseconds."""
+    """The numbers of one receiving system and how they are lent: [pool:NAME]. Times are whole milliseconds."""
 
     name: str
-    numbers: NumberSet
+    numbers: NumberSet = declared(Text(_numbers), NumberSet())
     """What is leased: the configured numbers without the draining ones."""
-    draining: NumberSet
+    draining: NumberSet = declared(Text(_numbers), NumberSet())
     """No longer leased; their live calls can still be asked for."""
-    ttl_ms: int
-    max_ttl_ms: int
-    cooldown_ms: int
-    exhausted: Exhausted
-    share_scan: int
-    max_callers: int
-    fallback: str = ""
+    ttl_ms: int = declared(Whole(1, 86_400, "seconds", times=1000), 300_000, name="ttl")
+    max_ttl_ms: int = declared(Whole(1, 86_400, "seconds", times=1000), 3_600_000, name="max_ttl")
+    cooldown_ms: int = declared(Whole(0, 86_400, "seconds", times=1000), 5_000, name="cooldown")
+    exhausted: Exhausted = declared(Word(*get_args(Exhausted)), "share")
+    share_scan: int = declared(Whole(1, 1000, "numbers"), 64)
+    max_callers: int = declared(Whole(1, MOST_CALLERS, "callers"), 20)
+    fallback: str = declared(Text(_number), "")
     """The number for callers beyond the pool's own; empty without one."""
-    match: Match = "exact"
+    match: Match = declared(Word(*get_args(Match)), "exact")
     """The loosest grade by which a call is found."""
-    match_digits: int = 7
-    country: Country | None = None
+    match_digits: int = declared(Whole(1, 32, "digits"), 7)
+    country: Country | None = declared(Text(lambda code: Country.of(code) if code else None), None, name="country_code")
     """How callers' numbers are written; None: as their digits say."""
-    dnis_digits: int = 0
+    dnis_digits: int = declared(Whole(1, 32, "digits", empty=0), 0)
     """Trailing digits by which the receiving system names a number; 0: all of them."""
-    retry_window_ms: int = 0
-    remember_ms: int = 60_000
+    retry_window_ms: int = declared(Whole(0, 3600, "seconds", times=1000), 0, name="retry_window")
+    remember_ms: int = declared(Whole(1, 3600, "seconds", times=1000), 60_000, name="remember")
     """How long it is remembered that a call was taken."""
 
     def canonical(self, number: str) -> str:

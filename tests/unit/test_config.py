@@ -10,12 +10,11 @@ from redis.connection import SSLConnection
 
 from cticache import config
 from cticache.access.passwords import hashed
-from cticache.config import SAMPLE, Config
+from cticache.config import SAMPLE, SECTIONS, Config
 from cticache.errors import ConfigError
 from cticache.link.connection import connect
 from cticache.link.redis_url import addresses, node_url
 from cticache.numbering.country import Country
-from cticache.options import SECTIONS
 
 _UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 HASH = hashed("secret-word")
@@ -136,7 +135,7 @@ def test_the_shipped_file_shows_every_option_with_a_comment() -> None:
             options = shown.setdefault(section[1], set())
         elif option := re.match(r"(?:; )?([a-z_]+) =.*; \S", line):
             options.add(option[1])
-    known = {section: set(schema.fields) for section, schema in SECTIONS.items()}
+    known = {name: set(section.options) for name, section in SECTIONS.items()}
     known["pool"] -= {"numbers"}
     shown["pool"] -= {"numbers"}  # its range and its number stand beside the comment
     assert shown == known
@@ -504,7 +503,7 @@ def test_a_file_is_still_read_with_everything_at_its_bounds(tmp_path: Path) -> N
 
 def test_every_option_of_the_schemas_has_a_wrong_value_here() -> None:
     tried = {(wrong.section.partition(":")[0], wrong.option) for wrong in _WRONG}
-    known = {(section, option) for section, schema in SECTIONS.items() for option in schema.fields}
+    known = {(name, option) for name, section in SECTIONS.items() for option in section.options}
     cannot_be_wrong = {("redis", "data")}
     assert known - tried == cannot_be_wrong | {
         ("redis", "url"),
