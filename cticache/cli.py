@@ -22,7 +22,7 @@ from cticache import config, logs, server
 from cticache.access import passwords
 from cticache.data.store import KEPT_HOURS, Store
 from cticache.data.sync import look
-from cticache.errors import NoSuchCall, RedisUnavailable, UserError
+from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places
 from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_TROUBLE, f"Redis cannot be reached: {error.__cause__}")
     except RedisError as error:
         return _fail(_TROUBLE, f"Redis cannot be reached: {error}")
+    except BadArgument as error:
+        return _fail(_TROUBLE, f"a fault in cticache, please report it: {error}")
     except KeyboardInterrupt:
         return _TROUBLE
     except OSError as error:  # a full disk, a reader who has gone; other files are seen to where they are used

@@ -1,31 +1,45 @@
-"""Every exception of the project, in two families: what a client is told, and what an operator is told."""
+"""Every exception of the project, in two families: what a client is told, and what an operator is told.
+
+A refusal is its class: the status, the code and the sentence are said there and nowhere else, and the application, the
+wire and the store all build what they answer from it. docs/troubles.md tells each code's reader what to do.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 class Refusal(Exception):
-    """A request that is not carried out; the app answers with its status, code and detail.
+    """A request that is not carried out; the client is answered with its status and its body.
 
     ``str(refusal)`` is the sentence that the client reads: never a path, a Redis text, or a caller's value.
     """
 
     status = 500
     code = "internal"
+    says = "A fault in cticache; its log tells where."
+    """The sentence, where whoever raises it has none that tells more."""
+    script = ""
+    """The code under which a script of lua/ reports it; empty where none does."""
 
-    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(detail or self.says)
         self.retry_after = retry_after
         """Whole seconds after which the same request may succeed; None where it will not."""
 
+    def body(self) -> str:
+        """The JSON object that is answered, under every status alike: IVR scripts test for the key ``error``."""
+        return json.dumps(self._members(), ensure_ascii=False, separators=(",", ":"))
 
-def error_body(code: str, detail: str, status: int, fields: dict[str, list[str]] | None = None) -> str:
-    """The body of every error: IVR scripts test for the key ``error``."""
-    body: dict[str, Any] = {"error": code, "detail": detail, "status": status}
-    if fields:
-        body["fields"] = fields
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    def _members(self) -> dict[str, Any]:
+        return {"error": self.code, "detail": str(self), "status": self.status}
+
+
+def refusals(family: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+    """Every kind of refusal."""
+    yield family
+    for kind in family.__subclasses__():
+        yield from refusals(kind)
 
 
 class NotJson(Refusal):
@@ -34,10 +48,18 @@ class NotJson(Refusal):
     status, code = 400, "bad_json"
 
 
+class BadRequest(Refusal):
+    """The request cannot be read as HTTP for this service."""
+
+    status, code = 400, "bad_request"
+    says = "The request is not HTTP that can be read here."
+
+
 class WrongCredentials(Refusal):
     """No credentials, or wrong ones."""
 
     status, code = 401, "unauthorized"
+    says = "The user name or the password is wrong."
 
 
 class Forbidden(Refusal):
@@ -50,12 +72,28 @@ class NoSuchCall(Refusal):
     """Nothing is live under this key."""
 
     status, code = 404, "not_found"
+    says = "No live call under this number and ANI: it expired, was taken, or never was."
+
+
+class NoSuchUrl(Refusal):
+    """The URL leads nowhere."""
+
+    status, code = 404, "not_found"
+    says = "There is nothing at this URL."
+
+
+class NoSuchMethod(Refusal):
+    """The URL is there, and not for this method."""
+
+    status, code = 405, "method_not_allowed"
+    says = "This URL does not know the method; see the header Allow."
 
 
 class Ambiguous(Refusal):
     """More than one live call fits the number and the ANI: never a guess."""
 
-    status, code = 409, "ambiguous"
+    status, code, script = 409, "ambiguous", "AMBIGUOUS"
+    says = "More than one live call fits this number and ANI; none of them is guessed."
 
 
 class Gone(Refusal):
@@ -67,13 +105,15 @@ class Gone(Refusal):
 class Stale(Refusal):
     """If-Match names another lease than the one that is live under this key."""
 
-    status, code = 412, "stale"
+    status, code, script = 412, "stale", "STALE"
+    says = "If-Match names a lease that is not the live one under this number and ANI."
 
 
 class TooLarge(Refusal):
     """The body is longer than ``max_body``."""
 
     status, code = 413, "too_large"
+    says = "The body is too long."
 
 
 class UnsupportedType(Refusal):
@@ -91,17 +131,35 @@ class WrongFields(Refusal):
         super().__init__("These fields are missing, unknown or wrong: " + ", ".join(sorted(fields)) + ".")
         self.fields = dict(fields)
 
+    def _members(self) -> dict[str, Any]:
+        return super()._members() | {"fields": self.fields}
+
 
 class KeyReused(Refusal):
     """The idempotency key was used for another request."""
 
-    status, code = 422, "key_reused"
+    status, code, script = 422, "key_reused", "REUSED"
+    says = "The idempotency key was used for another request. Use a new key for each request."
 
 
 class TooManyLive(Refusal):
     """The user has as many live leases in the pool as ``max_live`` allows."""
 
     status, code = 429, "max_live"
+
+
+class HeadersTooLarge(Refusal):
+    """The headers are longer than the wire takes."""
+
+    status, code = 431, "headers_too_large"
+    says = "The headers are too long."
+
+
+class UnsupportedCoding(Refusal):
+    """A transfer coding other than chunked (RFC 9112 section 6.1)."""
+
+    status, code = 501, "not_implemented"
+    says = "This transfer coding is not supported."
 
 
 class PoolExhausted(Refusal):
@@ -114,12 +172,14 @@ class RedisUnavailable(Refusal):
     """Redis is away, or refuses to work; nothing is known to have been done."""
 
     status, code = 503, "redis_unavailable"
+    says = "The store is away or refuses to work. Nothing was answered from it; try again."
 
 
 class Busy(Refusal):
     """More credentials wait to be checked than are let wait."""
 
     status, code = 503, "busy"
+    says = "Too many new credentials are being checked at once; try again."
 
 
 class NotReady(Refusal):
@@ -134,7 +194,7 @@ class BadArgument(Exception):
     Its text is Redis' own, and is for nobody but the developer.
     """
 
-    code = "BADARG"
+    script = "BADARG"
 
 
 class UserError(Exception):

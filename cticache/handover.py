@@ -135,8 +135,7 @@ class HandOver:
             refusal, place = gone
             looking(place.pool.name, place.dnis, place.pool.canonical(ani))
             raise refusal
-        nothing = NoSuchCall("No live call under this number and ANI: it expired, was taken, or never was.")
-        raise _for_sure(nothing, self._pools)
+        raise _for_sure(NoSuchCall(), self._pools)
 
     def _of_one_number(self, found: list[Place], ani: str) -> list[Place]:
         """The same places; where the last digits mean two numbers, those of the one that has, or had, such a call.

@@ -601,8 +601,8 @@ MUTATIONS = [
     Mutation(
         "a fault tells the client its text",
         "cticache/web/app.py",
-        'error_body("internal", "A fault in cticache; its log tells where.", 500)',
-        'error_body("internal", str(error), 500)',
+        '_answer(resp, refusal)',
+        '_answer(resp, Refusal(str(error)))',
         (SECRETS,),
     ),
     Mutation(

@@ -89,7 +89,7 @@ class Verifier:
             underway = self._underway.get(digest)
             if not underway:
                 if len(self._underway) >= self._queue:
-                    raise Busy("Too many new credentials are being checked at once; try again.", retry_after=1)
+                    raise Busy(retry_after=1)
                 underway = self._underway[digest] = self._hashers.submit(self._work_out, digest, stored, password)
         return self._wait(underway)
 

@@ -19,16 +19,14 @@ from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts
 from cticache.data.tokens import token
 from cticache.errors import (
-    Ambiguous,
     BadArgument,
     Gone,
-    KeyReused,
     NotReady,
     PoolExhausted,
     RedisUnavailable,
     Refusal,
-    Stale,
     TooManyLive,
+    refusals,
 )
 from cticache.link.connection import Runner
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
@@ -40,12 +38,8 @@ _REAP_STEP = 32
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20
 
-_REFUSALS: dict[str, tuple[type[Refusal | BadArgument], str]] = {
-    "BADARG": (BadArgument, "an argument is out of its range"),
-    "AMBIGUOUS": (Ambiguous, "More than one live call fits this number and ANI; none of them is guessed."),
-    "REUSED": (KeyReused, "The idempotency key was used for another request. Use a new key for each request."),
-    "STALE": (Stale, "If-Match names a lease that is not the live one under this number and ANI."),
-}
+_REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
+"""By the codes of the scripts."""
 _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
 _DEMOTED = re.compile("READONLY|MASTERDOWN")
 """What a primary says that is a replica by now, and one that serves nothing until it has caught up."""
@@ -366,15 +360,13 @@ class Store:
         if isinstance(error, ResponseError):
             for code in _CODE.findall(str(error)):
                 if code in _REFUSALS:
-                    refusal, detail = _REFUSALS[code]
-                    return refusal(detail if refusal is not BadArgument else str(error))
+                    return _REFUSALS[code]()
+                if code == BadArgument.script:
+                    return BadArgument(str(error))
             demoted = isinstance(error, ReadOnlyError | MasterDownError)
             if demoted or _DEMOTED.search(str(error)):  # 6.2 wraps what a script met
                 self._runner.drop()  # the next call must find the new primary
-        return RedisUnavailable(
-            "The store is away or refuses to work. Nothing was answered from it; try again.",
-            retry_after=self._retry_after,
-        )
+        return RedisUnavailable(retry_after=self._retry_after)
 
     def _held(self, reply: Any) -> Held | None:
         if isinstance(reply, int):

@@ -18,16 +18,10 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import build_http_date
 
-from cticache.errors import error_body
+from cticache.errors import BadRequest, HeadersTooLarge, Refusal, TooLarge, UnsupportedCoding
 
-_REFUSALS = {
-    400: ("bad_request", "The request is not HTTP that can be read here."),
-    413: ("too_large", "The body is too long."),
-    431: ("headers_too_large", "The headers are too long."),
-    500: ("internal", "A fault in cticache; its log tells where."),
-    501: ("not_implemented", "This transfer coding is not supported."),
-}
-
+_OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Refusal, UnsupportedCoding)}
+"""What waitress's own refusals are here, by their status."""
 
 _TARGET = re.compile(r"/|https?://|\*$", re.IGNORECASE)
 """How the target of a request begins: RFC 9112 section 3.2, without the form of CONNECT."""
@@ -123,9 +117,7 @@ def _date(now: int) -> str:
 class _ErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         status, _, _ = self.request.error.to_response()
-        number = int(status[:3])
-        code, detail = _REFUSALS.get(number, _REFUSALS[400])
-        body = error_body(code, detail, number).encode()
+        body = _OF_WAITRESS.get(int(status[:3]), BadRequest)().body().encode()
         self.status = status
         self.response_headers += [
             ("Content-Type", "application/json; charset=utf-8"),

@@ -12,7 +12,7 @@ from falcon import Request, Response
 from cticache.access.passwords import Verifier
 from cticache.data.store import Store
 from cticache.data.sync import InPlace
-from cticache.errors import Refusal, WrongCredentials, WrongFields, error_body
+from cticache.errors import BadRequest, NoSuchMethod, NoSuchUrl, Refusal, WrongCredentials
 from cticache.handover import HandOver
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
@@ -23,12 +23,8 @@ _log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
 _JSON = "application/json; charset=utf-8"
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
-_DETAILS = {
-    400: "The request cannot be read.",
-    404: "There is nothing at this URL.",
-    405: "This URL does not know the method; see the header Allow.",
-}
+_OF_FALCON: dict[int, type[Refusal]] = {kind.status: kind for kind in (NoSuchUrl, NoSuchMethod)}
+"""What falcon's own refusals are here, by their status; any other is a BadRequest."""
 
 
 def create_app(
@@ -85,9 +81,7 @@ def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, 
     became(req, refusal.code)
     if refusal.__cause__ and refusal.status >= 500:
         _log.warning("%s: %s", refusal.code, refusal.__cause__)
-    resp.status = refusal.status
-    fields = refusal.fields if isinstance(refusal, WrongFields) else None
-    resp.text = error_body(refusal.code, str(refusal), refusal.status, fields)
+    _answer(resp, refusal)
     if refusal.retry_after is not None:
         resp.retry_after = refusal.retry_after
     if isinstance(refusal, WrongCredentials):
@@ -95,16 +89,19 @@ def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, 
 
 
 def _falcon_error(_req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]) -> None:
-    status = error.status_code
-    resp.status = status
-    resp.text = error_body(_CODES.get(status, "bad_request"), _DETAILS.get(status, _DETAILS[400]), status)
+    _answer(resp, _OF_FALCON.get(error.status_code, BadRequest)())
     resp.set_headers(error.headers or {})
 
 
 def _internal(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
     """Log where it happened, without the message: it may quote a caller's data."""
     frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-    became(req, "internal")
+    refusal = Refusal()
+    became(req, refusal.code)
     _log.error("%s in %s\n%s", type(error).__name__, req.method, frames)
-    resp.status = 500
-    resp.text = error_body("internal", "A fault in cticache; its log tells where.", 500)
+    _answer(resp, refusal)
+
+
+def _answer(resp: Response, refusal: Refusal) -> None:
+    resp.status = refusal.status
+    resp.text = refusal.body()

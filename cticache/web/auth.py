@@ -24,7 +24,7 @@ class BasicAuth:
             return
         user = self._verifier.user(*_credentials(req.auth))
         if not user:
-            raise WrongCredentials("The user name or the password is wrong.")
+            raise WrongCredentials
         req.context.user = user
 
 
