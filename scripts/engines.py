@@ -39,7 +39,7 @@ def main() -> int:
                 continue
             print(f"=== {name}: {binary.name}", flush=True)
             tests = subprocess.run(
-                [python, "-m", "pytest", "-q", "tests/lua", *arguments],
+                [python, "-m", "pytest", "-q", "tests/lua", "tests/data", *arguments],
                 cwd=ROOT,
                 env=os.environ | {"TEST_REDIS": f"binary:{binary}"},
                 check=False,

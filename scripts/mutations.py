@@ -4,8 +4,8 @@ With words, only mutations whose name or file has one of them are tried. Each is
 tests that are named for it must fail, and not because the code no longer compiles. Exit status 1 tells that a mutation
 survived, or that the text it would replace is no longer there.
 
-TEST_REDIS names the server under test, see tests/servers.py; a server that is already there is used by one test run at
-a time. Without it the server comes from a package, each test run having its own.
+TEST_REDIS names the server under test, see tests/kit/servers.py; a server that is already there is used by one test
+run at a time. Without it the server comes from a package, each test run having its own.
 """
 
 import os
@@ -23,7 +23,7 @@ from environment import ROOT, ready
 _LEAVE_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist")
 _TESTS_FAILED = 1
 """pytest's exit status; others are for tests that could not be run."""
-_PACKAGED = "import sys; sys.path.insert(0, 'tests'); import servers; print(servers.packaged())"
+_PACKAGED = "import sys; sys.path.insert(0, 'tests'); from kit import servers; print(servers.packaged())"
 
 
 class Mutation(NamedTuple):
@@ -39,8 +39,8 @@ class Mutation(NamedTuple):
 PROMISES = "tests/lua/test_never_the_wrong_data.py"
 LEASE, READ, TAKE, RENEW = (f"tests/lua/test_{name}.py" for name in ("lease", "read", "take", "renew"))
 SYNC, STATS, MODEL, SOAK = (f"tests/lua/test_{name}.py" for name in ("pool_sync", "pool_stats", "model", "soak"))
-CLUSTER = "tests/unit/test_cluster.py"
-AWAY, REFUSALS, SECRETS = (f"tests/http/test_{name}.py" for name in ("redis_away", "refusals", "secrets"))
+CLUSTER = "tests/link/test_cluster.py"
+AWAY, REFUSALS, SECRETS = (f"tests/web/test_{name}.py" for name in ("redis_away", "refusals", "secrets"))
 
 _REPLAY_OF_TAKE = """\
 if keyed == '1' then
@@ -568,41 +568,41 @@ MUTATIONS = [
         "cticache/data/store.py",
         "self._runner.drop()",
         "pass",
-        (f"{AWAY}::test_a_demoted_primary_is_noticed_and_its_connections_dropped", "tests/http/test_sentinel.py"),
+        (f"{AWAY}::test_a_demoted_primary_is_noticed_and_its_connections_dropped", "tests/process/test_sentinel.py"),
     ),
     Mutation(
         "a server that closes each connection is dialled without end",
         "cticache/loop/redis_channel.py",
         "            self._answered = False\n",
         "",
-        ("tests/unit/test_redis_channel.py",),
+        ("tests/loop/test_redis_channel.py",),
     ),
     Mutation(
         "a forgotten script is not brought along",
         "cticache/data/store.py",
         "self._scripts.call_in_full(*calls[at])",
         "self._scripts.call(*calls[at])",
-        ("tests/lua/test_contract.py", "tests/http/test_batches.py"),
+        ("tests/lua/test_contract.py", "tests/loop/test_batches.py"),
     ),
     Mutation(
         "who may read may take",
         "cticache/web/resources.py",
         '"take"',
         '"read"',
-        ("tests/http/test_roles.py",),
+        ("tests/web/test_roles.py",),
     ),
     Mutation(
         "who may take may read",
         "cticache/web/resources.py",
         '"read"',
         '"take"',
-        ("tests/http/test_roles.py",),
+        ("tests/web/test_roles.py",),
     ),
     Mutation(
         "a fault tells the client its text",
         "cticache/web/app.py",
-        '_answer(resp, refusal)',
-        '_answer(resp, Refusal(str(error)))',
+        "_answer(resp, refusal)",
+        "_answer(resp, Refusal(str(error)))",
         (SECRETS,),
     ),
     Mutation(
@@ -626,7 +626,7 @@ MUTATIONS = [
         "pass",
         (
             f"{REFUSALS}::test_a_post_without_the_role_lease_is_403",
-            "tests/http/test_exchange.py::test_the_exchange_works_to_the_byte",
+            "tests/web/test_exchange.py::test_the_exchange_works_to_the_byte",
         ),
     ),
 ]

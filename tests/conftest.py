@@ -4,11 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import servers
-from between import Between
 from hypothesis import Phase, settings
 from redis import Redis
-from samples import make_pool
 
 from cticache.data import keys
 from cticache.data.keys import Keys
@@ -17,6 +14,11 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pool, Pools
+from kit import servers
+from kit.between import Between
+from kit.samples import make_pool
+
+pytest_plugins = ["kit.fixtures"]
 
 _SERVER: list[str] = []
 _TOLD: list[str] = []
@@ -48,7 +50,7 @@ def tell() -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real server; TEST_REDIS says which (tests/servers.py)."""
+    """A real server; TEST_REDIS says which (tests/kit/servers.py)."""
     with servers.under_test() as (url, what):
         with connect(url, 5.0) as client:
             info = client.info("server")

@@ -167,7 +167,7 @@ def test_a_server_that_takes_scripts_in_another_form_than_the_one_before_gets_th
 
 
 def test_scripts_that_redis_has_forgotten_are_brought_along_unnoticed(client: Redis, store: Store) -> None:
-    from samples import at, make_pool
+    from kit.samples import at, make_pool
 
     pool = make_pool("100")
     sync(store, Pools([pool]), take_over=True)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aging import age, everything, now_ms
 from redis import Redis
-from samples import at
 
 from cticache.data.store import PoolStats, Store
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Stale, TooManyLive
 from cticache.numbering.pools import Pool
+from kit.aging import age, everything, now_ms
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 STATS = "cti:{system-y}:stats"

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aging import age, everything, now_ms, on_the_second
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Lease, Store
 from cticache.errors import Gone, PoolExhausted, RedisUnavailable, TooManyLive
 from cticache.numbering.pools import Pool
+from kit.aging import age, everything, now_ms, on_the_second
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 NUMBERS = "cti:{system-y}:numbers"

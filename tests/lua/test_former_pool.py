@@ -4,15 +4,15 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from aging import age, now_ms
-from between import STEPS, Between, KilledError, killed
 from redis import Redis
-from samples import at, make_pool
 
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool, Pools
+from kit.aging import age, now_ms
+from kit.between import STEPS, Between, KilledError, killed
+from kit.samples import at, make_pool
 
 RULING = "cti:{@all}:ruling"
 

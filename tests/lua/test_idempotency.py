@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aging import age, everything
-from racing import at_once
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Lease, Store
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
 from cticache.numbering.pools import Pool
+from kit.aging import age, everything
+from kit.racing import at_once
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 TTL_MS = 60_000

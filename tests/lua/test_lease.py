@@ -1,13 +1,13 @@
 from collections.abc import Callable
 
 import pytest
-from aging import age, now_ms
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Store
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool
+from kit.aging import age, now_ms
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from aging import age, everything, now_ms, on_the_second
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Held, Store
 from cticache.errors import Ambiguous, Gone, PoolExhausted
 from cticache.numbering.pools import MOST_CALLERS, Pool
+from kit.aging import age, everything, now_ms, on_the_second
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 

@@ -1,4 +1,4 @@
-"""Random histories of three pools at once, every answer and all that is stored compared with tests/model.py.
+"""Random histories of three pools at once, every answer and all that is stored compared with tests/kit/model.py.
 
 Times are multiples of UNIT and ``hold`` stops the clock for what is stored, so that a history says to the second what
 is right; SLACK is for the milliseconds that a step takes.
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
-from aging import age, hold, now_ms
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,9 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said, configure, outcome
 from redis import Redis
-from samples import make_pool
 
 from cticache.data import keys
 from cticache.data.keys import Keys
@@ -29,6 +26,9 @@ from cticache.data.store import Explanation, Held, Lease, PoolStats, Store
 from cticache.data.sync import sync
 from cticache.errors import Gone
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool, Pools
+from kit.aging import age, hold, now_ms
+from kit.model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said, configure, outcome
+from kit.samples import make_pool
 
 UNIT = 5_000
 SLACK = 2_000

@@ -6,15 +6,15 @@ tests/lua/test_model.py has all of them together; these say in one line which on
 from collections.abc import Callable
 
 import pytest
-from aging import age
-from model import outcome
 from redis import Redis
-from samples import at, make_pool
 
 from cticache.data.store import Held, Lease, Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, RedisUnavailable, Stale, TooManyLive
 from cticache.numbering.pools import Place, Pool, Pools
+from kit.aging import age
+from kit.model import outcome
+from kit.samples import at, make_pool
 
 MakePool = Callable[..., Pool]
 

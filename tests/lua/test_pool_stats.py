@@ -1,14 +1,14 @@
 from collections.abc import Callable
 
 import pytest
-from aging import age, everything
 from redis import Redis
-from samples import at, make_pool
 
 from cticache.data.store import PoolStats, Store
 from cticache.data.sync import sync
 from cticache.errors import Gone, PoolExhausted
 from cticache.numbering.pools import Pool, Pools
+from kit.aging import age, everything
+from kit.samples import at, make_pool
 
 MakePool = Callable[..., Pool]
 

@@ -1,16 +1,16 @@
 from collections.abc import Callable
 
 import pytest
-from aging import age, everything, now_ms
-from between import STEPS, Between, KilledError, killed
 from redis import Redis
-from samples import at, make_pool
 
 from cticache.data.keys import Keys
 from cticache.data.store import Store
 from cticache.data.sync import CHANGE_STEP, sync
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.numbering.pools import Pool, Pools
+from kit.aging import age, everything, now_ms
+from kit.between import STEPS, Between, KilledError, killed
+from kit.samples import at, make_pool
 
 NUMBERS = "cti:{system-y}:numbers"
 LEAVING = "cti:{system-y}:leaving"

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Store
 from cticache.errors import Gone, PoolExhausted
 from cticache.numbering.pools import Pool
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 THREADS = 64

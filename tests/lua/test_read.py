@@ -1,11 +1,11 @@
 from collections.abc import Callable
 
-from aging import age, everything
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Store
 from cticache.numbering.pools import Pool
+from kit.aging import age, everything
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 

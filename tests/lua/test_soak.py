@@ -7,16 +7,16 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-import soak
-from aging import age
-from model import outcome, same_tail
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Lease, Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous
 from cticache.numbering.pools import Pool, Pools
+from kit import soak
+from kit.aging import age
+from kit.model import outcome, same_tail
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 PROCESSES = 4

@@ -1,13 +1,13 @@
 from collections.abc import Callable
 
 import pytest
-from aging import age, everything, now_ms
 from redis import Redis
-from samples import at
 
 from cticache.data.store import Store
 from cticache.errors import Gone
 from cticache.numbering.pools import Pool
+from kit.aging import age, everything, now_ms
+from kit.samples import at
 
 MakePool = Callable[..., Pool]
 NUMBERS = "cti:{system-y}:numbers"

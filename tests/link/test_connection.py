@@ -1,0 +1,80 @@
+"""Connecting for the loop: a socket that redis-py has made and lets go of."""
+
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from cticache.link.connection import Direct, connect, dial
+from kit.proxy import Impostor
+from kit.running import files_open, until
+
+
+def test_a_socket_can_be_dialled_more_often_than_a_pool_holds_connections(client: Redis) -> None:
+    for _ in range(client.connection_pool.max_connections + 1):
+        dial(client).close()
+    client.ping()
+
+
+_SLOW_TAKE = """
+local function now() local time = redis.call('TIME') return time[1] * 1e6 + time[2] end
+local gone = now() + 300000
+repeat until now() > gone
+return redis.call('GETDEL', KEYS[1])
+"""
+
+
+def test_a_connection_that_is_in_use_is_not_dropped_with_the_others(redis_url: str, client: Redis) -> None:
+    client.set("key", "a caller's", px=60_000)
+    with connect(redis_url, 5.0) as pooled, ThreadPoolExecutor(1) as thread:
+        direct = Direct(pooled)
+        took = thread.submit(direct.run, [("EVAL", _SLOW_TAKE, 1, "key")])
+        until(lambda: pooled.connection_pool._in_use_connections)
+        while not took.done():
+            direct.drop()
+        assert took.result() == ["a caller's"]
+
+
+def test_as_many_threads_as_may_be_configured_ask_at_once(redis_url: str, client: Redis) -> None:
+    threads = 256
+    together = threading.Barrier(threads)
+    client.ping()
+
+    def ask(_number: int) -> bool:
+        own = pooled.connection_pool.get_connection()
+        together.wait(20)
+        pooled.connection_pool.release(own)
+        return True
+
+    with connect(redis_url, 5.0) as pooled, ThreadPoolExecutor(threads) as pool:
+        assert all(pool.map(ask, range(threads)))
+
+
+def test_a_connection_that_a_firewall_has_forgotten_is_found_out_by_itself(client: Redis) -> None:
+    with dial(client) as dialled:
+        own = client.connection_pool.get_connection()
+        for sock in (dialled, own._sock):
+            if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+                continue
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if sys.platform == "linux":
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
+        client.connection_pool.release(own)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no /dev/fd there")
+def test_a_server_that_answers_with_an_error_leaves_no_connection_behind() -> None:
+    impostor = Impostor(lambda _: b"-BUSY Redis is busy running a script.\r\n")
+    errors = []
+    with connect(impostor.url, 5.0) as client:
+        before = files_open()
+        for _ in range(3):
+            with pytest.raises(ResponseError) as caught:
+                dial(client)
+            errors.append(caught.value)  # as the loop keeps the last one
+        until(lambda: files_open() == before)  # the impostor closes its own ends
+    impostor.close()

@@ -1,0 +1,86 @@
+"""The loop on a connection to Redis that is encrypted: what is read and written is not what the socket shows."""
+
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from cticache.link.connection import connect
+from kit import servers
+from kit.running import Service, Wire, until
+from kit.samples import make_pool
+from kit.talk import Talk, posting, request
+
+
+@pytest.fixture(scope="module")
+def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that speaks TLS alone; few packages have one."""
+    server, openssl = shutil.which("redis-server") or shutil.which("valkey-server"), shutil.which("openssl")
+    if not server or not openssl:
+        pytest.skip("no openssl, or no redis-server on PATH")
+    folder = tmp_path_factory.mktemp("tls")
+    names = [
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+    ]
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names], cwd=folder, check=True, capture_output=True
+    )
+    port = servers.free_port()
+    files = ("--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file", "cert.pem")
+    options = [option if option.startswith("-") else str(folder / option) for option in files]
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(
+                servers.binary(Path(server), "--tls-port", str(port), *options, "--tls-auth-clients", "no")
+            )
+        except servers.Ended:
+            pytest.skip("the server on PATH speaks no TLS")
+        yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={folder / 'cert.pem'}"
+
+
+@pytest.fixture
+def tls_redis(tls_url: str) -> Iterator[Redis]:
+    with connect(tls_url, 5.0) as client:
+        yield client
+
+
+def test_every_new_connection_can_be_used_at_once(tls_url: str) -> None:
+    for _ in range(50):
+        with connect(tls_url, 5.0) as client:
+            assert client.ping()
+
+
+def test_a_burst_of_64_large_values_goes_there_and_back(tls_redis: Redis, new_service: Callable[..., Service]) -> None:
+    service = new_service(make_pool("5551230000-5551239999"))
+    service.client = tls_redis
+    wire = Wire(service)
+    service.resync()
+    with ExitStack() as stack:
+        stack.callback(wire.stop)
+        talks = [stack.enter_context(closing(Talk(wire.port))) for _ in range(64)]
+        for _ in range(3):
+            with wire.hub.held():
+                for n, talk in enumerate(talks):
+                    talk.send(posting(json.dumps({"value": f"{n}" * 1800, "ani": str(10_000 + n)}).encode()))
+            answers = [talk.answer() for talk in talks]
+            assert [answer.json["value"] for answer in answers] == [f"{n}" * 1800 for n in range(64)]
+            assert isinstance(wire.channel._socket, ssl.SSLSocket)
+            with wire.hub.held():
+                for talk, answer in zip(talks, answers, strict=True):
+                    talk.send(request(f"DELETE {answer.headers['location']}"))
+            assert [talk.answer().json["value"] for talk in talks] == [f"{n}" * 1800 for n in range(64)]
+            tls_redis.client_kill_filter(_type="normal", skipme=True)
+            until(lambda: talks[0].send(request("GET /readyz")).answer().status == 200)

@@ -1,0 +1,203 @@
+"""``cticache check`` and ``doctor``: what in a Redis server would lose data."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from cticache import cli
+from cticache.link.connection import connect
+from cticache.operate import doctor
+from kit import clusters, servers
+from kit.clusters import Cluster
+
+SAFE = ("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
+Check = Callable[[str], tuple[int, list[str]]]
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """Runs ``check`` against a server: the exit code, and what was printed."""
+    for name in [name for name in os.environ if name.startswith("CTICACHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(url: str) -> tuple[int, list[str]]:
+        Path("config.ini").write_text(f"[redis]\nurl = {url}\n[pool:x]\nnumbers = 1-3\ndraining = 3-4\n")
+        code = cli.main(["check"])
+        out, err = capsys.readouterr()
+        assert not err
+        return code, out.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def safe() -> Iterator[str]:
+    """A server that is set up as it should be."""
+    with servers.binary(servers.packaged(), *SAFE) as url:
+        yield url
+
+
+@pytest.fixture
+def primary(safe: str) -> Iterator[Redis]:
+    """That server; what a test sets is set back."""
+    with connect(safe, 5) as client:
+        yield client
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "yes")
+        client.config_set("save", "")
+        client.config_set("min-replicas-to-write", 0)
+
+
+@pytest.fixture(scope="module")
+def replica(safe: str) -> Iterator[str]:
+    """A replica of that server, connected."""
+    port = safe.rpartition(":")[2].partition("/")[0]
+    with servers.binary(servers.packaged(), *SAFE, "--replicaof", "127.0.0.1", port) as url:
+        deadline = time.monotonic() + 20
+        with connect(safe, 5) as client, connect(url, 5) as follower:
+            while client.info("replication")["connected_slaves"] != 1 or not _linked(follower):
+                assert time.monotonic() < deadline, "the replica did not connect"
+        yield url
+
+
+def _linked(follower: Redis) -> bool:
+    return bool(follower.info("replication").get("master_link_status") == "up")
+
+
+def test_a_server_set_up_well_is_told_so(check: Check, safe: str) -> None:
+    code, out = check(safe)
+    assert code == 0
+    assert out[0] == "config.ini: 1 pool, 0 users"
+    assert out[1] == "  pool x: 2 numbers, 2 draining"
+    assert "no user" in out[2]
+    assert out[3].startswith(("Redis: Valkey ", "Redis: Redis "))
+    assert out[3].endswith(" answers")
+    assert out[4:] == ["all well"]
+
+
+def test_a_server_without_persistence_is_a_complaint(check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("appendonly", "no")
+    code, out = check(safe)
+    assert code == 1
+    assert out[-1] == "1 complaint"
+    assert out[-2].startswith("  there is no persistence")
+    assert "appendonly yes" in out[-2]
+
+
+def test_snapshots_alone_are_a_complaint(check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("appendonly", "no")
+    primary.config_set("save", "3600 1")
+    code, out = check(safe)
+    assert code == 1
+    assert out[-2].startswith("  appendonly is off: a crash loses the calls since the last snapshot")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_eviction_is_a_complaint(policy: str, check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("maxmemory-policy", policy)
+    code, out = check(safe)
+    assert code == 1
+    assert out[-2].startswith(f"  maxmemory-policy is {policy}: ")
+    assert "set noeviction" in out[-2]
+
+
+def test_every_complaint_is_told(check: Check, primary: Redis, safe: str) -> None:
+    primary.config_set("maxmemory-policy", "allkeys-lru")
+    primary.config_set("appendonly", "no")
+    code, out = check(safe)
+    assert code == 1
+    assert out[-1] == "2 complaints"
+
+
+def test_the_server_under_test_answers_one_way_or_the_other(check: Check, redis_url: str) -> None:
+    with connect(redis_url, 5) as client:
+        expected = doctor.complaints(client)
+    code, out = check(redis_url)
+    assert code == (1 if expected else 0)
+    assert [line.strip() for line in out[4:-1]] == expected
+
+
+def test_replicas_that_no_write_waits_for_are_a_complaint(check: Check, replica: str, safe: str) -> None:
+    code, out = check(safe)
+    assert code == 1
+    assert out[-1] == "1 complaint"
+    assert "min-replicas-to-write is 0" in out[-2]
+    assert "min-replicas-to-write 1" in out[-2]
+
+
+def test_replicas_that_writes_wait_for_are_well(check: Check, replica: str, primary: Redis, safe: str) -> None:
+    primary.config_set("min-replicas-to-write", 1)
+    assert check(safe)[0] == 0
+
+
+def test_a_replica_is_a_complaint(check: Check, replica: str) -> None:
+    code, out = check(replica)
+    assert code == 1
+    assert "  the server is a replica and refuses writes: give the address of its primary" in out
+
+
+def test_a_member_of_a_cluster_under_the_url_of_a_server_is_a_complaint(check: Check, cluster: Cluster) -> None:
+    code, out = check("redis://{}:{}/0".format(*cluster.nodes[0].address))
+    assert code == 1
+    assert any(line.startswith("  the server is part of a Redis Cluster: write redis+cluster://") for line in out)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with clusters.cluster(*SAFE) as made:
+        yield made
+
+
+def test_a_cluster_set_up_well_is_told_so(check: Check, cluster: Cluster) -> None:
+    code, out = check(cluster.url)
+    assert code == 0
+    assert out[3].startswith(("Redis: a cluster of 3 primaries (Valkey ", "Redis: a cluster of 3 primaries (Redis "))
+    assert out[3].endswith(") answers")
+    assert out[4:] == ["all well"]
+    assert [node.calls("script|load") + node.calls("script") > 0 for node in cluster.nodes] == [True] * 3
+
+
+def test_what_is_wrong_with_a_node_of_a_cluster_is_told_with_its_name(check: Check, cluster: Cluster) -> None:
+    wrong = cluster.nodes[1]
+    wrong.client.config_set("appendonly", "no")
+    try:
+        code, out = check(f"redis+cluster://{cluster.nodes[0].place}")
+    finally:
+        wrong.client.config_set("appendonly", "yes")
+    assert code == 1
+    assert out[-1] == "1 complaint"
+    assert out[-2].startswith(f"  {wrong.place}: there is no persistence")
+
+
+def test_a_cluster_that_misses_a_node_is_a_complaint(check: Check) -> None:
+    with clusters.cluster(*SAFE, "--cluster-require-full-coverage", "no") as cluster:
+        gone = cluster.nodes[2]
+        gone.signal(signal.SIGKILL)
+        code, out = check(cluster.url)
+    assert code == 1
+    assert [line for line in out if line.startswith(f"  {gone.place}: does not answer: ")]
+
+
+def test_the_primary_that_a_sentinel_names_is_looked_at(check: Check) -> None:
+    with clusters.watched() as pair:
+        code, out = check(pair.url)
+    assert code == 1
+    assert any("there is no persistence" in line for line in out)
+    assert any("min-replicas-to-write is 0" in line for line in out)  # a replica has none
+
+
+def test_a_sentinel_that_knows_no_such_primary_is_told(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"redis+sentinel://:secret-word@127.0.0.1:{servers.free_port()}/main?sentinel_password=secret-word"
+    (tmp_path / "config.ini").write_text(f"[redis]\nurl = {url}\n[pool:x]\nnumbers = 1\n")
+    assert cli.main(["check", "--config", str(tmp_path / "config.ini")]) == 1
+    said = capsys.readouterr()
+    assert "no sentinel that can be reached names a primary main that is up" in said.err
+    assert "secret-word" not in said.err + said.out

@@ -1,0 +1,168 @@
+"""What the commands pools, advise and explain print."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from cticache import cli
+from cticache.data.store import Store
+from cticache.data.sync import sync
+from cticache.errors import PoolExhausted
+from cticache.numbering.pools import Pool, Pools
+from kit.aging import age, everything
+from kit.samples import at, make_pool
+
+MakePool = Callable[..., Pool]
+Print = Callable[..., list[str]]
+
+
+@pytest.fixture
+def run(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Print:
+    """Runs a command against pools of the server under test: the lines that it prints."""
+
+    def run(pools: str, *arguments: str, code: int = 0) -> list[str]:
+        (tmp_path / "config.ini").write_text(
+            f"[server]\naudit_key = sixteen-letters-\n[redis]\nurl = {redis_url}\n{pools}"
+        )
+        assert cli.main(arguments) == code
+        out, err = capsys.readouterr()
+        assert bool(err) == bool(code)
+        return (out + err).splitlines()
+
+    monkeypatch.chdir(tmp_path)
+    return run
+
+
+def test_pools_prints_how_full_each_pool_is(store: Store, new_pool: MakePool, run: Print) -> None:
+    pool = new_pool("100-104")
+    new_pool("200", name="a-pool-with-a-long-name", exhausted="reject")
+    for ani in ("1", "2", "3"):
+        store.lease(pool, ani, "1", "x", 60_000)
+    store.take(at(pool, "100"), "1", "y")
+    printed = run(
+        "[pool:system-y]\nnumbers = 100-104\n[pool:a-pool-with-a-long-name]\nnumbers = 200\n"
+        "[pool:not-there]\nnumbers = 9\n",
+        "pools",
+    )
+    out = [line for line in printed if not line.startswith("  ")]
+    assert out[0].split() == ["pool", "size", "free", "leased", "cooling", "shared", "leaving", "peak", "next", "free"]
+    assert out[1].split() == ["system-y", "5", "2", "2", "1", "0", "0", "3", "now"]
+    assert out[2].split() == ["a-pool-with-a-long-name", "1", "1", "0", "0", "0", "0", "0", "now"]
+    assert out[3].split() == ["not-there", "0", "0", "0", "0", "0", "0", "0", "never"]
+    assert len({line.index("  " + end) for line, end in zip(out, ["next", "now", "now", "never"], strict=True)}) == 1
+
+
+def test_pools_says_when_the_next_number_falls_free(store: Store, new_pool: MakePool, run: Print) -> None:
+    pool = new_pool("100")
+    store.lease(pool, "1", "1", "x", 60_000)
+    (seconds,) = re.findall(r"in ([0-9.]+) s$", run("[pool:system-y]\nnumbers = 100\n", "pools")[1])
+    assert 64 < float(seconds) <= 65
+
+
+def test_pools_tells_what_was_done(client: Redis, store: Store, new_pool: MakePool, run: Print) -> None:
+    pool = new_pool("100-101", max_callers=2, cooldown_ms=0)
+    for ani in ("1", "2", "3", "4"):
+        store.lease(pool, ani, ani, "x", 60_000)
+    with pytest.raises(PoolExhausted):
+        store.lease(pool, "5", "5", "x", 60_000)
+    age(client, 6_500)
+    for dnis in pool.numbers:
+        store.take(at(pool, dnis), "1", "y") or store.take(at(pool, dnis), "2", "y")
+    store.lease(pool, "6", "6", "x", 60_000, key="k")
+    store.lease(pool, "6", "6", "x", 60_000, key="k")
+    age(client, 60_000)
+    text = " ".join(run("[pool:system-y]\nnumbers = 100-101\n", "pools"))
+    for said in (
+        "leases: 5 (3 shared, 0 on the fallback)",
+        "answers given again: 1",
+        "refused: 1 for want of a number, 0 by max_live",
+        "takes: 2;",
+        "never asked for: 3;",
+        "found exact 2, suffix 0, sole 0; ambiguous: 0",
+        "from lease to take: 50% within 7 s, 99% within 7 s",
+    ):
+        assert said in text
+
+
+def test_advise_with_nothing_leased_says_so(new_pool: MakePool, run: Print) -> None:
+    new_pool("100")
+    (line,) = run("[pool:system-y]\nnumbers = 100\n", "advise")
+    assert line.startswith("system-y: ")
+    assert "eight days" in line
+
+
+def test_advise_names_the_number_that_nobody_picks_up(
+    client: Redis, store: Store, new_pool: MakePool, run: Print
+) -> None:
+    pool = new_pool("100-109", cooldown_ms=0, exhausted="reject")
+    for _ in range(4):
+        dnises = [store.lease(pool, str(ani), "1", "x", 60_000).dnis for ani in range(10)]
+        age(client, 3_000)
+        for ani, dnis in enumerate(dnises):
+            if dnis != "105":
+                store.take(at(pool, dnis), str(ani), "y")
+        age(client, 60_000)
+    text = " ".join(run("[pool:system-y]\nnumbers = 100-109\ncooldown = 0\nexhausted = reject\n", "advise"))
+    assert re.search(r"look at 105: its last 4 leases were not picked up", text)
+    assert "look at 104" not in text
+    assert re.search(r"\b40 calls\b", text)
+
+
+EXPLAINED = "[pool:system-y]\nnumbers = 5551234560-5551234562\nmatch = suffix\nmatch_digits = 7\ndnis_digits = 4\n"
+
+
+def test_explain_tells_every_step_and_hides_what_is_others(
+    client: Redis, store: Store, new_pool: MakePool, run: Print
+) -> None:
+    pool = new_pool(match="suffix")
+    dnis = store.lease(pool, "2345678901", '"the value"', "ivr", 60_000).dnis
+    text = "\n".join(run(EXPLAINED, "explain", dnis[-4:], "sip:+12345678901@host"))
+    for said in (
+        f"pool system-y, number {dnis}, match = suffix",
+        "canonical: 12345678901",
+        "live: \N{HORIZONTAL ELLIPSIS}901 (10 digits, digest ",
+        "leased by ivr at ",
+        "It is found by its last 7 digits",
+    ):
+        assert said in text
+    assert "the value" not in text
+    assert " 2345678901" not in text
+    assert client.zscore("cti:{system-y}:pending", f"{dnis}:2345678901"), "a look is no claim"
+
+
+def test_explain_tells_that_a_call_was_taken_and_that_there_is_none(
+    store: Store, new_pool: MakePool, run: Print
+) -> None:
+    pool = new_pool(match="suffix")
+    dnis = store.lease(pool, "2345678901", "1", "ivr", 60_000).dnis
+    store.take(at(pool, dnis), "2345678901", "y")
+    assert "410: it was taken, at 20" in run(EXPLAINED, "explain", dnis, "2345678901")[-1]
+    assert "not found (404)" in run(EXPLAINED, "explain", dnis, "777")[-1]
+
+
+def test_explain_knows_the_calls_on_a_number_that_left_its_pool(
+    client: Redis, store: Store, new_pool: MakePool, run: Print
+) -> None:
+    old = new_pool("100", name="old")
+    store.lease(old, "777", "1", "ivr", 60_000)
+    sync(store, Pools([make_pool("200")]), take_over=True)
+    before = everything(client)
+    text = "\n".join(run("[pool:system-y]\nnumbers = 200\n", "explain", "100", "777"))
+    assert "pool old, number 100" in text
+    assert "It is found: a call under this very ANI is live." in text
+    assert everything(client) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["9", "1"], "9 is a number of no pool"), (["5551234560", "alice"], "the ANI 'alice' must be a telephone number")],
+)
+def test_explain_of_what_cannot_be_is_a_mistake_told_in_one_line(
+    arguments: list[str], said: str, new_pool: MakePool, run: Print
+) -> None:
+    new_pool()
+    (line,) = run(EXPLAINED, "explain", *arguments, code=2)
+    assert said in line

@@ -1,0 +1,555 @@
+"""The service as a process of its own: how it starts, what it says, how it ends, what it leaves behind."""
+
+import json
+import os
+import queue
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+from redis import Redis
+
+from cticache.access.passwords import hashed
+from cticache.errors import UserError
+from cticache.link import embedded
+from cticache.link.connection import connect
+from cticache.link.embedded import socket_url
+from cticache.server import curl, ended_by_signals
+from kit import servers
+
+if sys.platform == "win32":
+    pytest.skip("no Unix sockets and signals there", allow_module_level=True)
+
+_WAIT_S = 15.0
+POOL = "[pool:system-y]\nnumbers = 100-104\n"
+
+
+class Running:
+    """One `cticache serve`; its standard output read line by line, its standard error in a file."""
+
+    def __init__(self, config: Path, errors: Path) -> None:
+        self.errors = errors
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("CTICACHE_")}
+        with errors.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cticache", "serve", "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                env=environment,
+                text=True,
+            )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def line(self) -> str:
+        """The next line; it fails when the service ends, or says nothing for long."""
+        line = self._lines.get(timeout=_WAIT_S)
+        assert line is not None, self.said()
+        return line
+
+    def command(self) -> list[str]:
+        """The words of the command that the service offers to try; it is up by then."""
+        while not (line := self.line()).startswith("  curl "):
+            pass
+        return shlex.split(line)
+
+    def said(self) -> str:
+        """What stands on standard error."""
+        return self.errors.read_text()
+
+    def ended(self) -> int:
+        """The exit code, once the process has ended; all its output is read then."""
+        code = self.process.wait(_WAIT_S)
+        self._reader.join(_WAIT_S)
+        return code
+
+    def end(self, by: signal.Signals) -> int:
+        """Send the signal; the exit code."""
+        self.process.send_signal(by)
+        return self.ended()
+
+    def close(self) -> None:
+        """End it if it has not ended; gently first, so that its embedded server goes with it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(_WAIT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(_WAIT_S)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+Start = Callable[[], Running]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder whose path is short enough for a Unix socket; a server left in it is stopped."""
+    with tempfile.TemporaryDirectory(prefix="cti") as name:
+        yield Path(name)
+        with connect(socket_url(Path(name)), 5) as client:
+            if _answers(client):
+                client.shutdown(nosave=True)
+
+
+@pytest.fixture
+def configure(tmp_path: Path, folder: Path) -> Callable[[str], None]:
+    """Writes config.ini: the embedded server on ``folder``, and more."""
+
+    def write(more: str) -> None:
+        (tmp_path / "config.ini").write_text(f"[redis]\ndata = {folder}\n{more}\n{POOL}")
+
+    return write
+
+
+@pytest.fixture
+def start(tmp_path: Path, configure: Callable[[str], None]) -> Iterator[Start]:
+    """Starts a service on config.ini and ends it after the test."""
+    configure("[server]\nport = 0")
+    started: list[Running] = []
+
+    def run() -> Running:
+        started.append(Running(tmp_path / "config.ini", tmp_path / f"errors-{len(started)}"))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.close()
+
+
+def _answers(client: Redis) -> bool:
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
+def _process(folder: Path) -> int:
+    """The process id of the server on this folder."""
+    with connect(socket_url(folder), 5) as client:
+        return int(client.info("server")["process_id"])
+
+
+@contextmanager
+def _running(command: list[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that is killed when the test ends before it."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not true():
+        assert time.monotonic() < deadline
+
+
+def _request(
+    url: str, credentials: str = "", body: str | None = None, kind: str = "application/json"
+) -> tuple[int, str, str]:
+    """Status, Location and body of an answer."""
+    request = urllib.request.Request(url, body.encode() if body is not None else None)
+    request.add_header("Content-Type", kind)
+    if credentials:
+        request.add_header("Authorization", "Basic " + b64encode(credentials.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
+            return answer.status, answer.headers["Location"] or "", answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, "", error.read().decode()
+
+
+def _curl(command: list[str]) -> tuple[int, str, str]:
+    """Does what the offered command would."""
+    assert command[0] == "curl"
+    assert "Content-Type:application/json" in command
+    return _request(command[-1], command[command.index("--user") + 1], command[command.index("-d") + 1])
+
+
+def _read(command: list[str], path: str) -> tuple[int, str, str]:
+    base = command[-1].partition("/cticache")[0]
+    return _request(base + path, command[command.index("--user") + 1])
+
+
+def test_the_line_it_prints_can_be_run_as_it_is(start: Start, tmp_path: Path) -> None:
+    running = start()
+    first = running.line()
+    assert first.startswith("cticache listens on http://127.0.0.1:")
+    assert first.endswith(f" with {tmp_path / 'config.ini'}")
+    assert "password has been invented" in running.line()
+    command = running.command()
+    base = first.split()[3]
+    assert command[-1] == f"{base}/cticache/DNIS-ANI"
+    status, location, body = _curl(command)
+    assert status == 201
+    assert location == "/cticache/DNIS-ANI/100:1234567890"
+    assert json.loads(body) == {"dnis": "100", "ani": "1234567890", "value": "12345678"}
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert _request(base + location, "username:wrong")[0] == 401
+    assert _request(base + "/readyz")[0] == 200
+
+
+def test_the_line_for_windows_needs_no_quotes_within_quotes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = start().command()
+    base, password = command[-1].partition("/cticache")[0], command[2].partition(":")[2]
+    monkeypatch.setattr("sys.platform", "win32")
+    line = curl(base, password)
+    monkeypatch.undo()
+    assert not set(line) & set("\\'$%^!`")  # what cmd and PowerShell take in different ways
+    words = shlex.split(line)
+    assert words[0] == "curl.exe"  # curl alone is another command in PowerShell 5
+    data, form = words[words.index("-d") + 1], "application/x-www-form-urlencoded"
+    status, location, body = _request(words[-1], words[words.index("--user") + 1], data, form)
+    assert (status, location) == (201, "/cticache/DNIS-ANI/100:1234567890")
+    assert json.loads(body) == {"dnis": "100", "ani": "1234567890", "value": "12345678"}
+
+
+def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) -> None:
+    one, other = start(), None
+    first = one.command()[2]
+    one.end(signal.SIGTERM)
+    other = start()
+    second = other.command()[2]
+    assert first != second
+    assert first.partition(":")[2] not in one.said()
+    assert len(first.partition(":")[2]) == 32
+
+
+def test_with_users_no_password_is_invented(start: Start, configure: Callable[[str], None]) -> None:
+    configure(f"[server]\nport = 0\n[user:bob]\npassword = {hashed('right')}")
+    running = start()
+    base = running.line().split()[3]
+    assert _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}')[0] == 201
+    assert running.end(signal.SIGTERM) == 0
+    assert running._lines.get(timeout=_WAIT_S) is None  # not a word more
+
+
+def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure: Callable[[str], None]) -> None:
+    configure("[server]\nport = 0\nhost = 0.0.0.0")
+    running = start()
+    assert running.line().startswith("cticache listens on http://127.0.0.1:")
+    assert "not on 0.0.0.0" in running.line()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda by: by.name)
+def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder: Path, by: signal.Signals) -> None:
+    running = start()
+    command = running.command()
+    _, location, _ = _curl(command)
+    with connect(socket_url(folder), 5) as client:
+        assert _answers(client)
+    assert running.end(by) == 0
+    assert "Traceback" not in running.said()
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+    command = start().command()
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert _curl(command)[1] == "/cticache/DNIS-ANI/101:1234567890"
+
+
+def test_a_second_signal_does_not_break_off_the_end(folder: Path) -> None:
+    server = embedded.Embedded(folder)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, ended_by_signals(3):  # noqa: PT012 - what the signals interrupt
+        try:
+            server.start()
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            server.stop()
+    assert ended.value.code == 3
+    assert signal.getsignal(signal.SIGTERM) == before
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals(0):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_during_the_start_leaves_no_server_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(client: Redis, process: subprocess.Popen[bytes]) -> bool:
+        assert really(client, process)
+        raise SystemExit(0)  # what the handler of SIGTERM raises
+
+    really = embedded._answers
+    monkeypatch.setattr("cticache.link.embedded._answers", stopped)
+    with pytest.raises(SystemExit):
+        embedded.Embedded(folder).start()
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_after_a_kill_the_next_start_has_the_data(start: Start, folder: Path) -> None:
+    killed = start()
+    _, location, _ = _curl(killed.command())
+    killed.end(signal.SIGKILL)
+    with connect(socket_url(folder), 5) as client:
+        assert _answers(client)  # the server is left behind
+    orphan = _process(folder)
+    command = start().command()
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert _process(folder) != orphan
+
+
+def test_a_server_left_behind_that_does_not_answer_stops_the_start(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = start()
+    killed.command()
+    killed.end(signal.SIGKILL)
+    orphan = _process(folder)
+    monkeypatch.setattr("cticache.link.embedded._STOP_S", 0.2)
+    os.kill(orphan, signal.SIGSTOP)
+    try:
+        with pytest.raises(UserError, match="a server left behind still has the folder") as caught:
+            embedded.Embedded(folder).start()
+        assert str(folder) in str(caught.value)
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    assert _process(folder) == orphan
+
+
+def test_a_server_left_behind_that_still_loads_is_waited_for(folder: Path) -> None:
+    keys = 5_000
+    command = [servers.packaged(), "--port", "0", "--appendonly", "yes", "--save", "", "--dir", str(folder)]
+    command += ["--unixsocket", str(folder / "redis.sock")]
+    with connect(socket_url(folder), 5) as client:
+        with _running(command):
+            _until(lambda: _answers(client))
+            pipeline = client.pipeline()
+            for key in range(keys):
+                pipeline.set(str(key), "1")
+            pipeline.execute()
+            client.shutdown(nosave=True)
+        with _running([*command, "--key-load-delay", "200"]) as left:
+            _until((folder / "redis.sock").exists)
+            assert not _answers(client)
+            new = embedded.Embedded(folder)
+            try:
+                new.start()
+                assert left.poll() is not None
+                assert client.dbsize() == keys
+            finally:
+                new.stop()
+
+
+def test_a_server_that_ends_in_mid_life_is_started_again_with_the_data(start: Start, folder: Path) -> None:
+    running = start()
+    command = running.command()
+    _, location, _ = _curl(command)
+    lost = _process(folder)
+    os.kill(lost, signal.SIGKILL)
+    with connect(socket_url(folder), 5) as client:
+        _until(lambda: _answers(client) and _process(folder) != lost)
+    _until(lambda: _read(command, location) == (200, "", '{"value":"12345678"}'))  # a probe finds it again
+    assert "the embedded server ended by itself (code -9)" in running.said()
+    assert running.end(signal.SIGTERM) == 0
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_a_server_that_ended_is_not_started_again_after_the_stop(folder: Path) -> None:
+    server = embedded.Embedded(folder)
+    server.start()
+    os.kill(_process(folder), signal.SIGKILL)
+    server.stop()
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+def test_a_second_service_on_the_same_folder_is_refused(start: Start, folder: Path) -> None:
+    first = start()
+    command = first.command()
+    second = start()
+    assert second.ended() == 2
+    (line,) = second.said().splitlines()
+    assert line.startswith(f"cticache: another cticache keeps its data in {folder}")
+    assert _curl(command)[0] == 201  # the first is undisturbed
+
+
+def test_a_port_in_use_is_one_line_and_exit_2(start: Start, configure: Callable[[str], None], folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        configure(f"[server]\nport = {port}")
+        running = start()
+        assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith(f"cticache: [server] host = 127.0.0.1, port = {port}: cannot listen there: ")
+    assert "CTICACHE_SERVER_PORT" in line
+    with connect(socket_url(folder), 5) as client:
+        assert not _answers(client)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b", "x" * 64, "no-such-host.invalid", "[::1]"])
+def test_a_host_of_another_machine_is_one_line_and_exit_2(
+    start: Start, configure: Callable[[str], None], host: str
+) -> None:
+    configure(f"[server]\nport = 0\nhost = {host}\n[user:bob]\npassword = {hashed('right')}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert f"[server] host = {host}" in line
+
+
+def test_a_folder_that_is_a_file_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
+    (folder / "file").write_text("")
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = {folder / 'file'}\n{POOL}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert "cannot be used" in line
+    assert "[redis] data" in line
+
+
+def test_a_log_that_cannot_be_written_is_one_line_and_exit_2(start: Start, folder: Path) -> None:
+    (folder / "server.log").write_text("")
+    (folder / "server.log.old").mkdir()
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith("cticache: the embedded server cannot be started: ")
+    assert str(folder / "server.log.old") in line
+
+
+def test_a_log_that_is_a_folder_is_set_aside(folder: Path) -> None:
+    (folder / "server.log").mkdir()
+    server = embedded.Embedded(folder)
+    server.start()
+    server.stop()
+    assert (folder / "server.log").is_file()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\udcffb"], ids=["a NUL", "a byte that is no text"])
+def test_a_folder_that_no_path_can_name_is_a_mistake(folder: Path, name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        embedded.Embedded(embedded.data_folder(str(folder / name))).start()
+    assert "folder" in str(caught.value)
+    assert "[redis] data" in str(caught.value)
+
+
+def test_a_folder_with_too_long_a_path_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = {folder / ('x' * 100)}\n{POOL}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert "too long for a socket" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "100%25", "what?#x", 'it\'s "so"', "back\\slash", "\u00e4\u6f22", "[::1]", "~"]
+)
+def test_a_folder_may_have_any_name(folder: Path, name: str) -> None:
+    server = embedded.Embedded(folder / name)
+    server.start()
+    try:
+        with connect(server.url, 5) as client:
+            assert client.config_get("dir")["dir"] == str(folder / name)
+    finally:
+        server.stop()
+    assert (folder / name / "server.log").exists()
+
+
+def test_a_relative_folder_starts_at_the_working_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert embedded.data_folder("here/data") == folder / "here" / "data"
+    server = embedded.Embedded(embedded.data_folder("data"))
+    server.start()
+    try:
+        with connect(socket_url(folder / "data"), 5) as client:
+            assert _answers(client)
+    finally:
+        server.stop()
+
+
+def test_the_home_of_nobody_is_one_line_and_exit_2(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = ~nobody-here/x\n{POOL}")
+    running = start()
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith("cticache: [redis] data = ~nobody-here/x: ")
+
+
+def test_without_a_folder_it_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_args, **_more: tmp_path)
+    assert embedded.data_folder("") == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert embedded.data_folder("~/data") == tmp_path / "data"
+
+
+def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path) -> None:
+    url = f"redis://:secret-word@127.0.0.1:{servers.free_port()}/0"
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\nurl = {url}\n{POOL}")
+    running = start()
+    base = running.line().split()[3]
+    assert "not in place yet" in running.line()
+    command = running.command()
+    assert _request(base + "/healthz")[0] == 200
+    assert _request(base + "/readyz")[0] == 503
+    assert _curl(command)[0] == 503
+    assert running.end(signal.SIGTERM) == 0
+    assert "Redis is away" in running.said()
+    assert "Traceback" not in running.said()
+    assert "secret-word" not in running.said()
+
+
+def test_workers_end_with_a_parent_that_is_killed(start: Start, configure: Callable[[str], None]) -> None:
+    configure("[server]\nport = 0\nworkers = 2")
+    running = start()
+    assert _curl(running.command())[0] == 201
+    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
+    workers = [int(pid) for pid in re.findall(r"worker \d is process (\d+)", running.said())]
+    running.end(signal.SIGKILL)
+    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
+    start: Start, configure: Callable[[str], None]
+) -> None:
+    configure("[server]\nport = 0\nworkers = 2")
+    running = start()
+    command = running.command()
+    _, location, _ = _curl(command)
+    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
+    os.kill(int(re.findall(r"worker \d is process (\d+)", running.said())[0]), signal.SIGKILL)
+    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 3)
+    assert _read(command, location) == (200, "", '{"value":"12345678"}')
+    assert running.end(signal.SIGTERM) == 0

@@ -1,0 +1,352 @@
+import io
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from cticache import cli, config
+from cticache.access.passwords import Verifier
+from cticache.link.connection import connect
+from cticache.link.embedded import socket_url
+from kit import servers
+
+_SHELL = pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
+ANY_PORT = "[server]\nport = 0\n"
+POOL = "[pool:system-y]\nnumbers = 100-104\n"
+Printed = Callable[[], tuple[list[str], list[str]]]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration but what the test writes."""
+    for name in [name for name in os.environ if name.startswith("CTICACHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("platformdirs.user_config_path", lambda *_args: tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """The lines printed so far, and those on standard error; never a traceback."""
+
+    def lines() -> tuple[list[str], list[str]]:
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return out.splitlines(), err.splitlines()
+
+    return lines
+
+
+COMMANDS = ["serve", "check", "pools", "advise", "explain", "user"]
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="cti") as folder:
+        yield Path(folder)
+
+
+def _write(redis: str, rest: str = POOL) -> None:
+    Path("config.ini").write_text(f"[redis]\n{redis}\n{rest}")
+
+
+def _run(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as a program of its own, which no test harness catches the log of."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cticache", *arguments],
+        input=given,
+        capture_output=True,
+        env=os.environ | environment,
+        timeout=30,
+        check=False,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_every_command_explains_itself(command: list[str], printed: Printed) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--help"])
+    assert ended.value.code == 0
+    text = " ".join(printed()[0])
+    assert "usage: cticache" in text
+    assert ("--config FILE" in text) == (command not in ([], ["user"]))
+
+
+def test_the_overview_names_the_commands_and_the_exit_codes(printed: Printed) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = " ".join(printed()[0])
+    for piece in ("serve", "check", "pools", "user", "Exit codes: 0", "1 Redis", "2 a mistake"):
+        assert piece in text
+
+
+def test_the_version_is_printed(printed: Printed) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert printed()[0][0].startswith("cticache 0.")
+
+
+@pytest.mark.parametrize("arguments", [[], ["start"], ["user"], ["check", "--conf"], ["pools", "x"]], ids=" ".join)
+def test_a_wrong_command_ends_with_2(arguments: list[str], printed: Printed) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    out, err = printed()
+    assert not out
+    assert err[0].startswith("usage: cticache")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a{b}", "\u00e4", "x" * 65, "a\n", "]"])
+def test_a_name_that_cannot_be_a_section_is_refused(name: str, printed: Printed) -> None:
+    assert cli.main(["user", name]) == 2
+    out, err = printed()
+    assert not out
+    assert len(err) == 1
+    assert "1 to 64 of A-Z a-z 0-9 _ . -" in err[0]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["no line end", "line end", "Windows line end"])
+def test_a_users_section_can_be_pasted(end: str, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f" p\u00e4ss%:;# word {end}"))
+    assert cli.main(["user", "bob.b", "--password-stdin"]) == 0
+    out, err = printed()
+    assert not err
+    assert not any("word" in line for line in out if "password =" not in line)
+    Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
+    (user,) = config.read(Path("config.ini"), {}).users
+    assert (user.name, user.pools, user.roles) == ("bob.b", None, {"lease", "read", "take"})
+    verifier = Verifier([user], 60, 10)
+    assert verifier.user("bob.b", " p\u00e4ss%:;# word ")
+    assert not verifier.user("bob.b", "p\u00e4ss%:;# word")
+
+
+def test_an_invented_password_goes_to_standard_error(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert cli.main(["user", "bob"]) == 0
+    out, (told,) = printed()
+    Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
+    users = config.read(Path("config.ini"), {}).users
+    password = told.removeprefix("The password is ")
+    assert len(password) == 32
+    assert password not in "\n".join(out)
+    assert Verifier(users, 60, 10).user("bob", password)
+
+
+@pytest.mark.parametrize("given", ["", "\n", "\r\n"])
+def test_no_password_on_standard_input_is_a_mistake(
+    given: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    assert cli.main(["user", "bob", "--password-stdin"]) == 2
+    out, (line,) = printed()
+    assert not out
+    assert "no password on standard input" in line
+
+
+def _sh(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What ``cticache`` in a shell's command line comes to."""
+    program = shlex.join([sys.executable, "-m", "cticache"])
+    environment = os.environ | {"PYTHONUNBUFFERED": ""} | environment
+    return subprocess.run(
+        ["/bin/sh", "-c", command.replace("cticache", program)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=30,
+        check=False,
+    )
+
+
+@_SHELL
+def test_without_a_standard_input_a_password_is_invented() -> None:
+    done = _sh("cticache user bob <&-")
+    assert done.returncode == 0
+    assert done.stderr.startswith("The password is ")
+    assert done.stdout.startswith("[user:bob]\npassword = $argon2id$")
+
+
+@_SHELL
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("cticache user bob --password-stdin <&-", 2, "no password on standard input"),
+        ("cticache user bob --password-stdin 0>written", 2, "the password cannot be read"),
+        ("cticache check --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("cticache --help >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("cticache serve --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("(cticache --version; echo $? >code) | true; exit $(cat code)", 1, "standard output cannot be used: Broken"),
+        ("cticache check --config /proc/none/own.ini", 2, "there is no /proc/none/own.ini"),
+        (f"cticache check --config {'x' * 300}", 1, "File name too long"),
+    ],
+)
+def test_standard_streams_that_cannot_be_used_are_one_line(
+    command: str, code: int, told: str, short_folder: Path
+) -> None:
+    if "/dev/full" in command and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    Path("own.ini").write_text(f"{ANY_PORT}[redis]\ndata = {short_folder}\n{POOL}")
+    done = _sh(command)
+    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert (done.returncode, len(lines)) == (code, 1), done.stderr
+    assert lines[0].startswith("cticache: ")
+    assert told in lines[0]
+
+
+@_SHELL
+def test_a_standard_error_that_cannot_be_used_leaves_the_exit_code() -> None:
+    assert _sh("cticache check --config none.ini 2>/dev/full").returncode == 2
+
+
+@_SHELL
+def test_a_path_that_the_terminal_cannot_show_is_printed_all_the_same(short_folder: Path) -> None:
+    Path("\u00e4.ini").write_text(f"[redis]\ndata = {short_folder}\n{POOL}")
+    done = _sh("cticache check --config \u00e4.ini", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\\xe4.ini: 1 pool")
+
+
+@_SHELL
+def test_the_end_of_the_file_at_the_prompt_is_one_line_and_exit_2() -> None:
+    import pty
+
+    prompt = b"Password (empty: invent one): "
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "cticache", "user", "bob"]
+    with (
+        os.fdopen(keyboard, "wb", buffering=0) as keys,
+        os.fdopen(terminal, "rb", buffering=0) as screen,
+        # In a session of its own it has no terminal but its standard input.
+        subprocess.Popen(
+            command, stdin=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        ) as asking,
+    ):
+        assert asking.stdout
+        assert asking.stderr
+        assert asking.stderr.read(len(prompt)) == prompt
+        keys.write(b"\x04")  # Ctrl+D; what is typed before the prompt is thrown away
+        out, err = asking.communicate(timeout=30)
+    assert (asking.returncode, out) == (2, b"")
+    (line,) = err.decode().split("\n")[1:-1]
+    assert line.startswith("cticache: no password was given")
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_password_that_is_no_utf_8_is_a_mistake_told_in_one_line(locale: str) -> None:
+    done = _run("user", "bob", "--password-stdin", given=b"p\xe4ss\n", LC_ALL=locale)
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "pools"])
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        pytest.param(None, "there is no ", id="no file"),
+        pytest.param("[server]\nport = x\n" + POOL, "[server] port = x: must be a whole number", id="wrong value"),
+        pytest.param("nonsense", "line 1: stands before the first section", id="no section"),
+        pytest.param(
+            ANY_PORT + "[redis]\nurl = redis://h:port/0\n" + POOL, "[redis] url: cannot be read", id="unreadable url"
+        ),
+        pytest.param(
+            ANY_PORT + "[redis]\nurl = redis://h/x?db=x\n" + POOL, "[redis] url: cannot be read", id="url option"
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line_and_exit_2(
+    command: str, text: str | None, piece: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cticache.logs.configure", lambda: None)
+    if text is not None:
+        Path("own.ini").write_text(text)
+    assert cli.main([command, "--config", "own.ini"]) == 2
+    (line,) = printed()[1]
+    assert line.startswith("cticache: ")
+    assert piece in line
+
+
+def test_a_url_that_cannot_be_read_is_told_but_not_shown(printed: Printed) -> None:
+    _write("url = redis://bob:secret-word/x@127.0.0.1:1/0")  # a slash in the password, not escaped
+    assert cli.main(["check"]) == 2
+    (line,) = printed()[1]
+    assert "[redis] url" in line
+    assert "secret-word" not in line
+
+
+def test_each_of_several_mistakes_is_a_line(printed: Printed) -> None:
+    Path("config.ini").write_text("[server]\nport = x\nthreads = x\n" + POOL)
+    assert cli.main(["check"]) == 2
+    assert [line.partition(" = ")[0] for line in printed()[1]] == [
+        "cticache: config.ini: [server] port",
+        "cticache: config.ini: [server] threads",
+    ]
+
+
+@pytest.mark.parametrize("command", ["check", "pools", "advise"])
+def test_a_redis_that_is_away_is_one_line_and_exit_1(command: str) -> None:
+    _write(f"url = redis://:secret-word@127.0.0.1:{servers.free_port()}/0")
+    done = _run(command)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("cticache: Redis cannot be reached: ")
+    assert "secret-word" not in done.stdout + done.stderr
+
+
+def test_pools_without_a_running_embedded_server_is_a_mistake(short_folder: Path, printed: Printed) -> None:
+    _write(f"data = {short_folder}")
+    assert cli.main(["pools"]) == 2
+    (line,) = printed()[1]
+    assert str(short_folder) in line
+    assert "cticache serve" in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an imitation serves there")
+def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, printed: Printed) -> None:
+    _write(f"data = {short_folder}")
+    assert cli.main(["check"]) == 0
+    out, err = printed()
+    assert not err
+    assert any("(the embedded server)" in line for line in out)
+    assert out[-1] == "all well"
+    with connect(socket_url(short_folder), 1) as client:
+        assert not _pings(client)
+
+
+_CHECK_ENDED_BY = """
+import os, signal, sys
+from cticache import cli
+from cticache.operate import doctor
+doctor.complaints = lambda client: os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+sys.exit(cli.main(["check"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_check_that_a_signal_ends_leaves_no_server_behind(end: str, short_folder: Path) -> None:
+    _write(f"data = {short_folder}")
+    done = subprocess.run(
+        [sys.executable, "-c", _CHECK_ENDED_BY, end], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "all well" not in done.stdout
+    with connect(socket_url(short_folder), 1) as client:
+        assert not _pings(client)
+
+
+def _pings(client: Redis) -> bool:
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False

@@ -1,0 +1,153 @@
+import io
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from cticache import logs
+from cticache.data.store import Store
+from cticache.data.sync import sync
+from cticache.loop.listen import affordable
+from cticache.numbering.pools import Pools
+from kit.samples import make_pool
+
+
+class Written(io.StringIO):
+    """What has been logged by the time it is asked for."""
+
+    def getvalue(self) -> str:
+        for handler in logging.root.handlers:
+            handler.flush()
+        return super().getvalue()
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, as ``logs.configure`` has it written; the root logger is put back afterwards."""
+    queue, level = logging.getLogger("waitress.queue"), logging.root.level
+    monkeypatch.setattr(logging.root, "handlers", [])
+    written = Written()
+    monkeypatch.setattr("sys.stderr", written)
+    logs.configure()
+    yield written
+    queue.disabled = False
+    logging.root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        pytest.param("caller 1234567890 is gone", "caller \u2026890 is gone", id="digits"),
+        pytest.param("caller +15551234567", "caller +\u2026567", id="plus"),
+        pytest.param("call 5551234568:1234567890", "call \u2026568:\u2026890", id="both numbers of a call"),
+        pytest.param("sip:5551234568@host", "sip:\u2026568@host", id="in an address"),
+        pytest.param("took 12345 ms", "took 12345 ms", id="a short number is none"),
+        pytest.param("pool %s: %d numbers in place", "pool %s: %d numbers in place", id="no arguments"),
+        pytest.param("1" * 64, "\u2026111", id="a very long number"),
+    ],
+)
+def test_a_telephone_number_is_shown_by_its_last_digits(log: io.StringIO, message: str, shown: str) -> None:
+    logging.getLogger("cticache.test").warning(message)
+    assert log.getvalue().endswith(f" WARNING cticache.test: {shown}\n")
+
+
+@pytest.mark.parametrize("count", [0, 999_999, 1_000_000, 5_000_000, 10**15])
+def test_a_count_with_commas_is_shown(log: io.StringIO, count: int) -> None:
+    logging.getLogger("cticache.test").info("%s numbers in place, %s of them new", f"{count:,}", f"{count:,}")
+    assert log.getvalue().endswith(f": {count:,} numbers in place, {count:,} of them new\n")
+
+
+def test_the_size_of_a_large_pool_is_shown(log: io.StringIO, store: Store) -> None:
+    sync(store, Pools([make_pool("5550000000-5550099999", name="big")]), take_over=True)
+    assert log.getvalue().endswith(
+        " INFO cticache.data.sync: pool big: 100,000 numbers in place, 100,000 of them new\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is fixed there")
+def test_a_large_number_of_connections_is_shown(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _what: (1_048_576, 1_048_576))
+    assert affordable(2_000_000) == 1_048_512
+    assert log.getvalue().endswith(": [server] connections = 2,000,000: this system allows 1,048,512\n")
+
+
+def test_a_number_among_the_arguments_is_masked_too(log: io.StringIO) -> None:
+    logging.getLogger("cticache.test").info("%s is leased to %d", "5551234568", 1234567890)
+    assert log.getvalue().endswith(" INFO cticache.test: \u2026568 is leased to \u2026890\n")
+
+
+def test_waitress_is_masked_too(log: io.StringIO) -> None:
+    path = "/cticache/DNIS-ANI/5551234568:1234567890"
+    logging.getLogger("waitress").error("Exception while serving %s", path)
+    assert "Exception while serving /cticache/DNIS-ANI/\u2026568:\u2026890" in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["555-123-4567", "(555) 123-4567", "555.123.4567", "+1 555 123 4567"],  # as waitress logs it: unescaped
+)
+def test_a_number_written_with_separators_is_masked_too(log: io.StringIO, written: str) -> None:
+    logging.getLogger("waitress").error("Exception while serving %s", f"/cticache/DNIS-ANI/5551234568:{written}")
+    assert written not in log.getvalue()
+    assert "123" not in log.getvalue().partition("serving")[2]
+
+
+def test_a_number_in_an_exception_is_masked_too(log: io.StringIO) -> None:
+    number = "1234567890"
+    try:
+        int(f"caller {number}")
+    except ValueError:
+        logging.getLogger("waitress").exception("Exception while serving")
+    assert "ValueError: invalid literal" in log.getvalue()
+    assert number not in log.getvalue().partition("ValueError: invalid literal")[2]
+
+
+def test_a_debug_message_is_not_written(log: io.StringIO) -> None:
+    logging.getLogger("cticache.test").warning("fine")
+    logging.getLogger("cticache.test").debug("not shown")
+    assert log.getvalue().count("\n") == 1
+
+
+def test_the_line_that_waitress_writes_for_each_waiting_request_is_off(log: io.StringIO) -> None:
+    logging.getLogger("waitress.queue").warning("Task queue depth is 1")
+    assert log.getvalue() == ""
+
+
+def test_the_time_and_other_figures_stay_as_they_are(log: io.StringIO) -> None:
+    logging.getLogger("cticache.test").info("x")
+    day, clock, _ = log.getvalue().split(" ", 2)
+    assert len(day) == 10
+    assert len(clock) == 12
+
+
+def test_nobody_who_logs_waits_for_whoever_reads_the_log(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        for n in range(lines):
+            logging.getLogger("cticache.test").info("line %d %s", n, "x" * 100)
+
+    lines, kept = 5000, 2000  # some 700 kB, and a pipe holds 64
+    reader, writer = os.pipe()
+    monkeypatch.setattr(logs, "_MOST_WAITING", kept)
+    monkeypatch.setattr(logs, "_FLUSH_S", 0.01)
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(logging.root.handlers[0], "stream", stream)
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+        with os.fdopen(reader, encoding="utf-8") as pipe:
+            logging.root.handlers[0].flush()  # it does not wait either
+            read, lost = list[str](), 0
+            while len(read) + lost < lines:
+                line = pipe.readline()
+                if "lines of the log are lost" in line:
+                    lost += int(line.partition(" ")[0].replace(",", ""))
+                else:
+                    read.append(line)
+    assert len(read) >= kept
+    numbers = [int(line.split()[5]) for line in read]
+    assert numbers == sorted(numbers)
+    assert lost
