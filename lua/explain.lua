@@ -20,20 +20,16 @@
 local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2] .. ':', KEYS[3]
 local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local function whole(number, least)
-  return number and number >= least and number % 1 == 0
-end
+local whole = include('whole')
 
 if not (whole(match_digits, 1) and whole(most_callers, 1)) then
   return redis.error_reply('BADARG match_digits and most_callers must be integers > 0')
 end
-if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+if not include('is_rule')(rule) then
   return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
+local now = include('clock')()
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local reply = {grade or '', found or ''}
 for _, caller in ipairs(redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',

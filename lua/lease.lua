@@ -55,9 +55,7 @@ local share_scan, max_callers, tail_digits = tonumber(ARGV[9]), tonumber(ARGV[10
 local max_live, reply_ms, while_live = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
 local fingerprint, reap_step, most_callers = ARGV[15], tonumber(ARGV[16]), tonumber(ARGV[17])
 
-local function whole(number, least)
-  return number and number >= least and number % 1 == 0
-end
+local whole = include('whole')
 
 if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(share_scan, 1) and whole(max_callers, 1)
   and whole(tail_digits, 0) and whole(max_live, 0) and whole(reply_ms, 0) and whole(reap_step, 0)
@@ -68,15 +66,9 @@ if exhausted ~= 'share' and exhausted ~= 'fallback' and exhausted ~= 'reject' th
   return redis.error_reply("BADARG exhausted must be 'share', 'fallback' or 'reject'")
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function ms(number)
-  return string.format('%.0f', number)
-end
-
+local ms, ends, expire_with_last = include('ms'), include('ends'), include('expire_with_last')
+local now = include('clock')()
 local tally, keep_peak = include('tally')(stats, stats_prefix, now)
-local ends = include('ends')
 
 if reply_ms > 0 then
   local said = redis.call('HMGET', reply, 'dnis', 'token', 'leased_ms', 'fingerprint')
@@ -211,19 +203,19 @@ redis.call('ZADD', pending, ms(until_ms), member)
 if outcome == 'fallback' then
   -- Its calls are known to sync, as those of a number that left, whatever becomes of it.
   redis.call('ZADD', leaving, ms(last_end + rest_ms), dnis)
-  redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
+  expire_with_last(leaving)
 end
 
 if others[1] then
   -- The number stays shared until the second-latest of its callers' ends.
   redis.call('ZREMRANGEBYSCORE', shared, '-inf', ms(now))
   redis.call('ZADD', shared, ms(math.max(math.min(until_ms, others[1]), others[2] or 0)), dnis)
-  redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+  expire_with_last(shared)
 end
 if max_live > 0 then
   redis.call('ZREMRANGEBYSCORE', live, '-inf', ms(now))
   redis.call('ZADD', live, ms(until_ms), member)
-  redis.call('PEXPIREAT', live, ms(redis.call('ZRANGE', live, -1, -1, 'WITHSCORES')[2]))
+  expire_with_last(live)
 end
 if reply_ms > 0 then
   redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', ms(now), 'fingerprint', fingerprint)

@@ -12,7 +12,7 @@
 local stats, stats_prefix = KEYS[1], KEYS[2]
 local hours = tonumber(ARGV[1])
 
-if not hours or hours < 1 or hours % 1 ~= 0 then
+if not include('whole')(hours, 1) then
   return redis.error_reply('BADARG hours must be an integer > 0')
 end
 
@@ -20,7 +20,7 @@ if redis.call('EXISTS', stats) == 0 then
   return {}
 end
 
-local this_hour = math.floor(redis.call('TIME')[1] / 3600)
+local this_hour = math.floor(include('clock')() / 3600000)
 local reply = {}
 for hour = this_hour - hours + 1, this_hour do
   local counters = redis.call('HGETALL', string.format('%s%.0f', stats_prefix, hour))

@@ -24,21 +24,14 @@ local numbers, shared, leaving, pending, unclaimed = KEYS[1], KEYS[2], KEYS[3], 
 local stats, stats_prefix = KEYS[6], KEYS[7]
 local rest_ms, reap_step, most_missed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local function whole(number, least)
-  return number and number >= least and number % 1 == 0
-end
+local whole = include('whole')
 
 if not (whole(rest_ms, 0) and whole(reap_step, 0) and whole(most_missed, 1)) then
   return redis.error_reply('BADARG rest_ms, reap_step and most_missed must be integers in range')
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function ms(number)
-  return string.format('%.0f', number)
-end
-
+local ms = include('ms')
+local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 local reap = include('reap')(pending, unclaimed, reap_step, now)
 reap(tally)

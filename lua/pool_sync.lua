@@ -34,16 +34,8 @@ local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARG
 local rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local dnises = {unpack(ARGV, 7)}
 
-local function whole(number)
-  return number and number >= 0 and number % 1 == 0
-end
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function ms(number)
-  return string.format('%.0f', number)
-end
+local whole, ms, expire_with_last = include('whole'), include('ms'), include('expire_with_last')
+local now = include('clock')()
 
 -- The end of the number's last lease and of the one before; nil when it had none within its cool-down. A caller listed
 -- counts here even if its call key is gone: too long a rest harms nobody.
@@ -79,7 +71,7 @@ function steps.drop()
     local ended = last_ends(dnis)
     if ended and redis.call('ZSCORE', numbers, dnis) then
       redis.call('ZADD', leaving, ms(ended + rest_ms), dnis)
-      redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
+      expire_with_last(leaving)
     end
     gone = gone + redis.call('ZREM', numbers, dnis)
     redis.call('ZREM', shared, dnis)
@@ -106,7 +98,7 @@ function steps.add()
     new = new + added
     if added == 1 and before and before > now then
       redis.call('ZADD', shared, ms(before), dnis)
-      redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+      expire_with_last(shared)
     end
     if any_leaving then
       redis.call('ZREM', leaving, dnis)
@@ -132,7 +124,8 @@ function steps.erase()
   return 1
 end
 
-if not steps[step] or not (whole(tonumber(cursor)) and whole(count) and whole(rest_ms) and whole(free_ms)) then
+if not steps[step]
+  or not (whole(tonumber(cursor), 0) and whole(count, 0) and whole(rest_ms, 0) and whole(free_ms, 0)) then
   return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
 end
 local guarded = {list = true, drop = true, add = true, finish = true}

@@ -30,39 +30,27 @@ local call_prefix, gone_prefix, stats_prefix = KEYS[5], KEYS[6], KEYS[7]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
 
-local function whole(number, least)
-  return number and number >= least and number % 1 == 0
-end
+local whole = include('whole')
 
 if not (whole(match_digits, 1) and whole(most_callers, 1)) then
   return redis.error_reply('BADARG match_digits and most_callers must be integers > 0')
 end
-if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+if not include('is_rule')(rule) then
   return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local match, new_tally = include('match'), include('tally')
-
-local grade, found = match(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
-if grade == 'ambiguous' then
-  local tally = new_tally(stats, stats_prefix, now)
-  tally('ambiguous', 1)
-  return redis.error_reply('AMBIGUOUS more than one live caller fits')
+local now = include('clock')()
+local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+-- A tally looks both its keys up, and few reads count anything.
+local tally = grade == 'ambiguous' and include('tally')(stats, stats_prefix, now)
+local held, reply = include('held')(grade, found, call_prefix, tally)
+if not held then
+  return reply
 end
-if grade == 'gone' then
-  return found
-end
-if not grade then
-  return nil
-end
-
 local call, member = call_prefix .. found, dnis .. ':' .. found
-local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
+
 if held[4] ~= reader and redis.call('ZSCORE', pending, member) then
-  local tally = new_tally(stats, stats_prefix, now)
+  tally = include('tally')(stats, stats_prefix, now)
   redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)
   tally('match_' .. grade, 1)

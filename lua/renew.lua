@@ -40,44 +40,28 @@ local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4
 local most_callers, ttl_ms, rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local replace, value, if_match, moved = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 
-local function whole(number, least)
-  return number and number >= least and number % 1 == 0
-end
+local whole = include('whole')
 
 if not (whole(match_digits, 1) and whole(most_callers, 1) and whole(ttl_ms, 1) and whole(rest_ms, 0)) then
   return redis.error_reply('BADARG match_digits, most_callers, ttl_ms and rest_ms must be integers in range')
 end
-if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+if not include('is_rule')(rule) then
   return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function ms(number)
-  return string.format('%.0f', number)
-end
-
-local match, ends = include('match'), include('ends')
+local ms, ends, expire_with_last = include('ms'), include('ends'), include('expire_with_last')
+local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
-local grade, found = match(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
-if grade == 'ambiguous' then
-  tally('ambiguous', 1)
-  return redis.error_reply('AMBIGUOUS more than one live caller fits')
+local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+local held, reply = include('held')(grade, found, call_prefix, tally)
+if not held then
+  return reply
 end
-if grade == 'gone' then
-  return found
-end
-if not grade then
-  return nil
-end
-
-local call, member = call_prefix .. found, dnis .. ':' .. found
-local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   return redis.error_reply('STALE the lease is another by now')
 end
+local call, member = call_prefix .. found, dnis .. ':' .. found
 
 -- The live ends on this number, the latest first. These reads also fail, before any write, on a key of a wrong type.
 local left = math.max(redis.call('PTTL', call), 0)
@@ -107,15 +91,15 @@ redis.call('PEXPIREAT', callers, ms(rests_until))
 redis.call('ZADD', numbers, 'XX', ms(rests_until), dnis)
 redis.call('ZADD', pending, 'XX', ms(until_ms), member)
 if redis.call('ZADD', live, 'XX', 'CH', ms(until_ms), member) == 1 then
-  redis.call('PEXPIREAT', live, ms(redis.call('ZRANGE', live, -1, -1, 'WITHSCORES')[2]))
+  expire_with_last(live)
 end
 if redis.call('ZADD', leaving, 'XX', 'CH', ms(rests_until), dnis) == 1 then
-  redis.call('PEXPIREAT', leaving, ms(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2]))
+  expire_with_last(leaving)
 end
 if all_ends[2] then
   -- A number that left its pool does not come back by this.
   if redis.call('ZADD', shared, 'XX', 'CH', ms(all_ends[2]), dnis) == 1 then
-    redis.call('PEXPIREAT', shared, ms(redis.call('ZRANGE', shared, -1, -1, 'WITHSCORES')[2]))
+    expire_with_last(shared)
   end
 else
   redis.call('ZREM', shared, dnis)

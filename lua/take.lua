@@ -42,25 +42,17 @@ local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4
 local most_callers, rest_ms, gone_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local keyed, if_match = ARGV[8], ARGV[9]
 
-local function whole(number, least)
-  return number and number >= least and number % 1 == 0
-end
+local whole = include('whole')
 
 if not (whole(match_digits, 1) and whole(most_callers, 1) and whole(rest_ms, 0) and whole(gone_ms, 1)) then
   return redis.error_reply('BADARG match_digits, most_callers, rest_ms and gone_ms must be integers in range')
 end
-if rule ~= 'exact' and rule ~= 'suffix' and rule ~= 'sole' then
+if not include('is_rule')(rule) then
   return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function ms(number)
-  return string.format('%.0f', number)
-end
-
-local match, ends = include('match'), include('ends')
+local ms, ends = include('ms'), include('ends')
+local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
 if keyed == '1' then
@@ -74,23 +66,15 @@ if keyed == '1' then
   end
 end
 
-local grade, found = match(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
-if grade == 'ambiguous' then
-  tally('ambiguous', 1)
-  return redis.error_reply('AMBIGUOUS more than one live caller fits')
+local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+local held, reply = include('held')(grade, found, call_prefix, tally)
+if not held then
+  return reply
 end
-if grade == 'gone' then
-  return found
-end
-if not grade then
-  return nil
-end
-
-local call, member = call_prefix .. found, dnis .. ':' .. found
-local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   return redis.error_reply('STALE the lease is another by now')
 end
+local call, member = call_prefix .. found, dnis .. ':' .. found
 
 -- These reads also fail, before any write, on a key of a wrong type.
 local stay = ends(callers, call_prefix, found, most_callers, now)

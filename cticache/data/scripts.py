@@ -27,7 +27,8 @@ _INCLUDE = re.compile(r"include\('([a-z_]+)'\)")
 def read_scripts(folder: Path | None = None) -> dict[str, str]:
     """The scripts' sources by name, what they include put in; ScriptError when there are none.
 
-    ``include('name')`` in a script stands for the value that lua/include/name.lua returns.
+    ``include('name')`` in a script stands for the function that lua/include/name.lua returns; what is included includes
+    nothing itself.
     """
     places = (folder,) if folder else _PLACES
     for place in places:
@@ -98,10 +99,12 @@ class Scripts:
 
 def _assembled(name: str, source: str, folder: Path) -> str:
     def included(match: re.Match[str]) -> str:
+        path = folder / f"{match[1]}.lua"
         try:
-            return f"(function()\n{(folder / f'{match[1]}.lua').read_text('utf-8')}end)()"
+            _, _, function = path.read_text("utf-8").partition("\nreturn ")
         except FileNotFoundError:
-            raise ScriptError(f"lua/{name}.lua includes {match[1]}, and there is no {folder / match[1]}.lua") from None
+            raise ScriptError(f"lua/{name}.lua includes {match[1]}, and there is no {path}") from None
+        return f"({function})"
 
     return _INCLUDE.sub(included, source)
 

@@ -6,7 +6,7 @@
 return function(stats, stats_prefix, now)
   local index = math.floor(now / 3600000)
   local hour = string.format('%s%.0f', stats_prefix, index)
-  local peaks = {[stats] = redis.call('HGET', stats, 'peak'), [hour] = redis.call('HGET', hour, 'peak')}
+  local peak, hour_peak = redis.call('HGET', stats, 'peak'), redis.call('HGET', hour, 'peak')
   local function count(field, by)
     redis.call('HINCRBY', stats, field, by)
     if redis.call('HINCRBY', hour, field, by) == by then
@@ -14,10 +14,11 @@ return function(stats, stats_prefix, now)
     end
   end
   return count, function(seen)
-    for _, key in ipairs({hour, stats}) do
-      if seen > (tonumber(peaks[key] or 0) or 0) then
-        redis.call('HSET', key, 'peak', seen)
-      end
+    if seen > (tonumber(hour_peak) or 0) then
+      redis.call('HSET', hour, 'peak', seen)
+    end
+    if seen > (tonumber(peak) or 0) then
+      redis.call('HSET', stats, 'peak', seen)
     end
   end
 end

@@ -1,0 +1,16 @@
+-- held -- what is kept of the call that was matched; where none was, what the script replies.
+--
+-- held(grade, found, call_prefix, tally), the first two as match returns them, returns {value, token, leased_ms,
+-- lessee}; or nil and the reply: the time (ms) at which the call was taken, nil when there is none, an error when more
+-- than one fits. Only that is counted, with tally.
+
+return function(grade, found, call_prefix, tally)
+  if grade == 'ambiguous' then
+    tally('ambiguous', 1)
+    return nil, redis.error_reply('AMBIGUOUS more than one live caller fits')
+  end
+  if not grade or grade == 'gone' then
+    return nil, found
+  end
+  return redis.call('HMGET', call_prefix .. found, 'value', 'token', 'leased_ms', 'lessee')
+end

@@ -1,0 +1,5 @@
+-- is_rule -- whether a word is one of the rules of match.
+
+return function(word)
+  return word == 'exact' or word == 'suffix' or word == 'sole'
+end

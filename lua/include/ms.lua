@@ -1,0 +1,5 @@
+-- ms -- whole milliseconds as text; Lua itself would write a time as 1.7e+12.
+
+return function(number)
+  return string.format('%.0f', number)
+end

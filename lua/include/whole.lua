@@ -1,0 +1,5 @@
+-- whole -- whether a number is an integer that is not below the least allowed; nil is none.
+
+return function(number, least)
+  return number and number >= least and number % 1 == 0
+end
