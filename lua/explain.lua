@@ -9,6 +9,9 @@
 -- ARGV[3]  match_digits  digits at the end that must agree for suffix, integer > 0
 -- ARGV[4]  most_callers  most live callers looked at, integer > 0
 --
+-- Writes    nothing
+-- Includes  whole, is_rule, clock, match
+--
 -- The call and gone keys are built here because the script finds the callers. With its colon call_prefix would be the
 -- key of a withheld caller's call, and no key declared here one that never exists (see cticache/keys.py).
 --

@@ -37,6 +37,10 @@
 -- ARGV[16]  reap_step       most ended calls counted in passing, integer >= 0
 -- ARGV[17]  most_callers    most callers whose tails are looked at on one number, integer > 0
 --
+-- Writes    numbers, shared, leaving, pending, unclaimed, stats, live, reply, call_prefix, callers_prefix, gone_prefix,
+--           stats_prefix
+-- Includes  whole, ms, ends, expire_with_last, clock, tally, reap
+--
 -- The call, callers, gone and stats keys are built here, in the slot of their prefixes, because the script chooses the
 -- number and the hour.
 --

@@ -8,6 +8,9 @@
 -- ARGV[1]     step    'take_over' to rule from now on, 'claim' to rule if nobody does, 'forget' to drop what is claimed
 -- ARGV[2...]  claims  pool, fingerprint, pool, fingerprint, ...
 --
+-- Writes    ruling
+-- Includes  nothing
+--
 -- Returns  {pool, fingerprint, ...}, what counts by now.
 -- Errors   BADARG  the step is none of these, or a pool comes without a fingerprint.
 

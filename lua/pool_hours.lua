@@ -5,6 +5,9 @@
 -- KEYS[2]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour; the script finds the hours
 -- ARGV[1]  hours         how many hours back, this one included, integer > 0
 --
+-- Writes    nothing
+-- Includes  whole, clock
+--
 -- Returns  {hour, n, counter, count, ... (n of these pairs), hour, n, ...}, the oldest first; an hour counts from 1970,
 --          and one in which nothing was done is left out.
 -- Errors   BADARG  hours is not an integer > 0.

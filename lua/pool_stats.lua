@@ -15,6 +15,9 @@
 -- ARGV[2]  reap_step     most ended calls counted in passing, integer >= 0
 -- ARGV[3]  most_missed   most numbers named in the third list, integer > 0
 --
+-- Writes    pending, unclaimed, stats, stats_prefix
+-- Includes  whole, ms, clock, tally, reap
+--
 -- Returns  three lists: {size, free, leased, cooling, shared, leaving, next_free_ms}, integers all, next_free_ms 0 when
 --          a number is free, -1 when the pool has none; {counter, count, ...}; {DNIS, how many of its calls in a row
 --          nobody asked for, ...}, the most first.

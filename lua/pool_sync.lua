@@ -21,7 +21,10 @@
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
 -- ARGV[5]  rest_ms         drop, add: rest of a number after its last call
 -- ARGV[6]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
--- ARGV[7...]  dnis         drop: numbers to drop; add: numbers to add
+-- ARGV[7...]  dnises       drop: numbers to drop; add: numbers to add
+--
+-- Writes    numbers, shared, leaving, synced, pending, stats
+-- Includes  whole, ms, expire_with_last, clock
 --
 -- Returns  begin: 1 all in place, 0 work to do; list: {next cursor, DNIS, ...}; drop: how many went; add: how many were
 --          new; finish: 1; any of these four: nil when another sync has begun since; leaving: {DNIS, time (ms), ...};

@@ -18,6 +18,9 @@
 -- ARGV[5]  most_callers  most live callers looked at, integer > 0
 -- ARGV[6]  reader        the user who asks
 --
+-- Writes    pending, unclaimed, stats, stats_prefix
+-- Includes  whole, is_rule, clock, match, tally, held
+--
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
 -- Returns  {value, token, grade, leased_ms, left_ms}; an integer, the time (ms) at which it was taken; nil when nothing

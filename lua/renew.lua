@@ -26,6 +26,9 @@
 -- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
 -- ARGV[11]  moved         1 when the number is another pool's by now, else 0
 --
+-- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, stats_prefix
+-- Includes  whole, is_rule, ms, ends, expire_with_last, clock, tally, match, held
+--
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
 -- Returns  {value, token, grade, leased_ms, left_ms}, the value now stored; an integer, the time (ms) at which it was

@@ -27,6 +27,10 @@
 -- ARGV[8]   keyed         1 when the answer is kept under a key for as long, else 0
 -- ARGV[9]   if_match      quoted tokens, of which the lease must have one; '' for any
 --
+-- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
+--           stats_prefix
+-- Includes  whole, is_rule, ms, ends, clock, tally, match, held
+--
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
 -- Returns  {value, token, grade, leased_ms, left_ms, replayed}, replayed 1 or 0; an integer, the time (ms) at which it

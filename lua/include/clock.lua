@@ -1,4 +1,6 @@
 -- clock -- the server's time in whole milliseconds since 1970.
+--
+-- Writes    nothing
 
 return function()
   local time = redis.call('TIME')

@@ -1,6 +1,8 @@
 -- ends -- the times (ms) at which the live calls on a number end, the latest first, `except` one ANI's.
 --
 -- A caller that is listed and whose call key is gone is not live. Of more than most_callers the latest are looked at.
+--
+-- Writes    nothing
 
 return function(callers, call_prefix, except, most_callers, now)
   local found = {}

@@ -3,6 +3,8 @@
 -- held(grade, found, call_prefix, tally), the first two as match returns them, returns {value, token, leased_ms,
 -- lessee}; or nil and the reply: the time (ms) at which the call was taken, nil when there is none, an error when more
 -- than one fits. Only that is counted, with tally.
+--
+-- Writes    nothing
 
 return function(grade, found, call_prefix, tally)
   if grade == 'ambiguous' then

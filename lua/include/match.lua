@@ -11,6 +11,8 @@
 --
 -- match(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now) returns the grade, and the ANI of the
 -- call (for gone: the time in ms at which it was taken); nil when nothing fits.
+--
+-- Writes    nothing
 
 return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now)
   local exact = redis.call('EXISTS', call_prefix .. ani) == 1

@@ -4,6 +4,8 @@
 -- asked for, until eight days after the last. reap(pending, unclaimed, step, now) looks for them, and fails on a key of
 -- a wrong type; the function(tally, also) that it returns counts them, and a member `also` beyond the step, if it has
 -- ended.
+--
+-- Writes    pending, unclaimed
 
 return function(pending, unclaimed, step, now)
   local ended = redis.call('ZRANGE', pending, '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, step)

@@ -2,6 +2,8 @@
 --
 -- tally(stats, stats_prefix, now) returns a function(field, by), and another that keeps the highest `peak`. It reads
 -- both keys, so that one of a wrong type stops a script that makes its tally before it writes anything.
+--
+-- Writes    stats, stats_prefix
 
 return function(stats, stats_prefix, now)
   local index = math.floor(now / 3600000)

@@ -1,4 +1,6 @@
 -- whole -- whether a number is an integer that is not below the least allowed; nil is none.
+--
+-- Writes    nothing
 
 return function(number, least)
   return number and number >= least and number % 1 == 0
