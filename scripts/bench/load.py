@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from processes import cpu_seconds
+from processes import catches, cpu_seconds
 from servers import AUTHORIZATION, VALUE, Server
 
 _SCRIPT = Path(__file__).parent / "load.lua"
@@ -141,12 +141,15 @@ class _Wrk:
 
     def figures(self, after_s: float) -> Figures:
         """What it has measured after so much more time."""
+        while self._process.poll() is None and not catches(self._process.pid, signal.SIGINT):
+            time.sleep(0.005)  # it has not begun: the signal would end it without a word
         time.sleep(after_s)
-        used = cpu_seconds(self._server.pid) - self._server_cpu
-        redis_used = cpu_seconds(self._redis_pid) - self._redis_cpu
         wrk_used = cpu_seconds(self._process.pid)
         self._process.send_signal(signal.SIGINT)  # its own clock knows whole seconds only
         printed, _ = self._process.communicate(timeout=2 * _TIMEOUT_S)
+        # Only now: it goes on for up to 0.1 s after the signal, and counts what is answered until then.
+        used = cpu_seconds(self._server.pid) - self._server_cpu
+        redis_used = cpu_seconds(self._redis_pid) - self._redis_cpu
         told = next((line for line in printed.splitlines() if line.startswith("BENCH ")), None)
         if told is None:
             raise RuntimeError(f"wrk measured nothing against {self._server.title}; it said:\n{printed[-2000:]}")
