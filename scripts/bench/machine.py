@@ -25,12 +25,19 @@ def missing_programs() -> str:
     return "; ".join(f"{name} is not on PATH (on Debian: {hints[name]})" for name in lacking)
 
 
-def described() -> list[tuple[str, str]]:
-    """What to tell about this run, by headings."""
+def host() -> list[tuple[str, str]]:
+    """The machine and what it does already, by headings."""
     return [
         ("CPU", f"{_cpu_model()}, {os.cpu_count()} cores"),
         ("system", f"{_system()}, kernel {platform.release()}"),
         ("load average at the start", ", ".join(f"{load:.2f}" for load in os.getloadavg())),
+    ]
+
+
+def described() -> list[tuple[str, str]]:
+    """What to tell about this run, by headings."""
+    return [
+        *host(),
         (
             "cticache",
             f"{version('cticache')}, commit {_told(['git', '-C', str(ROOT), 'rev-parse', '--short', 'HEAD'])}",
@@ -49,10 +56,11 @@ class Busy:
         self._began = time.monotonic()
         self._all, self._ours = _busy_seconds(), _own_seconds()
 
-    def share(self) -> float:
-        """Of all cores; about 0 on a machine of one's own."""
+    def told(self) -> tuple[str, str]:
+        """A heading, and the share of all cores: about 0 on a machine of one's own."""
         others = (_busy_seconds() - self._all) - (_own_seconds() - self._ours)
-        return max(others, 0.0) / (time.monotonic() - self._began) / (os.cpu_count() or 1)
+        share = max(others, 0.0) / (time.monotonic() - self._began) / (os.cpu_count() or 1)
+        return "other programs meanwhile", f"{share:.0%} of the CPU time of all cores"
 
 
 def _busy_seconds() -> float:

@@ -20,15 +20,15 @@ def written(
         "# Benchmark",
         f"`{command}`, {minutes:.0f} minutes. Load generator, server and Redis share the machine; the ratios, "
         f"each taken within one round, are what counts. {kind}",
-        "\n".join(f"- {heading}: {text}" for heading, text in machine),
+        listed(machine),
         "## Ratios",
-        _table(("", "ratio", "spread", "at least", "aim", ""), map(_ratio, rows)),
+        table(("", "ratio", "spread", "at least", "aim", ""), map(_ratio, rows)),
         "## All runs",
         "GET, POST and hand-off (a POST, then a DELETE of what came back: two requests) with Basic authentication and "
         "JSON, the hellos without; one process each unless said. CPU is the server's, user and system, a request. "
         "Errors are answers above 399, socket errors and time-outs, of all rounds. All clients of a run connect at "
         "once, which tells on the p99 where they are many; the runs that a bar is about last longer.",
-        _table(
+        table(
             ("", "server", "rounds", "requests/s", "spread", "p50 ms", "p99 ms", "CPU us", "Redis us", "errors"),
             (_run(*entry) for entry in sorted(record.all_runs().items(), key=_position)),
         ),
@@ -37,7 +37,7 @@ def written(
         parts += [
             "200 newcomers, each on a fresh connection with one GET, beside 256 keep-alive clients; the wait runs from "
             "before the connect to the answer:",
-            _table(
+            table(
                 ("newcomers", "server", "p50 ms", "p99 ms", "worst ms", "the others' p50 ms", "errors"),
                 (_came(name, how, record) for name, how in record.newcomers),
             ),
@@ -45,7 +45,7 @@ def written(
     if record.pool_costs:
         parts += [
             "Redis's CPU a lease (reading and answering the command included) by the size of the pool:",
-            _table(
+            table(
                 ("numbers", "us", "spread"),
                 ((f"{size:,}", f"{middle(us):.1f}", f"{min(us):.1f} to {max(us):.1f}") for size, us in
                  record.pool_costs.items()),
@@ -55,9 +55,21 @@ def written(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def listed(machine: list[tuple[str, str]]) -> str:
+    """The machine of a run."""
+    return "\n".join(f"- {heading}: {text}" for heading, text in machine)
+
+
 def lines(rows: list[Row]) -> str:
     """The ratios for a terminal."""
     return "\n".join(f"{cells[0]:88} {cells[1]:>6}  ({cells[2]})  {cells[-1]}" for cells in map(_ratio, rows))
+
+
+def table(heads: Iterable[str], body: Iterable[tuple[str, ...]]) -> str:
+    """A table whose figures are on the right."""
+    heads = tuple(heads)
+    ruler = ["---" if at < 1 or head in ("server", "errors", "") else "---:" for at, head in enumerate(heads)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ruler, *body))
 
 
 def _ratio(row: Row) -> tuple[str, ...]:
@@ -113,9 +125,3 @@ def _came(name: str, how: str, record: Record) -> tuple[str, ...]:
         f"{middle([one.beside.p50_ms for one in rounds]):.1f}",
         str(sum(one.errors + one.beside.errors for one in rounds)),
     )
-
-
-def _table(heads: Iterable[str], body: Iterable[tuple[str, ...]]) -> str:
-    heads = tuple(heads)
-    ruler = ["---" if at < 1 or head in ("server", "errors", "") else "---:" for at, head in enumerate(heads)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ruler, *body))

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,8 @@ TITLES = {
     "near": "cticache, Redis behind the proxy",
     "far": "cticache, Redis 2 ms away",
     "two": "cticache, two workers",
+    "this": "this checkout",
+    "that": "the other commit",
 }
 BARE = frozenset({"hello", "floor"})
 """Servers that say hello and no more."""
@@ -80,11 +82,16 @@ class Server:
 
 
 class Servers:
-    """Starts each server when it is first asked for, all on one Redis."""
+    """Starts each server when it is first asked for, all on one Redis.
 
-    def __init__(self, programs: Programs, folder: Path) -> None:
+    One that is named in ``trees`` is the cticache of that tree, with the settings that it is delivered with and with
+    keys of its own.
+    """
+
+    def __init__(self, programs: Programs, folder: Path, trees: Mapping[str, Path] | None = None) -> None:
         self._programs = programs
         self._folder = folder
+        self._trees = trees or {}
         self._running: dict[str, Server] = {}
         self._missing: dict[str, str] = {}
         self.tunings = {"hello": Tuning(4, 5), "falcon": Tuning(4, 5)}
@@ -122,6 +129,10 @@ class Servers:
         """A client of the Redis that all use."""
         return Redis(port=self.redis_port, decode_responses=True)
 
+    def config(self, name: str) -> Path:
+        """The configuration of a cticache."""
+        return self._folder / f"{name}.ini"
+
     def proxy(self, name: str, delay_ms: float) -> int:
         """The port of a proxy in front of Redis."""
         if name not in self.proxies:
@@ -146,7 +157,7 @@ class Servers:
                 self.get("batch")  # which puts the pool in place
             command, environment = starts[name](port)
         else:
-            command, environment = self._cticache(name, port), {}
+            command, environment = self._cticache(name, port)
         pid = self._programs.start(name, command, environment)
         self._programs.wait_for_port(name, port)
         paths = self._folder / f"{name}.paths"
@@ -159,28 +170,32 @@ class Servers:
             paths.write_text("\n".join(_checked(server)) + "\n", "ascii")
         return server
 
-    def _cticache(self, name: str, port: int) -> list[str]:
+    def _cticache(self, name: str, port: int) -> tuple[list[str], dict[str, str]]:
         redis_port = self.redis_port
         if name in ("near", "far"):
             redis_port = self.proxy(name, 0 if name == "near" else 1)
+        tree = self._trees.get(name)
         workers = ""
-        if has_workers():
+        if has_workers(tree or ROOT):
             workers = f"workers = {2 if name == 'two' else 1}"
         elif name == "two":
             raise Missing("config.ini has no `[server] workers` yet")
-        config = self._folder / f"{name}.ini"
+        chosen = f"""
+dispatch = {"threads" if name == "threads" else "batch"}
+audit = {"yes" if name == "audited" else "no"}
+"""
+        config = self.config(name)
         config.write_text(
             f"""
 [server]
 port = {port}
-dispatch = {"threads" if name == "threads" else "batch"}
 connections = {_MOST_CLIENTS}
 idle_timeout = 600
-audit = {"yes" if name == "audited" else "no"}
+{"" if tree else chosen}
 {workers}
 [redis]
 url = redis://127.0.0.1:{redis_port}/0
-prefix = {PREFIX}
+prefix = {name if tree else PREFIX}
 [pool:{POOL}]
 numbers = {NUMBERS[0]}-{NUMBERS[-1]}
 ttl = {TTL_S}
@@ -193,7 +208,8 @@ roles = lease, read, take
 """,
             "utf-8",
         )
-        return [sys.executable, "-m", "cticache", "serve", "--config", str(config)]
+        command = [sys.executable, "-m", "cticache", "serve", "--config", str(config)]
+        return command, importing(tree) if tree else {}
 
     def _baseline(self, program: str, port: int, tuning: Tuning | None) -> tuple[list[str], dict[str, str]]:
         environment = {
@@ -228,10 +244,15 @@ roles = lease, read, take
         return ["node", str(BASELINES / "node_app.js")], environment
 
 
-def has_workers() -> bool:
-    """Whether this cticache knows worker processes."""
+def importing(tree: Path) -> dict[str, str]:
+    """The environment in which Python finds the cticache of a tree, whatever is installed."""
+    return {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}  # safe: not that of the folder it is started in
+
+
+def has_workers(tree: Path) -> bool:
+    """Whether the cticache of this tree knows worker processes."""
     parser = ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
-    parser.read(ROOT / "config.ini", "utf-8")
+    parser.read(tree / "config.ini", "utf-8")
     return parser.has_option("server", "workers")
 
 
