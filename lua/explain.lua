@@ -13,7 +13,7 @@
 -- Includes  whole, is_rule, clock, match
 --
 -- The call and gone keys are built here because the script finds the callers. With its colon call_prefix would be the
--- key of a withheld caller's call, and no key declared here one that never exists (see cticache/keys.py).
+-- key of a withheld caller's call, and no key declared here one that never exists (see cticache/data/keys.py).
 --
 -- Returns  {grade, what, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix', 'sole',
 --          'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time (ms) at

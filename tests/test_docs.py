@@ -10,8 +10,8 @@ import pytest
 from cticache import cli
 from cticache.data.store import PoolStats
 from cticache.operate.metrics import exposition
+from kit.checkout import CHECKOUT, ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCS = {
     path: path.read_text("utf-8")
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"))
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w./-])(?:(?:cticache|lua|scripts|tests|docs|\.ci)/[\w./*-]*|[\w-]+\.(?:md|ini|toml|txt)\b)")
 each_doc = pytest.mark.parametrize("doc", DOCS, ids=lambda doc: doc.relative_to(ROOT).as_posix())
-in_checkout = pytest.mark.skipif(not (ROOT / ".ci").exists(), reason="what these name is in a checkout alone")
+in_checkout = pytest.mark.skipif(not CHECKOUT, reason="what these name is in a checkout alone")
 
 
 def links(doc: Path) -> list[str]:

@@ -2,15 +2,15 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from cticache.data.scripts import read_scripts
 from cticache.errors import BadArgument, Refusal, WrongFields, refusals
+from kit.checkout import ROOT
 
 KINDS = list(refusals())
-TROUBLES = Path(__file__).parents[1] / "docs" / "troubles.md"
+TROUBLES = ROOT / "docs" / "troubles.md"
 
 
 def made(kind: type[Refusal]) -> Refusal:

@@ -32,7 +32,7 @@ def main() -> int:
                         help=f"one section, may be repeated: {', '.join(_SECTIONS)}")  # fmt: skip
     parser.add_argument("--against", metavar="REV",
                         help="instead: the CPU of this checkout and of another commit, on the packages installed "
-                             "here; HEAD, where nothing is changed, shows how far such figures can be trusted")  # fmt: skip
+                             "here; HEAD, with nothing changed, shows how far such figures can be trusted")  # fmt: skip
     parser.add_argument("--pairs", type=int, default=15,
                         help="pairs of runs with --against, two or more, 15 s each; default: %(default)s")  # fmt: skip
     parser.add_argument("--out", type=Path, help="the tables; default: bench.md, with --against: none")

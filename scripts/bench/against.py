@@ -69,9 +69,9 @@ class Against:
         return "\n\n".join(
             [
                 self._commits,
-                "CPU time, user and system, in microseconds: of the service and of Redis a request (a hand-off is two), "
-                "and of Redis a call of a script. Each figure is the median of all pairs, each of which has a ratio "
-                "this / that: below 1 this checkout is cheaper.",
+                "CPU time, user and system, in microseconds: of the service and of Redis a request (a hand-off is "
+                "two), and of Redis a call of a script. Each figure is the median of all pairs, each of which has a "
+                "ratio this / that: below 1 this checkout is cheaper.",
                 table(heads, map(_row, self._costs.items())),
                 *([f"Errors: {'; '.join(self._errors)}."] if self._errors else []),
             ]

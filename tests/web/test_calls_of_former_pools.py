@@ -14,6 +14,7 @@ from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from kit.aging import age
 from kit.between import STEPS, Between, KilledError, killed
 from kit.proxy import Proxy
 from kit.running import MAX_BODY, Service
@@ -136,3 +137,19 @@ def test_while_redis_is_away_at_the_start_no_call_is_said_not_to_be_there(redis_
         keeper.stop()
     proxy.close()
     assert not_ready(answer)
+
+
+def test_a_call_that_is_live_outranks_one_that_was_taken_on_the_same_number_in_its_former_pool(
+    new_service: Callable[..., Service],
+) -> None:
+    before = as_user(new_service(make_pool("100", name="old"), make_pool("900", name="other")), "username")
+    for ani in ("777", "888"):
+        posted = before.simulate_post(CALLS, body=f'{{"value":"old","ani":"{ani}","pool":"old","ttl":10}}')
+        assert posted.headers["location"] == CALL + ani
+    assert before.simulate_delete(CALL + "777").json == {"value": "old"}
+    after = new_service(make_pool("100", name="other"))
+    age(after.client, 16_000)  # the other call has ended, and its rest; what was taken is remembered for 60 s
+    api = as_user(after, "username")
+    assert api.simulate_get(CALL + "777").status_code == 410
+    assert api.simulate_post(CALLS, body='{"value":"new","ani":"777"}').headers["location"] == CALL + "777"
+    assert api.simulate_get(CALL + "777", params={"detail": "1"}).json["pool"] == "other"

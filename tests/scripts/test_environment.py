@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "environment.py"
-if not SCRIPT.exists():
+from kit.checkout import CHECKOUT, ROOT
+
+if not CHECKOUT:
     pytest.skip("the scripts are in a checkout alone", allow_module_level=True)
+SCRIPT = ROOT / "scripts" / "environment.py"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the interpreter is copied there")

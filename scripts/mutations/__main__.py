@@ -1,0 +1,86 @@
+"""Tries the mutations: each in a copy of the tree, where its tests must fail, and not because the code does not run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rows import ROOT, Mutation, WrongRows, read
+
+_LEAVE_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist")
+_TESTS_FAILED = 1
+"""pytest's exit status; others are for tests that could not be run."""
+_DOES_NOT_RUN = re.compile("does not compile|SyntaxError|ImportError|NameError|nonexistent global variable")
+_PACKAGED = "import sys; sys.path.insert(0, 'tests'); from kit import servers; print(servers.packaged())"
+
+
+def main() -> int:
+    """Try those that the arguments choose; 1 when one survives."""
+    words = sys.argv[1:]
+    try:
+        mutations = read()
+    except WrongRows as error:
+        print(error)
+        return 1
+    chosen = [each for each in mutations if not words or any(word in " ".join(each[:3]) for word in words)]
+    if not chosen:
+        print("no mutation has one of these words")
+        return 1
+    if "TEST_REDIS" not in os.environ and (binary := _packaged()):
+        os.environ["TEST_REDIS"] = f"binary:{binary}"
+    shared = os.environ.get("TEST_REDIS", "").startswith(("redis", "unix"))
+    survived = 0
+    with ThreadPoolExecutor(1 if shared else max(2, os.cpu_count() or 1)) as at_once:
+        unchanged = at_once.submit(_run, ROOT, *sorted({test for each in chosen for test in each.tests}))
+        tries = at_once.map(_try, chosen)
+        status, lines = unchanged.result()
+        if status:
+            at_once.shutdown(cancel_futures=True)
+            print("\n".join(["the tests do not pass with nothing changed", *lines]))
+            return 1
+        for each, (killed, told) in zip(chosen, tries, strict=True):
+            survived += not killed
+            print(f"{'killed  ' if killed else 'SURVIVED'}  {each.file}: {each.what} ({told})", flush=True)
+    print(f"{len(chosen)} mutations, {survived} survived")
+    return 1 if survived else 0
+
+
+def _try(mutation: Mutation) -> tuple[bool, str]:
+    """Whether a test failed on the mutated copy, and the last line of the tests, or why there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "tree"
+        shutil.copytree(ROOT, copy, ignore=_LEAVE_OUT)
+        file = copy / mutation.file
+        file.write_text(file.read_text("utf-8").replace(mutation.old, mutation.new), "utf-8")
+        status, lines = _run(copy, *mutation.tests)
+    broken = [line for line in lines if _DOES_NOT_RUN.search(line)]
+    return status == _TESTS_FAILED and not broken, (broken or lines)[-1]
+
+
+def _run(tree: Path, *tests: str) -> tuple[int, list[str]]:
+    """pytest's exit status for these tests, until one fails, and the lines it wrote."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "--hypothesis-profile", "unshrunk", "--hypothesis-seed", "0",
+         "-p", "no:cacheprovider", *tests],
+        cwd=tree,
+        env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": ""},  # else each compiles Hypothesis anew
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout.strip().splitlines() or [f"no test ran: {done.stderr.strip()[-200:]}"]
+
+
+def _packaged() -> str:
+    """A server program that needs no Docker; empty without one."""
+    found = subprocess.run([sys.executable, "-c", _PACKAGED], cwd=ROOT, capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
