@@ -20,7 +20,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from cticache import config, logs, server
 from cticache.access import passwords
-from cticache.data.store import KEPT_HOURS, Store
+from cticache.data.counters import KEPT_HOURS
+from cticache.data.store import Store
 from cticache.data.sync import look
 from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cticache.access.users import User
-from cticache.data.store import Held, Lease, Store
+from cticache.data.replies import Held, Lease
+from cticache.data.store import Store
 from cticache.data.sync import InPlace
 from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, WrongFields
 from cticache.numbering.ani import Ani

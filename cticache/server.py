@@ -183,7 +183,7 @@ def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:
 def new_store(runner: Runner, config: Config) -> tuple[Store, Scripts]:
     """The store on this Redis, and its scripts, which are still to be loaded."""
     scripts = Scripts(runner, read_scripts())
-    return Store(runner, scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
+    return Store(scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
 
 
 def _adjustments(server: ServerConfig) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What all tests share: the server under test, and the store on it."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import Phase, settings
 from redis import Redis
 
-from cticache.data import keys
+from cticache.data import counters, keys
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
@@ -22,6 +23,7 @@ pytest_plugins = ["kit.fixtures"]
 
 _SERVER: list[str] = []
 _TOLD: list[str] = []
+_COUNTED = {counter.field for counter in counters.COUNTERS} | {counters.PEAK, counters.HELD}
 
 settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.reuse, Phase.generate])  # fails in no time
 
@@ -67,25 +69,27 @@ def connection(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def client(connection: Redis) -> Iterator[Redis]:
-    """The server, empty; afterwards no key may be left without a TTL but those that keys.PERMANENT lists."""
+    """The server, empty; afterwards no key but keys.PERMANENT may be without a TTL, and no counter be unlisted."""
     connection.flushall()
     yield connection
-    immortal = [
-        key for key in connection.keys("cti:*") if connection.ttl(key) == -1 and not keys.PERMANENT.fullmatch(key)
-    ]
+    names = connection.keys("cti:*")
+    immortal = [key for key in names if connection.ttl(key) == -1 and not keys.PERMANENT.fullmatch(key)]
     assert not immortal, f"these keys would stay for ever: {immortal}"
+    hashes = [key for key in names if re.fullmatch(r"cti:{[^{}]+}:stats(:\d+)?", key)]
+    fields = {field for key in hashes if connection.type(key) == "hash" for field in connection.hkeys(key)}
+    assert {field for field in fields if not counters.TRANSIT.fullmatch(field)} <= _COUNTED
 
 
 @pytest.fixture
 def store(client: Redis) -> Store:
     scripts = Scripts(Direct(client), read_scripts())
     scripts.load()
-    return Store(Direct(client), scripts, Keys("cti"), retry_after=2)
+    return Store(scripts, Keys("cti"), retry_after=2)
 
 
 @pytest.fixture
 def between(client: Redis) -> Between:
-    return Between(Direct(client), Scripts(Direct(client), read_scripts()), Keys("cti"), retry_after=2)
+    return Between(Scripts(Direct(client), read_scripts()), Keys("cti"), retry_after=2)
 
 
 @pytest.fixture

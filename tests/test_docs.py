@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cticache import cli
-from cticache.data.store import PoolStats
+from cticache.data.replies import PoolStats
 from cticache.operate.metrics import exposition
 from kit.checkout import CHECKOUT, ROOT
 

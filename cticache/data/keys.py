@@ -18,6 +18,7 @@ for as long as the slot is on its way. Only pool_claim declares, and touches, a 
 - ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, also under the ANI presented; a minute
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; the lease's TTL
+- ``cti:{pool}:retry:USER:FINGERPRINT``, a hash: the same for a POST without a key; the pool's retry window
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers; for ever. No pool's name has an ``@``
 """
@@ -34,8 +35,8 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def lease(self, pool: str, user: str, key: str) -> list[str]:
-        """KEYS of lease.lua; ``key`` is the idempotency key, or empty."""
+    def lease(self, pool: str, user: str, key: str, *, blind: bool = False) -> list[str]:
+        """KEYS of lease.lua; ``key`` is the idempotency key, or empty, and for a blind retry the request's own."""
         return self._of(
             pool,
             "numbers",
@@ -45,7 +46,7 @@ class Keys:
             "unclaimed",
             "stats",
             f"live:{user}",
-            f"reply:{user}:{key}",
+            f"{'retry' if blind else 'reply'}:{user}:{key}",
             "call:",
             "callers:",
             "gone:",

@@ -1,34 +1,51 @@
-"""Finds the Lua scripts, loads them into Redis, and makes the commands that call them.
+"""Finds the Lua scripts, loads them into Redis, and runs them.
 
 SCRIPT LOAD at start-up makes a script that does not compile stop the service before it serves anybody. Calls are
 plain EVALSHA: redis-py's own Script object would ask SCRIPT EXISTS first in every pipeline. A server that does not know
-the script (restarted, flushed, the one after a failover) says so and has run nothing; the same call as EVAL then brings
-the script along.
+the script (restarted, flushed, the one after a failover) says so and has run nothing; the same as EVAL then brings the
+script along: whoever else needs it meanwhile does the same, and nobody waits for all scripts to be loaded.
 """
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
 
 from cticache.errors import ScriptError
 from cticache.link.connection import Command, Runner
+
+Argument = str | int | Iterable[str]
+"""What goes into a slot; several texts into the last slot of a script that takes any number."""
 
 _PLACES = tuple(folder / "lua" for folder in Path(__file__).parents[1:3])
 """In a wheel, and in a checkout."""
 _NO_FLAGS = "near '#'"
 """What a server that does not know the ``#!`` line says of a script that begins with it."""
+_DOES_NOT_COMPILE = re.compile("[Cc]ompil|user_script")
+_DEMOTED = re.compile("READONLY|MASTERDOWN")
+"""What a primary says that is a replica by now, and one that serves nothing until it has caught up."""
 _INCLUDE = re.compile(r"include\('([a-z_]+)'\)")
+_SLOT = re.compile(r"^-- ARGV\[\d+(\.\.\.)?\]  +(\w+)", re.MULTILINE)
+_TRIES_IN_FULL = 2
+"""The second is for a server that takes scripts in another form than the one before it."""
+
+
+class Invocation(NamedTuple):
+    """A script that is to be run."""
+
+    script: str
+    keys: Sequence[str]
+    arguments: Mapping[str, Argument]
+    """By the names that the script's header gives to the slots of ARGV."""
 
 
 def read_scripts(folder: Path | None = None) -> dict[str, str]:
     """The scripts' sources by name, what they include put in; ScriptError when there are none.
 
-    ``include('name')`` in a script stands for the function that lua/include/name.lua returns; what is included includes
-    nothing itself.
+    ``include('name')`` in a script stands for the value that lua/include/name.lua returns.
     """
     places = (folder,) if folder else _PLACES
     for place in places:
@@ -39,11 +56,15 @@ def read_scripts(folder: Path | None = None) -> dict[str, str]:
 
 
 class Scripts:
-    """The scripts as one Redis takes them, and the commands that call them."""
+    """The scripts as one Redis takes them."""
 
     def __init__(self, runner: Runner, sources: dict[str, str]) -> None:
         self._runner = runner
         self._sources = sources
+        slots = {name: _SLOT.findall(source) for name, source in sources.items()}
+        self._slots = {name: [slot for _, slot in listed] for name, listed in slots.items()}
+        self._open_ended = {name for name, listed in slots.items() if listed and listed[-1][0]}
+        """Those whose last slot takes any number of texts."""
         self._known: dict[str, tuple[str, str]] = {}
         """Name -> SHA1, and the source it is of; empty until it is known whether Redis reads the ``#!`` line."""
 
@@ -53,20 +74,55 @@ class Scripts:
         replies = self._runner.run([("SCRIPT", "LOAD", source) for _, source in known.values()])
         for name, reply in zip(known, replies, strict=True):
             if isinstance(reply, ResponseError):
-                if "ompil" in str(reply) or "user_script" in str(reply):
+                if _DOES_NOT_COMPILE.search(str(reply)):
                     raise ScriptError(f"lua/{name}.lua does not compile: {reply}") from None
                 raise reply
         self._known = known
 
-    def call(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Command:
-        """The command that calls a script; the first one asks Redis how it takes them if it was away until now."""
-        return ("EVALSHA", self._one(name)[0], len(keys), *keys, *args)
+    def run(self, invocations: Sequence[Invocation]) -> list[Any]:
+        """The replies in order, all in one round trip; an error reply as an exception in its place.
 
-    def call_in_full(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Command:
+        A script that Redis does not know is run again, with its source. Where a server says that it is a replica by
+        now, the next command finds the new primary. Raises redis-py's errors for a connection that fails, and TypeError
+        for an argument too many or too few.
+        """
+        run = [(name, keys, self._ordered(name, arguments)) for name, keys, arguments in invocations]
+        replies = self._runner.run([self._by_sha(*one) for one in run])
+        for _ in range(_TRIES_IN_FULL):
+            unknown = [at for at, reply in enumerate(replies) if self._is_unknown(reply)]
+            if not unknown:
+                break
+            again = self._runner.run([self._in_full(*run[at]) for at in unknown])
+            for at, reply in zip(unknown, again, strict=True):
+                replies[at] = reply
+        for reply in replies:
+            if isinstance(reply, ResponseError) and _is_demoted(reply):
+                self._runner.drop()
+        return replies
+
+    def _ordered(self, name: str, given: Mapping[str, Argument]) -> list[Any]:
+        """The arguments in the order of the script's header."""
+        slots = self._slots[name]
+        try:
+            ordered: list[Any] = [given[slot] for slot in slots]
+        except KeyError:
+            ordered = []
+        if len(ordered) != len(given):
+            wrong = ", ".join(sorted(set(slots) ^ given.keys()))
+            raise TypeError(f"lua/{name}.lua and what it is given differ in {wrong}")
+        if name in self._open_ended:
+            ordered[-1:] = ordered[-1]
+        return ordered
+
+    def _by_sha(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
+        """The first one asks Redis how it takes scripts, if it was away until now."""
+        return ("EVALSHA", self._one(name)[0], len(keys), *keys, *arguments)
+
+    def _in_full(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
         """The same for a server that does not know the script; it does from then on."""
-        return ("EVAL", self._one(name)[1], len(keys), *keys, *args)
+        return ("EVAL", self._one(name)[1], len(keys), *keys, *arguments)
 
-    def is_unknown(self, reply: Any) -> bool:
+    def _is_unknown(self, reply: Any) -> bool:
         """Whether a server says that it does not know the script; it has run nothing then.
 
         One that stumbles over the ``#!`` line is older than the one that was asked before: another has taken its place.
@@ -97,14 +153,16 @@ class Scripts:
         return True
 
 
+def _is_demoted(error: ResponseError) -> bool:
+    return isinstance(error, ReadOnlyError | MasterDownError) or bool(_DEMOTED.search(str(error)))  # 6.2 wraps it
+
+
 def _assembled(name: str, source: str, folder: Path) -> str:
     def included(match: re.Match[str]) -> str:
-        path = folder / f"{match[1]}.lua"
         try:
-            _, _, function = path.read_text("utf-8").partition("\nreturn ")
+            return f"(function()\n{(folder / f'{match[1]}.lua').read_text('utf-8')}end)()"
         except FileNotFoundError:
-            raise ScriptError(f"lua/{name}.lua includes {match[1]}, and there is no {path}") from None
-        return f"({function})"
+            raise ScriptError(f"lua/{name}.lua includes {match[1]}, and there is no {folder / match[1]}.lua") from None
 
     return _INCLUDE.sub(included, source)
 

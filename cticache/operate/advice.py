@@ -5,15 +5,15 @@ through the cool-down; one that finds none free is blocked. So Erlang's formula 
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from cticache.data.counters import HELD, PEAK, TRANSIT
+
 _HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BUCKET = re.compile(r"t([0-9]{1,9})")
 
 ARRIVED = 0.999
 """The share of calls that the TTL is to wait for."""
@@ -36,8 +36,6 @@ class Hour:
     taken: int = 0
     unclaimed: int = 0
     """Leases that ended before anybody asked for them."""
-    ambiguous: int = 0
-    """Questions that more than one caller fitted: 409."""
     held_ms: int = 0
     """How long the leases held their numbers, all together; an unclaimed one its whole TTL. Without the cool-down."""
     peak: int = 0
@@ -52,7 +50,7 @@ class Hour:
         The names are those of the attributes, and ``t22`` for the takes up to 22 s. A missing counter is 0, an
         unknown one is ignored.
         """
-        buckets = ((_BUCKET.fullmatch(name), count) for name, count in fields.items())
+        buckets = ((TRANSIT.fullmatch(name), count) for name, count in fields.items())
         return cls(
             start=_EPOCH + timedelta(hours=index),
             leased=fields.get("leased", 0),
@@ -61,9 +59,8 @@ class Hour:
             fallback=fields.get("fallback", 0),
             taken=fields.get("taken", 0),
             unclaimed=fields.get("unclaimed", 0),
-            ambiguous=fields.get("ambiguous", 0),
-            held_ms=fields.get("held_ms", 0),
-            peak=fields.get("peak", 0),
+            held_ms=fields.get(HELD, 0),
+            peak=fields.get(PEAK, 0),
             transits={int(bucket[1]): count for bucket, count in buckets if bucket},
         )
 
@@ -150,10 +147,18 @@ def transit_quantile(hours: Iterable[Hour], share: float) -> int | None:
     for hour in hours:
         transits.update(hour.transits)
         unclaimed += hour.unclaimed
-    wanted = share * (transits.total() + unclaimed)
+    return quantile(transits, share, unclaimed)
+
+
+def quantile(transits: Mapping[int, int], share: float, slower: int = 0) -> int | None:
+    """The bound of the bucket within which this share lies of all ``transits`` and the ``slower`` ones; None: in none.
+
+    ``transits`` has for each bound how many are within it and above the one before.
+    """
+    wanted = share * (sum(transits.values()) + slower)
     arrived = 0
-    for bound in sorted(transits):
-        arrived += transits[bound]
+    for bound, count in sorted(transits.items()):
+        arrived += count
         if arrived and arrived >= wanted:
             return bound
     return None

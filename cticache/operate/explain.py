@@ -1,10 +1,10 @@
 """Says where a call's data went, or why it is not found: every step from what was sent to what is kept."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from cticache.data.store import Explanation, LiveCall, Store
+from cticache.data.replies import Explanation, LiveCall, utc
+from cticache.data.store import Store
 from cticache.numbering.ani import masked, steps
 from cticache.numbering.pools import Place
 
@@ -38,11 +38,6 @@ def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) 
         "says": _sentence(place, found),
         "live": [_live(call, digest) for call in found.calls],
     }
-
-
-def utc(ms: int) -> str:
-    """A time in ms since 1970 as RFC 3339 writes it."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _sentence(place: Place, found: Explanation) -> str:

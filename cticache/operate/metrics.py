@@ -7,7 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cticache.data.store import PoolStats
+from cticache.data.counters import COUNTERS
+from cticache.data.replies import PoolStats
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -24,19 +25,6 @@ _GAUGES = {
     "leaving_numbers": ("Numbers taken out whose last calls may still be asked for", "leaving"),
     "peak_numbers": ("Most numbers leased at once", "peak"),
 }
-_COUNTERS = {
-    "leases": ("Calls leased a number", "leased_total"),
-    "shares": ("Leases of a number already in use", "shared_total"),
-    "fallbacks": ("Leases of the fallback number", "fallback_total"),
-    "rejections": ("Calls refused for want of a number", "rejected_total"),
-    "over_max_live": ("Calls refused because their user has max_live leases", "over_max_live_total"),
-    "takes": ("Calls whose data was handed over", "taken_total"),
-    "renewals": ("Calls whose time was started again", "renewed_total"),
-    "replays": ("Answers given again under an idempotency key", "replayed_total"),
-    "ambiguous": ("Questions that more than one live caller fitted", "ambiguous_total"),
-    "unclaimed": ("Calls that ended before anybody asked for them", "unclaimed_total"),
-}
-_GRADES = ("exact", "suffix", "sole")
 _BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 """Upper bounds in seconds, each one of the steps in which take.lua counts."""
 
@@ -47,24 +35,33 @@ class _Pools(Collector):
 
     def collect(self) -> Iterator[Metric]:
         numbers = GaugeMetricFamily("cticache_numbers", "Numbers of the pool by state", labels=["pool", "state"])
-        claims = CounterMetricFamily("cticache_claims", "Calls asked for, by how found", labels=["pool", "match"])
         transits = HistogramMetricFamily("cticache_transit_seconds", "Time from lease to take", labels=["pool"])
         for pool, stats in self._figures.items():
             for state in ("free", "leased", "cooling"):
                 numbers.add_metric([pool, state], getattr(stats, state))
-            for grade in _GRADES:
-                claims.add_metric([pool, grade], getattr(stats, f"match_{grade}_total"))
             transits.add_metric([pool], _cumulative(stats.transits), None)
-        yield from (numbers, claims, transits)
+        yield from (numbers, transits)
         for name, (text, attribute) in _GAUGES.items():
-            yield self._filled(GaugeMetricFamily(f"cticache_{name}", text, labels=["pool"]), attribute)
-        for name, (text, attribute) in _COUNTERS.items():
-            yield self._filled(CounterMetricFamily(f"cticache_{name}", text, labels=["pool"]), attribute)
+            gauge = GaugeMetricFamily(f"cticache_{name}", text, labels=["pool"])
+            for pool, stats in self._figures.items():
+                gauge.add_metric([pool], getattr(stats, attribute))
+            yield gauge
+        yield from self._counters()
 
-    def _filled(self, family: GaugeMetricFamily | CounterMetricFamily, attribute: str) -> Metric:
-        for pool, stats in self._figures.items():
-            family.add_metric([pool], getattr(stats, attribute))
-        return family
+    def _counters(self) -> Iterator[Metric]:
+        families: dict[str, CounterMetricFamily] = {}
+        for counter in COUNTERS:
+            family = families.setdefault(
+                counter.metric,
+                CounterMetricFamily(
+                    f"cticache_{counter.metric}",
+                    counter.says,
+                    labels=["pool", "match"] if counter.label else ["pool"],
+                ),
+            )
+            for pool, stats in self._figures.items():
+                family.add_metric([pool, counter.label] if counter.label else [pool], stats.counts[counter.figure])
+        yield from families.values()
 
 
 def _cumulative(transits: Mapping[int, int]) -> list[tuple[str, int]]:

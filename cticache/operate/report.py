@@ -1,12 +1,16 @@
 """What the commands `pools` and `explain` print: figures and places as lines for a person at a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
-from cticache.data.store import PoolStats
+from cticache.data.counters import COUNTERS
+from cticache.data.replies import PoolStats
 from cticache.numbering.pools import Pool
+from cticache.operate.advice import quantile
 
 _COLUMNS = ("size", "free", "leased", "cooling", "shared", "leaving", "peak")
+_WIDTH = 100
 _QUANTILES = (0.5, 0.99)
 
 
@@ -18,23 +22,15 @@ def pool_lines(pools: Sequence[Pool], stats: Sequence[PoolStats]) -> Iterator[st
         wait = figures.next_free_ms
         when = "now" if wait == 0 else "never" if wait < 0 else f"in {wait / 1000:.1f} s"
         yield f"{pool.name:{width}}" + "".join(f"{getattr(figures, column):>9}" for column in _COLUMNS) + f"  {when}"
-        yield (
-            f"  leases: {figures.leased_total} ({figures.shared_total} shared, {figures.fallback_total} on the "
-            f"fallback); answers given again: {figures.replayed_total}; refused: {figures.rejected_total} for want "
-            f"of a number, {figures.over_max_live_total} by max_live"
-        )
-        yield (
-            f"  takes: {figures.taken_total}; renewals: {figures.renewed_total}; never asked for: "
-            f"{figures.unclaimed_total}; found exact {figures.match_exact_total}, suffix {figures.match_suffix_total}, "
-            f"sole {figures.match_sole_total}; ambiguous: {figures.ambiguous_total}"
-        )
+        done = ", ".join(f"{counter.told} {figures.counts[counter.figure]:,}" for counter in COUNTERS)
+        yield from wrap(done, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
         if figures.transits:
-            parts = (f"{share:.0%} within {_quantile(figures.transits, share)} s" for share in _QUANTILES)
+            parts = (f"{share:.0%} within {quantile(figures.transits, share)} s" for share in _QUANTILES)
             yield f"  from lease to take: {', '.join(parts)}"
 
 
 def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:
-    """What cticache.operate.explain.explain found in one place."""
+    """What operate.explain found in one place."""
     yield f"pool {place['pool']}, number {place['dnis']}, match = {place['rule']}"
     for step in place["steps"]:
         yield f"  {step['step']}: {step['gives'] or 'withheld'}"
@@ -47,14 +43,3 @@ def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:
     if not place["live"]:
         yield "  live: no call on this number"
     yield f"  {place['says']}"
-
-
-def _quantile(transits: Mapping[int, int], share: float) -> int:
-    """Seconds within which this share of the takes lies."""
-    least = share * sum(transits.values())
-    seen = 0
-    for seconds, count in sorted(transits.items()):
-        seen += count
-        if seen >= least:
-            return seconds
-    return max(transits)

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -11,6 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 from falcon import Request, Response
 
 from cticache.access.users import User
+from cticache.data.replies import utc
 from cticache.data.store import Store
 from cticache.data.sync import InPlace
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
@@ -18,7 +18,7 @@ from cticache.handover import Found, HandOver, places
 from cticache.numbering.ani import written
 from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool, Pools
-from cticache.operate.explain import explain, utc
+from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE, exposition
 from cticache.web.audit import Audit, about, became, told
 from cticache.web.auth import require
@@ -169,7 +169,7 @@ class PoolFigures:
 
     def _figures(self, pools: list[Pool]) -> list[dict[str, Any]]:
         stats = self._store.pool_stats(pools)
-        return [{"pool": pool.name, **asdict(figures)} for pool, figures in zip(pools, stats, strict=True)]
+        return [{"pool": pool.name, **figures.figures()} for pool, figures in zip(pools, stats, strict=True)]
 
 
 class Metrics:

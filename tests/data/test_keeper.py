@@ -79,7 +79,7 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 def through(client: Redis, proxy: Proxy) -> Iterator[Counting]:
     """A store on Redis behind the proxy; it waits 0.3 s for an answer."""
     with connect(proxy.url, 0.3) as connection:
-        yield Counting(Direct(connection), Scripts(Direct(connection), read_scripts()), Keys("cti"), retry_after=2)
+        yield Counting(Scripts(Direct(connection), read_scripts()), Keys("cti"), retry_after=2)
 
 
 def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
@@ -122,17 +122,17 @@ def test_it_outlives_a_redis_that_is_away_and_says_so_once(  # noqa: PLR0917
 def test_it_outlives_what_it_does_not_expect(
     client: Redis, counting: Counting, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    calls = counting._call
+    calls = counting._run
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    counting._call = broken  # type: ignore[method-assign,assignment]
+    counting._run = broken  # type: ignore[method-assign,assignment]
     keeper = start(Pools([make_pool("100")]))
     counting.looked(3)
     assert not keeper.synced.is_set()
     assert said(caplog, "could not be brought in line") >= 2
-    counting._call = calls  # type: ignore[method-assign]
+    counting._run = calls  # type: ignore[method-assign]
     assert keeper.synced.wait(10)
     assert client.zcard(NUMBERS) == 1
 

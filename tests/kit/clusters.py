@@ -57,7 +57,7 @@ class Front:
         self.runner = new_runner(url, redis, self._stack, self.hub)
         scripts = Scripts(self.runner, read_scripts())
         scripts.load()
-        self.store = Store(self.runner, scripts, Keys("cti"), redis.retry_after)
+        self.store = Store(scripts, Keys("cti"), redis.retry_after)
         directory = Pools(pools)
         sync(self.store, directory, take_over=True)
         keeper = Keeper(self.store, directory, interval=3600)

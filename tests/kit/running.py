@@ -171,7 +171,7 @@ class Wire(Served):
         if dispatch == "batch":
             self.channel = RedisChannel(self.hub, lambda: dial(service.client), timeout, probe)
             runner = OnLoop(self.hub, self.channel, Direct(service.client))
-            service.store._runner = service.store._scripts._runner = runner
+            service.store._scripts._runner = runner
             super().__init__(service.app, self.hub, **settings)
         else:
             self.hub.close()

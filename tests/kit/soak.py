@@ -13,8 +13,9 @@ from random import Random
 from typing import Any, NamedTuple
 
 from cticache.data.keys import Keys
+from cticache.data.replies import Held, Lease
 from cticache.data.scripts import Scripts, read_scripts
-from cticache.data.store import Held, Lease, Store
+from cticache.data.store import Store
 from cticache.errors import Refusal
 from cticache.link.connection import Direct, connect, dial
 from cticache.loop.redis_channel import OnLoop, RedisChannel
@@ -76,7 +77,7 @@ def work(url: str, seed: int, operations: int) -> list[Entry]:
     with connect(url, 20.0) as client:
         scripts = Scripts(Direct(client), read_scripts())
         scripts.load()
-        store = Store(Direct(client), scripts, Keys("cti"), retry_after=2)
+        store = Store(scripts, Keys("cti"), retry_after=2)
         worker = _Worker(store, seed)
         return [worker.step() for _ in range(operations)]
 
@@ -88,7 +89,7 @@ def work_in_batches(url: str, seed: int, operations: int) -> list[Entry]:
         runner = OnLoop(hub, RedisChannel(hub, lambda: dial(client), 20.0, 1.0), Direct(client))
         scripts = Scripts(runner, read_scripts())
         scripts.load()
-        store = Store(runner, scripts, Keys("cti"), retry_after=2)
+        store = Store(scripts, Keys("cti"), retry_after=2)
         workers = [_Worker(store, seed * CLIENTS + number) for number in range(CLIENTS)]
 
         def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -25,6 +25,8 @@ SCRIPTS = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.
 """As written: what they include is not put in."""
 INCLUDES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("include/*.lua"))}
 INCLUDE = re.compile(r"include\('(\w+)'\)")
+RIGHT = {"exhausted": "share", "rule": "exact"}
+"""What the words among the arguments may be."""
 KEY_TYPES = {"zset", "hash", "string", "prefix"}
 
 
@@ -232,18 +234,24 @@ def test_the_store_and_the_keys_have_one_method_for_each_script() -> None:
 def test_the_keys_come_in_the_order_of_the_header(name: str) -> None:
     keys = Keys("cti")
     method = getattr(keys, name)
-    given = method(*["p", "100", "x", "key"][: len(inspect.signature(method).parameters)])
+    given = keys_of(method)
     short = [key.split(":")[2] for key in given]
     assert short == [slot.removesuffix("_prefix") for slot in slot_names(SOURCES[name], "KEYS")]
     tag = "{p}" if inspect.signature(method).parameters else "{@all}"
     assert all(key.startswith(f"cti:{tag}:") for key in given)
 
 
+def keys_of(method: Callable[..., list[str]]) -> list[str]:
+    """What a method of Keys returns for a call like any other."""
+    positional = [each for each in inspect.signature(method).parameters.values() if each.kind != each.KEYWORD_ONLY]
+    return method(*["p", "100", "x", "key"][: len(positional)])
+
+
 def every_key() -> re.Pattern[str]:
     """What the keys that may exist in a pool look like, after the documentation of keys.py."""
     listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
-    assert len(listed) == 14
-    parts = {"HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\d*", "USER": "[^:]+", "KEY": ".*"}
+    assert len(listed) == 15
+    parts = {"FINGERPRINT": "[0-9a-f]*", "HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\d*", "USER": "[^:]+", "KEY": ".*"}
     return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
 
 
@@ -251,7 +259,7 @@ def every_key() -> re.Pattern[str]:
 def test_a_script_declares_a_key_that_never_exists_beside_others(name: str) -> None:
     """While its slot moves in a Cluster no node then runs it: it would see only the keys that are there by now."""
     method = getattr(Keys("cti"), name)
-    given = method(*["p", "100", "x", "key"][: len(inspect.signature(method).parameters)])
+    given = keys_of(method)
     assert len(set(given)) > 1
     assert [key for key in given if not every_key().fullmatch(key.removeprefix("cti:{p}:"))]
 
@@ -269,21 +277,16 @@ def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     client: Redis, store: Store, name: str, wrong: str
 ) -> None:
     script = SOURCES[name]
-    numbers = [
-        int(found[1]) - 1 for line in header(script) if (found := re.match(r"-- ARGV\[(\d+)\] .*integer >=? 0", line))
-    ]
-    right = ["1"] * len(slots(script, "ARGV"))
-    if name == "lease":
-        right[6] = "share"
     words = slot_names(script, "ARGV")
-    if "rule" in words:
-        right[words.index("rule")] = "exact"
+    numbers = [
+        found[1] for line in header(script) if (found := re.match(r"-- ARGV\[\d+\]  +(\w+) .*integer >=? 0", line))
+    ]
+    right = dict.fromkeys(words, "1") | {word: right for word, right in RIGHT.items() if word in words}
     keys = [f"cti:{{p}}:{at}" for at in range(len(slots(script, "KEYS")))]
     assert numbers
-    for at in numbers:
-        arguments = [*right[:at], wrong, *right[at + 1 :]]
+    for number in numbers:
         with pytest.raises(BadArgument):
-            store._call(name, keys, *arguments)
+            store._run(name, keys, **right | {number: wrong})
     assert not client.keys()
 
 

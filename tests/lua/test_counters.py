@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.store import PoolStats, Store
+from cticache.data.replies import PoolStats
+from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Stale, TooManyLive
 from cticache.numbering.pools import Pool
 from kit.aging import age, everything, now_ms

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.store import Lease, Store
+from cticache.data.replies import Lease
+from cticache.data.store import Store
 from cticache.errors import Gone, PoolExhausted, RedisUnavailable, TooManyLive
 from cticache.numbering.pools import Pool
 from kit.aging import age, everything, now_ms, on_the_second

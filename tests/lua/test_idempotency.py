@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.store import Lease, Store
+from cticache.data.replies import Lease
+from cticache.data.store import Store
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
 from cticache.numbering.pools import Pool
 from kit.aging import age, everything
@@ -240,20 +241,20 @@ def test_a_retry_does_not_open_the_window_again(client: Redis, store: Store, win
 
 def test_the_window_is_as_long_as_the_pool_says(client: Redis, store: Store, windowed: Pool) -> None:
     bare(store, windowed)
-    (key,) = client.keys("*:reply:*")
+    (key,) = client.keys("*:retry:*")
     assert WINDOW_MS - 1_000 < client.pttl(key) <= WINDOW_MS
 
 
 def test_without_a_window_the_same_post_is_another_lease(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-109")
     assert {bare(store, pool).outcome for _ in range(3)} == {"leased"}
-    assert not client.keys("*:reply:*")
+    assert not client.keys("*:retry:*")
     assert len(client.keys("*:call:*")) == 3
 
 
 def test_a_withheld_callers_post_is_never_taken_for_a_retry(client: Redis, store: Store, windowed: Pool) -> None:
     assert len({bare(store, windowed, "").dnis for _ in range(3)}) == 3
-    assert not client.keys("*:reply:*")
+    assert not client.keys("*:retry:*")
 
 
 @pytest.mark.parametrize(
@@ -292,10 +293,20 @@ def test_after_the_take_the_same_post_is_a_new_lease(store: Store, windowed: Poo
     assert same(bare(store, windowed), second)
 
 
+def test_a_key_that_is_what_a_post_without_one_goes_by_is_a_key_of_its_own(
+    client: Redis, store: Store, windowed: Pool
+) -> None:
+    first = bare(store, windowed)
+    (kept,) = client.keys("*:retry:*")
+    second = lease(store, windowed, A, '"v"', key=kept.rpartition(":")[2])
+    assert second.outcome == "leased"
+    assert second.token != first.token
+
+
 def test_after_the_call_has_expired_the_same_post_is_a_new_lease(client: Redis, store: Store, windowed: Pool) -> None:
     first = bare(store, windowed, ttl_ms=5_000)
     age(client, 5_000)
-    assert client.keys("*:reply:*")
+    assert client.keys("*:retry:*")
     second = bare(store, windowed, ttl_ms=5_000)
     assert second.outcome == "leased"
     assert second.token != first.token

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from redis import Redis
 
-from cticache.data.store import Held, Store
+from cticache.data.replies import Held
+from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, PoolExhausted
 from cticache.numbering.pools import MOST_CALLERS, Pool
 from kit.aging import age, everything, now_ms, on_the_second

@@ -22,7 +22,9 @@ from redis import Redis
 
 from cticache.data import keys
 from cticache.data.keys import Keys
-from cticache.data.store import Explanation, Held, Lease, PoolStats, Store
+from cticache.data.replies import Explanation, Held, Lease, PoolStats
+from cticache.data.scripts import Invocation
+from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Gone
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool, Pools
@@ -432,7 +434,7 @@ class HandOver(RuleBasedStateMachine):
             assert figures.next_free_ms == (0 if free else -1)
         else:
             self._check_time(figures.next_free_ms, min(model.free.values()) - now)
-        told = {name.removesuffix("_total"): count for name, count in vars(figures).items() if name.endswith("_total")}
+        told = {name.removesuffix("_total"): count for name, count in figures.counts.items()}
         assert told == dict.fromkeys(told, 0) | {name: count for name, count in model.counted.items() if count}
         assert sum(figures.transits.values()) == model.counted["taken"]
         assert dict(figures.missed) == {dnis: count for dnis, count in model.missed.items() if count}
@@ -460,9 +462,14 @@ class HandOver(RuleBasedStateMachine):
                 for ani in PRESENTED if model.resting(dnis) else ["888"]:
                     rule_ = RULES[len(asked) % 4] or place.rule
                     asked.append((model, dnis, ani, rule_))
-                    arguments = (ani, rule_, place.pool.match_digits, MOST_CALLERS)
-                    calls.append(("explain", names.explain(place.pool.name, dnis), arguments))
-        for (model, dnis, ani, rule_), (grade, found, *rest) in zip(asked, self.store._call_all(calls), strict=True):
+                    arguments = {
+                        "ani": ani,
+                        "rule": rule_,
+                        "match_digits": place.pool.match_digits,
+                        "most_callers": MOST_CALLERS,
+                    }
+                    calls.append(Invocation("explain", names.explain(place.pool.name, dnis), arguments))
+        for (model, dnis, ani, rule_), (grade, found, *rest) in zip(asked, self.store._run_all(calls), strict=True):
             right = model.find(dnis, ani, rule_)
             if isinstance(right, Found):
                 assert (grade, found) == (right.grade, right.call.ani)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from cticache.data.store import Held, Lease, Store
+from cticache.data.replies import Held, Lease
+from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, RedisUnavailable, Stale, TooManyLive
 from cticache.numbering.pools import Place, Pool, Pools

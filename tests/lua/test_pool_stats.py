@@ -3,7 +3,8 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from cticache.data.store import PoolStats, Store
+from cticache.data.replies import PoolStats
+from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Gone, PoolExhausted
 from cticache.numbering.pools import Pool, Pools

@@ -274,9 +274,9 @@ def test_a_rollback_after_half_a_sync_is_not_taken_for_done_by_the_count_alone(c
 
 
 def test_a_claim_without_its_fingerprint_is_refused(client: Redis, store: Store) -> None:
-    for arguments in (["claim", "one"], ["dance", "one", "x"]):
+    for step, claims in (("claim", ["one"]), ("dance", ["one", "x"])):
         with pytest.raises(BadArgument):
-            store._call("pool_claim", Keys("cti").pool_claim(), *arguments)
+            store._run("pool_claim", Keys("cti").pool_claim(), step=step, claims=claims)
     assert not client.keys()
 
 

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 from redis import Redis
 
-from cticache.data.store import Lease, Store
+from cticache.data.replies import Lease
+from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous
 from cticache.numbering.pools import Pool, Pools

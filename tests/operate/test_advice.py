@@ -26,7 +26,6 @@ _HOURS = st.builds(
     fallback=_COUNTS,
     taken=_COUNTS,
     unclaimed=_COUNTS,
-    ambiguous=_COUNTS,
     held_ms=_COUNTS,
     peak=_COUNTS,
     transits=st.dictionaries(st.integers(0, 100_000), _COUNTS, max_size=6),
@@ -75,7 +74,6 @@ def test_an_hour_is_read_from_flat_fields() -> None:
         "fallback": 4,
         "taken": 5,
         "unclaimed": 6,
-        "ambiguous": 7,
         "held_ms": 8,
         "peak": 9,
     }

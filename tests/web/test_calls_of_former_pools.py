@@ -128,7 +128,7 @@ def test_while_redis_is_away_at_the_start_no_call_is_said_not_to_be_there(redis_
     proxy = Proxy(redis_url)
     proxy.cut()
     with connect(proxy.url, 0.3) as away:
-        store = Store(Direct(away), Scripts(Direct(away), read_scripts()), Keys("cti"), retry_after=2)
+        store = Store(Scripts(Direct(away), read_scripts()), Keys("cti"), retry_after=2)
         pools = Pools([make_pool("900")])
         keeper = Keeper(store, pools, interval=0.02)
         app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)

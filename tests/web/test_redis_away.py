@@ -77,7 +77,7 @@ def api(client: Redis, proxy: Proxy, verifier: Verifier, request: pytest.Fixture
     """The application with Redis behind the proxy, in this process or on the loop; it waits 0.6 s for an answer."""
     with connect(proxy.url, 0.6) as through:
         scripts = Scripts(Direct(through), read_scripts())
-        store, pools = Store(Direct(through), scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
+        store, pools = Store(scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
         sync(store, pools, take_over=True)
         keeper = Keeper(store, pools, interval=3600)
         keeper.synced.set()

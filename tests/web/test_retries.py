@@ -556,7 +556,7 @@ def instances(
             own = stack.enter_context(connect(redis_url, 5.0))
             scripts = Scripts(Direct(own), read_scripts())
             scripts.load()
-            store, pools = Store(Direct(own), scripts, Keys("cti"), retry_after=2), Pools([pool])
+            store, pools = Store(scripts, Keys("cti"), retry_after=2), Pools([pool])
             keeper = Keeper(store, pools, interval=3600)
             app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
             running = Wire(Service(app, store, pools, keeper, own), dispatch)

@@ -56,7 +56,7 @@ def impostor() -> Iterator[Impostor]:
 def service(impostor: Impostor, verifier: Verifier) -> Iterator[Service]:
     with connect(impostor.url, 5.0) as through:
         scripts = Scripts(Direct(through), read_scripts())
-        store, pools = Store(Direct(through), scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
+        store, pools = Store(scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
         pools.set_leaving({})
         keeper = Keeper(store, pools, interval=3600)
         keeper.synced.set()

@@ -1,0 +1,55 @@
+"""What is counted of a pool: one row for each counter, from which its figure, its metric and its words are made."""
+
+import re
+from typing import NamedTuple
+
+
+class Counter(NamedTuple):
+    """One counter. As a figure of a pool it is called ``field`` with ``_total`` after it."""
+
+    field: str
+    """What the scripts tally, in the pool's hash of counters and in that of the hour."""
+    metric: str
+    """The family in /metrics: ``cticache_{metric}_total``."""
+    says: str
+    """What is counted, as /metrics says it."""
+    told: str
+    """The same in a word or two, before the number."""
+    label: str = ""
+    """What tells it from the others of its family."""
+
+    @property
+    def figure(self) -> str:
+        """Its name among the pool's figures."""
+        return f"{self.field}_total"
+
+
+COUNTERS = (
+    Counter("leased", "leases", "Calls leased a number", "leased"),
+    Counter("shared", "shares", "Leases of a number already in use", "shared"),
+    Counter("fallback", "fallbacks", "Leases of the fallback number", "on the fallback"),
+    Counter("rejected", "rejections", "Calls refused for want of a number", "refused for want of a number"),
+    Counter(
+        "over_max_live",
+        "over_max_live",
+        "Calls refused because their user has max_live leases",
+        "refused by max_live",
+    ),
+    Counter("taken", "takes", "Calls whose data was handed over", "taken"),
+    Counter("renewed", "renewals", "Calls whose time was started again", "renewed"),
+    Counter("replayed", "replays", "Answers given again under an idempotency key", "answered again"),
+    Counter("match_exact", "claims", "Calls asked for, by how found", "found exact", "exact"),
+    Counter("match_suffix", "claims", "Calls asked for, by how found", "found suffix", "suffix"),
+    Counter("match_sole", "claims", "Calls asked for, by how found", "found sole", "sole"),
+    Counter("ambiguous", "ambiguous", "Questions that more than one live caller fitted", "ambiguous"),
+    Counter("unclaimed", "unclaimed", "Calls that ended before anybody asked for them", "never asked for"),
+)
+"""In the order in which they are shown."""
+PEAK = "peak"
+"""Most numbers leased at once: a maximum, kept beside the counters."""
+HELD = "held_ms"
+"""How long the leases held their numbers, all together; what advice is made from, and no figure."""
+TRANSIT = re.compile(r"t([0-9]{1,9})")
+"""Takes by the time since their lease, such as t22: up to 22 s, and more than the step before."""
+KEPT_HOURS = 8 * 24
+"""For how long the counters of an hour are kept."""

@@ -1,0 +1,126 @@
+"""What the scripts reply, with names."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+from cticache.data.counters import COUNTERS, PEAK, TRANSIT
+
+Grade = Literal["exact", "suffix", "sole"]
+
+_FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
+"""The first list of pool_stats.lua."""
+
+
+class Lease(NamedTuple):
+    """A number lent."""
+
+    outcome: Literal["leased", "shared", "fallback", "replayed"]
+    """Alone; beside others, told apart by its ANI; on the fallback number; or what was answered before."""
+    dnis: str
+    """The number to transfer to."""
+    token: str
+    """Names the lease."""
+    leased_ms: int
+    """When it began, in ms since 1970 by the server's clock."""
+    left_ms: int
+    """How long it lasts from now."""
+
+
+class Held(NamedTuple):
+    """A call's value, as the JSON text that was stored, and its lease."""
+
+    value: str
+    token: str
+    grade: Grade
+    """How the call was found."""
+    leased_ms: int
+    """When the lease began, in ms since 1970 by the server's clock."""
+    left_ms: int
+    """How long the call had still to live."""
+    replayed: bool = False
+    """What was answered before under the same key."""
+
+
+class LiveCall(NamedTuple):
+    """A call on a number, without its value."""
+
+    ani: str
+    token: str
+    lessee: str
+    leased_ms: int
+    left_ms: int
+
+
+class Explanation(NamedTuple):
+    """What a number and an ANI would lead to."""
+
+    grade: Literal["exact", "suffix", "sole", "ambiguous", "gone", ""]
+    found: str
+    """The ANI of the call that is meant; for ``gone`` when it was taken, in ms since 1970."""
+    calls: list[LiveCall]
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """How full a pool is, and what was done with it; ``size`` is the sum of ``free``, ``leased`` and ``cooling``.
+
+    Each counter is an attribute, too, by the name of its figure: ``leased_total``.
+    """
+
+    size: int
+    free: int
+    leased: int
+    cooling: int
+    shared: int
+    """Numbers with more than one live caller."""
+    leaving: int
+    """Numbers no longer leased whose last calls may still be asked for."""
+    next_free_ms: int
+    """0 when a number is free, -1 when the pool has none."""
+    peak: int
+    """Most numbers leased at once."""
+    counts: Mapping[str, int]
+    """Figure of a counter -> how many, in the order of data.counters."""
+    transits: Mapping[int, int]
+    """Takes by the time since their lease: seconds up to -> how many."""
+    missed: Mapping[str, int]
+    """DNIS -> how many of its calls in a row nobody asked for; those with the most."""
+
+    @classmethod
+    def of(cls, figures: list[int], counters: list[str], missed: list[str]) -> "PoolStats":
+        """What the three lists of pool_stats.lua say."""
+        counts = {field: int(float(count)) for field, count in pairs(counters)}
+        transits = ((TRANSIT.fullmatch(field), count) for field, count in counts.items())
+        return cls(
+            **dict(zip(_FIGURES, figures, strict=True)),
+            peak=counts.get(PEAK, 0),
+            counts={counter.figure: counts.get(counter.field, 0) for counter in COUNTERS},
+            transits=dict(sorted((int(step[1]), count) for step, count in transits if step)),
+            missed={dnis: int(float(count)) for dnis, count in pairs(missed)},
+        )
+
+    def __getattr__(self, name: str) -> int:
+        counts: Mapping[str, int] = self.__dict__.get("counts", {})
+        if name not in counts:
+            raise AttributeError(name)
+        return counts[name]
+
+    def figures(self) -> dict[str, Any]:
+        """All of it, by name, for JSON."""
+        flat: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            flat |= value if name == "counts" else {name: value}
+        return flat
+
+
+def pairs(flat: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names and values that come one after the other."""
+    items = iter(flat)
+    return zip(items, items, strict=True)
+
+
+def utc(ms: int) -> str:
+    """A time in ms since 1970 as RFC 3339 writes it."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
