@@ -1,7 +1,7 @@
 """What all tests share: the server under test, and the store on it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +13,9 @@ from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.link.connection import Direct, connect
+from cticache.link.connection import Runner
 from cticache.numbering.pools import Pool, Pools
-from kit import servers
+from kit import topologies
 from kit.between import Between
 from kit.samples import make_pool
 
@@ -34,6 +34,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="the long forms: a pool of 1,000,000, 20,000 steps, 200,000 operations"
     )
+    parser.addoption(
+        "--topology",
+        choices=topologies.TOPOLOGIES,
+        help="the store's tests alone, on this: one server, a primary behind a sentinel, or a cluster",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a topology, leave out what is not run on it."""
+    if config.getoption("--topology"):
+        left_out = [item for item in items if "topology" not in _parameters(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "topology" in _parameters(item)]
+
+
+def _parameters(item: pytest.Item) -> Collection[str]:
+    return item.callspec.params if hasattr(item, "callspec") else ()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -51,10 +68,28 @@ def tell() -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """A real server; TEST_REDIS says which (tests/kit/servers.py)."""
-    with servers.under_test() as (url, what):
-        with connect(url, 5.0) as client:
+def topology(request: pytest.FixtureRequest) -> str:
+    """single, but for tests that are run on others, too."""
+    return str(getattr(request, "param", "single"))
+
+
+@pytest.fixture(scope="session")
+def way(request: pytest.FixtureRequest) -> str:
+    """How the store asks Redis: by threads, or on the loop."""
+    return str(getattr(request, "param", "threads"))
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest, topology: str, way: str) -> bool:
+    """Whether this is to be the long form; on one topology, in one way, it is long enough."""
+    return bool(request.config.getoption("--long")) and (topology, way) == ("single", "threads")
+
+
+@pytest.fixture(scope="session")
+def redis_url(topology: str) -> Iterator[str]:
+    """A real server, TEST_REDIS says which (tests/kit/servers.py); or several that belong together."""
+    with topologies.under_test(topology) as (url, what):
+        with topologies.client_of(url) as client:
             info = client.info("server")
         version = info.get("valkey_version") or info["redis_version"]
         _SERVER.append(f"{'Valkey' if 'valkey_version' in info else 'Redis'} {version}, {what}")
@@ -63,8 +98,15 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def connection(redis_url: str) -> Iterator[Redis]:
-    with connect(redis_url, 5.0) as client:
+    with topologies.client_of(redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def runner(redis_url: str, way: str) -> Iterator[Runner]:
+    """Who runs the store's commands, as the service has it."""
+    with topologies.runner(redis_url, way) as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -81,15 +123,15 @@ def client(connection: Redis) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def store(client: Redis) -> Store:
-    scripts = Scripts(Direct(client), read_scripts())
+def store(client: Redis, runner: Runner) -> Store:
+    scripts = Scripts(runner, read_scripts())
     scripts.load()
     return Store(scripts, Keys("cti"), retry_after=2)
 
 
 @pytest.fixture
-def between(client: Redis) -> Between:
-    return Between(Scripts(Direct(client), read_scripts()), Keys("cti"), retry_after=2)
+def between(client: Redis, runner: Runner) -> Between:
+    return Between(Scripts(runner, read_scripts()), Keys("cti"), retry_after=2)
 
 
 @pytest.fixture

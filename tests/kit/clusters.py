@@ -38,6 +38,11 @@ def seen(condition: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.005)
 
 
+def redis_config(url: str, timeout: float, probe: float = 0.05) -> RedisConfig:
+    """[redis] of config.ini."""
+    return RedisConfig(url, timeout, probe, "cti", sync_interval=3600, retry_after=2, data="")
+
+
 class Front:
     """The service on these servers, behind a real waitress, put together as ``cticache serve`` does it."""
 
@@ -53,7 +58,7 @@ class Front:
     ) -> None:
         self._stack = ExitStack()
         self.hub = Watched() if dispatch == "batch" else None
-        redis = RedisConfig(url, timeout, probe, "cti", sync_interval=3600, retry_after=2, data="")
+        redis = redis_config(url, timeout, probe)
         self.runner = new_runner(url, redis, self._stack, self.hub)
         scripts = Scripts(self.runner, read_scripts())
         scripts.load()

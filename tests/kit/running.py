@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from waitress import create_server, wasyncore
 
 from cticache.data.store import Store
 from cticache.data.sync import Keeper, sync
-from cticache.link.connection import Direct, dial
+from cticache.link.connection import Command, Direct, Runner, dial
 from cticache.loop.dispatch import Hub, HubChannel
 from cticache.loop.listen import listen
 from cticache.loop.redis_channel import OnLoop, RedisChannel
@@ -159,6 +159,44 @@ class Served:
             self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map))
             self.thread.join(20)
         self._listener.close()
+
+
+class Errand:
+    """A request of no client: the loop gives it a turn and a greenlet as it does to those that have one."""
+
+    total_outbufs_len, requests, _fileno = 0, True, None
+
+    def __init__(self, do: Callable[[], Any]) -> None:
+        self._do = do
+        self.done: Future[Any] = Future()
+
+    def service(self) -> None:
+        try:
+            self.done.set_result(self._do())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
+            self.done.set_exception(error)
+
+    def cancel(self) -> None:
+        self.done.cancel()
+
+
+class InTurn:
+    """Runs commands of any thread as the loop runs those of its requests: what comes in one turn is one write."""
+
+    def __init__(self, hub: Hub, runner: Runner) -> None:
+        self._hub = hub
+        self._runner = runner
+
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        return list(self._sent(partial(self._runner.run, commands)))
+
+    def drop(self) -> None:
+        self._sent(self._runner.drop)
+
+    def _sent(self, do: Callable[[], Any]) -> Any:
+        errand = Errand(do)
+        self._hub.call_soon(partial(self._hub.add_task, errand))  # type: ignore[arg-type]
+        return errand.done.result(20)
 
 
 class Wire(Served):

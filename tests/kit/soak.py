@@ -17,9 +17,9 @@ from cticache.data.replies import Held, Lease
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.errors import Refusal
-from cticache.link.connection import Direct, connect, dial
-from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.numbering.pools import Pool
+from cticache.server import new_runner
+from kit.clusters import redis_config
 from kit.model import outcome, same_tail
 from kit.running import Served, Watched
 from kit.samples import at, make_pool
@@ -74,19 +74,19 @@ CLIENTS = 20
 
 def work(url: str, seed: int, operations: int) -> list[Entry]:
     """What one process does."""
-    with connect(url, 20.0) as client:
-        scripts = Scripts(Direct(client), read_scripts())
+    with ExitStack() as stack:
+        runner = new_runner(url, redis_config(url, 20.0), stack)
+        scripts = Scripts(runner, read_scripts())
         scripts.load()
-        store = Store(scripts, Keys("cti"), retry_after=2)
-        worker = _Worker(store, seed)
+        worker = _Worker(Store(scripts, Keys("cti"), retry_after=2), seed)
         return [worker.step() for _ in range(operations)]
 
 
 def work_in_batches(url: str, seed: int, operations: int) -> list[Entry]:
     """What a process does that serves many clients on one loop, the calls of a turn in one write."""
     hub, log = Watched(), list[Entry]()
-    with connect(url, 20.0) as client, ExitStack() as stack:
-        runner = OnLoop(hub, RedisChannel(hub, lambda: dial(client), 20.0, 1.0), Direct(client))
+    with ExitStack() as stack:
+        runner = new_runner(url, redis_config(url, 20.0), stack, hub)
         scripts = Scripts(runner, read_scripts())
         scripts.load()
         store = Store(scripts, Keys("cti"), retry_after=2)

@@ -16,7 +16,7 @@ from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import BadArgument, ScriptError
-from cticache.link.connection import Direct
+from cticache.link.connection import Runner
 from cticache.numbering.pools import Pools
 
 SOURCES = read_scripts()
@@ -290,10 +290,10 @@ def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     assert not client.keys()
 
 
-def test_a_script_that_does_not_compile_stops_the_start(client: Redis, tmp_path: Path) -> None:
+def test_a_script_that_does_not_compile_stops_the_start(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "broken.lua").write_text("#!lua\nreturn (1\n")
     with pytest.raises(ScriptError, match=r"lua/broken\.lua does not compile"):
-        Scripts(Direct(client), read_scripts(tmp_path)).load()
+        Scripts(runner, read_scripts(tmp_path)).load()
 
 
 def test_a_script_that_includes_what_is_not_there_stops_the_start(tmp_path: Path) -> None:
@@ -337,6 +337,7 @@ def test_scripts_that_redis_has_forgotten_are_brought_along_unnoticed(client: Re
         assert call()
 
 
+@pytest.mark.one_server
 def test_a_script_at_work_writes_only_what_its_header_lists(
     client: Redis, store: Store, commands: dict[str, Command]
 ) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -521,9 +520,8 @@ class HandOver(RuleBasedStateMachine):
 
 
 def test_random_histories_follow_the_model(
-    client: Redis, store: Store, request: pytest.FixtureRequest, tell: Callable[[str], None]
+    client: Redis, store: Store, tell: Callable[[str], None], long: bool
 ) -> None:
-    long = request.config.getoption("--long")
     HandOver.client, HandOver.store, HandOver.steps, HandOver.met = client, store, Counter(), Counter()
     run_state_machine_as_test(
         HandOver,

@@ -288,8 +288,8 @@ def test_a_step_outside_the_contract_is_refused(store: Store, arguments: dict[st
         store.pool_sync(make_pool(), **arguments)  # type: ignore[arg-type]
 
 
-def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, request: pytest.FixtureRequest) -> None:
-    size = 1_000_000 if request.config.getoption("--long") else 50_000
+def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, long: bool) -> None:
+    size = 1_000_000 if long else 50_000
     pool = make_pool(f"5550000000-{5550000000 + size - 1}")
     steps: list[int] = []
     step = store.pool_sync

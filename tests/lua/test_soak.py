@@ -31,9 +31,10 @@ def test_four_processes_at_once_are_answered_as_if_one_after_the_other(
     request: pytest.FixtureRequest,
     *,
     tell: Callable[[str], None],
+    long: bool,
     work: Callable[[str, int, int], list[soak.Entry]],
 ) -> None:
-    operations = 200_000 if request.config.getoption("--long") else 4_000
+    operations = 200_000 if long else 4_000
     sync(store, Pools(soak.POOLS.values()), take_over=True)
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as processes:
@@ -77,9 +78,8 @@ def _anis(dice: Random, amount: int) -> list[str]:
 
 @pytest.mark.parametrize("match", ["exact", "suffix"])
 def test_of_thousands_of_live_calls_none_is_found_by_another_callers_number_where_two_fit(
-    client: Redis, store: Store, new_pool: MakePool, match: str, request: pytest.FixtureRequest
+    client: Redis, store: Store, new_pool: MakePool, match: str, long: bool
 ) -> None:
-    long = request.config.getoption("--long")
     seed = time.time_ns()
     print(f"seed {seed}")
     dice = Random(seed)
