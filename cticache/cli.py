@@ -8,7 +8,6 @@ import argparse
 import getpass
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from cticache import config, logs, server
 from cticache.access import passwords
 from cticache.data.counters import KEPT_HOURS
 from cticache.data.store import Store
-from cticache.data.sync import look
+from cticache.data.sync import learn_leaving
 from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places
 from cticache.link.connection import connect
@@ -34,10 +33,10 @@ from cticache.operate import doctor
 from cticache.operate.advice import Hour, advise, lines
 from cticache.operate.explain import explain
 from cticache.operate.report import explain_lines, pool_lines
+from cticache.options import NAME
 from cticache.web.audit import Audit
 
 _WELL, _TROUBLE, _MISTAKE = 0, 1, 2
-_INI_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,7 +162,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     audit = Audit(settings.server.audit_key)
     with ExitStack() as stack:
         store = _open(settings, stack)
-        look(store, pools)
+        learn_leaving(store, pools)
         try:
             found = places(pools, arguments.dnis)
         except NoSuchCall:
@@ -180,7 +179,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _user(arguments: argparse.Namespace) -> int:
-    if not _INI_NAME.fullmatch(arguments.name):
+    if not NAME.fullmatch(arguments.name):
         raise UserError(f"{arguments.name!r} cannot be a user's name: use 1 to 64 of A-Z a-z 0-9 _ . -")
     try:
         password = _piped() if arguments.password_stdin else _asked()

@@ -30,8 +30,9 @@ from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial
 from cticache.link.embedded import Embedded, data_folder
 from cticache.link.redis_url import kind
-from cticache.loop.dispatch import Hub, Parking
+from cticache.loop.dispatch import Hub
 from cticache.loop.listen import affordable, listen
+from cticache.loop.parking import Parking
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.wire import Channel, adjustments
 from cticache.loop.workers import News, Workers

@@ -17,6 +17,8 @@ from cticache.errors import Busy
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 """argon2id with 19 MiB, t=2, p=1: the OWASP Password Storage Cheat Sheet's first choice; about 20 ms."""
 
+_NO_MEMORY = "Memory allocation error"
+"""What argon2 says when it had none."""
 _HASHERS = 2
 """Hashes worked out at once: each takes 19 MiB and a core."""
 
@@ -35,7 +37,7 @@ def _matches(stored: str, password: str) -> bool:
     try:
         return _HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError) as error:
-        if "emory" in str(error):  # "Memory allocation error" is no verdict
+        if _NO_MEMORY in str(error):  # that is no verdict
             raise
         return False
 

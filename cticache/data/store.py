@@ -63,16 +63,15 @@ class Store:
         """Lend a number of ``pool`` to the caller and keep the value, once for each idempotency key of the lessee.
 
         ``sent`` is the ANI as it came, which a repeated request repeats. Without a key the same request within the
-        pool's retry window is one lease, while its call is live.
-
-        Raises PoolExhausted and TooManyLive, which say when to come back, KeyReused, and NotReady where Redis has none
-        of the pool's numbers.
+        pool's retry window is one lease, while its call is live. Raises PoolExhausted and TooManyLive, which say when
+        to come back, KeyReused, and NotReady where Redis has none of the pool's numbers.
         """
         blind = not key and pool.retry_window_ms > 0 and ani != ""
         fingerprint = _fingerprint(pool.name, ani if sent is None else sent, value, ttl_ms) if key or blind else ""
+        keys = self._keys.lease(pool.name, lessee, fingerprint if blind else key, blind=blind)
         reply = self._run(
             "lease",
-            self._keys.lease(pool.name, lessee, fingerprint if blind else key, blind=blind),
+            keys,
             ani=ani,
             value=value,
             token=token(),
@@ -91,11 +90,10 @@ class Store:
             reap_step=_REAP_STEP,
             most_callers=MOST_CALLERS,
         )
-        match reply:
-            case ["exhausted", wait_ms]:
-                raise self._exhausted(pool, wait_ms)
-            case ["max_live", wait_ms]:
-                raise _too_many(pool, lessee, max_live, wait_ms)
+        if reply[0] == "exhausted":
+            raise self._exhausted(pool, *reply[1:])
+        if reply[0] == "max_live":
+            raise _too_many(pool, lessee, max_live, *reply[1:])
         return Lease(*reply)
 
     def read(self, place: Place, ani: str, reader: str) -> Held | None:

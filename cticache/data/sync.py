@@ -62,7 +62,7 @@ def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], b
     return frozenset()
 
 
-def look(store: Store, pools: Pools) -> None:
+def learn_leaving(store: Store, pools: Pools) -> None:
     """Learn which numbers are leaving, and change nothing."""
     ruling = store.pool_claim("forget", {})  # nothing is forgotten, and the reply tells who rules
     former = [pools.former(name) for name in ruling if not pools.get(name)]

@@ -57,8 +57,8 @@ class Topology:
         self._probe = probe
         self._slots: dict[int, Address] = {}
         self._lock = threading.Lock()
-        self._looking: Future[None] | None = None
-        self._next_look = 0.0
+        self._refreshing: Future[None] | None = None
+        self._next_refresh = 0.0
         self.nodes: frozenset[Address] = frozenset()
         """All nodes that have slots, and their replicas."""
 
@@ -77,29 +77,29 @@ class Topology:
     def moved(self, slot: int, address: Address) -> None:
         """Take a node's word for where a slot is; others may have moved with it."""
         self._slots[slot] = address
-        self.look()
+        self.refresh()
 
-    def look(self) -> "Future[None]":
+    def refresh(self) -> "Future[None]":
         """Have the nodes asked, unless that was done a moment ago; done when they have been."""
         with self._lock:
-            if self._looking and (not self._looking.done() or time.monotonic() < self._next_look):
-                return self._looking
-            looking: Future[None] = Future()
-            self._looking = looking
-            self._next_look = time.monotonic() + self._probe
+            if self._refreshing and (not self._refreshing.done() or time.monotonic() < self._next_refresh):
+                return self._refreshing
+            refreshing: Future[None] = Future()
+            self._refreshing = refreshing
+            self._next_refresh = time.monotonic() + self._probe
         try:
-            threading.Thread(target=self._look, args=(looking,), name="cluster-look", daemon=True).start()
+            threading.Thread(target=self._ask, args=(refreshing,), name="cluster-refresh", daemon=True).start()
         except RuntimeError as error:  # no more threads
-            looking.set_exception(RedisConnectionError(str(error)))
-        return looking
+            refreshing.set_exception(RedisConnectionError(str(error)))
+        return refreshing
 
-    def _look(self, looking: "Future[None]") -> None:
+    def _ask(self, refreshing: "Future[None]") -> None:
         try:
             self._slots, self.nodes = self._asked()
         except Exception as error:  # noqa: BLE001 - somebody may be waiting for it
-            looking.set_exception(error)
+            refreshing.set_exception(error)
         else:
-            looking.set_result(None)
+            refreshing.set_result(None)
 
     def _asked(self) -> tuple[dict[int, Address], frozenset[Address]]:
         """What the first node says that answers; in another order each time, for one may be cut off from the others."""
@@ -155,7 +155,7 @@ class Cluster:
 
     def drop(self) -> None:
         """As Runner says, without closing anything: a node that is a replica by now says itself who is not (MOVED)."""
-        self._topology.look()
+        self._topology.refresh()
 
     def close(self) -> None:
         """Close all connections for good."""
@@ -167,20 +167,20 @@ class Cluster:
     def _owner(self, slot: int, until: float) -> Address:
         address = self._topology.owner(slot)
         if not address:
-            self._look(until)
+            self._know(until)
             address = self._topology.owner(slot)
         if not address:
             raise RedisConnectionError("no node of the cluster has the slot: see what CLUSTER INFO says")
         return address
 
-    def _look(self, until: float) -> None:
+    def _know(self, until: float) -> None:
         """Wait until it is known who has which slot."""
-        looking = self._topology.look()
-        if not looking.done():
-            self._wait(looking, until - time.monotonic())
-        if not looking.done():
+        refreshing = self._topology.refresh()
+        if not refreshing.done():
+            self._wait(refreshing, until - time.monotonic())
+        if not refreshing.done():
             raise RedisTimeoutError("no node of the cluster has answered in time")
-        if error := looking.exception():
+        if error := refreshing.exception():
             raise RedisConnectionError(str(error))
 
     def _followed(self, command: Command, address: Address, refusal: Any, until: float) -> Any:
@@ -196,7 +196,7 @@ class Cluster:
             if isinstance(reply, MovedError):
                 self._topology.moved(slot, target)
             elif isinstance(reply, ClusterDownError):
-                self._topology.look()
+                self._topology.refresh()
             if hop > _AT_ONCE or not isinstance(reply, AskError):
                 self._wait(Future(), min(pause, until - time.monotonic()))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -207,7 +207,7 @@ class Cluster:
     def _everywhere(self, commands: Sequence[Command], until: float) -> list[Any]:
         """The replies of any primary, an error before others; a node that is away is passed over, unless all are."""
         if not self._topology.primaries():
-            self._look(until)
+            self._know(until)
         replies: list[Any] = []
         away: RedisError | None = None
         for address in self._topology.primaries():
@@ -227,7 +227,7 @@ class Cluster:
         try:
             return self._node(address).run(commands)
         except (RedisConnectionError, RedisTimeoutError):
-            self._topology.look()  # a replica may have taken its place
+            self._topology.refresh()  # a replica may have taken its place
             raise
 
     def _node(self, address: Address) -> Node:

@@ -12,14 +12,14 @@ Invariants:
   shares with newcomers, and one worker process does not take every client.
 - The poll never sleeps while anything is queued.
 - A request that ends, however it ends, leaves its channel free for the next one, or closed.
-- A wait is ended once. Who comes later finds nobody, and not the request that its greenlet serves by then.
+- A wait is ended once. Whoever comes later wakes nobody: by then its greenlet may serve another request.
 - A client that does not read its answer gets no further request served until it has; nobody waits for it.
 - A signal sets a flag and nothing else.
 
-What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: create_server's _dispatcher; a
-channel's service, cancel, readable, writable, total_outbufs_len, requests, socket, _fileno, _flush_some and
-_flush_exception; that add_task is called with the channel's lock held; a server's readable, maintenance, handle_accept,
-pull_trigger, active_channels and channel_class; wasyncore.read and write; adj.send_bytes and adj.outbuf_high_watermark.
+What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml, besides what client.py and
+wire.py list: create_server's _dispatcher; that add_task is called with the channel's lock held; a server's readable,
+maintenance, handle_accept, pull_trigger, active_channels and channel_class; adj.send_bytes and
+adj.outbuf_high_watermark.
 """
 
 import logging
@@ -32,10 +32,9 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
-from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
-from cticache.loop.wire import Channel
+from cticache.loop.client import READ, HubChannel
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ MOST_ACCEPTS_IN_A_BURST = 32
 """And in one that follows a turn of MOST_TASKS: those take long, and newcomers would wait for many of them."""
 _MOST_IDLE = 256
 """Greenlets kept for the requests to come: to make one takes as long as a third of a request."""
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LONGEST_SLEEP_S = 1.0
 """The listener's maintenance looks for idle clients at least so often."""
 _FOREVER = float("inf")
@@ -79,52 +77,6 @@ class Waiter:
     def __init__(self) -> None:
         self.owner: greenlet | None = getcurrent()
         """None once the wait is over."""
-
-
-class HubChannel(Channel):
-    """A client's connection on the loop of a hub."""
-
-    hub: "Hub"
-    """Set in the class that Hub.run makes."""
-    paused = False
-    """Something came while a request was under way, or at the end; it is not polled until that is answered."""
-
-    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
-        """Register with the loop, which may refuse, and then with waitress."""
-        try:
-            self.hub.watch(self._fileno, READ, self.ready)
-        except OSError:
-            self.socket.close()
-            raise
-        super().add_channel(map)
-
-    def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
-        """Leave the loop, before the socket is closed and its number is given to another."""
-        self.hub.watch(self._fileno, 0, self.ready)
-        super().del_channel(map)
-
-    def ready(self, mask: int) -> None:
-        """The socket can be read or written."""
-        if mask & READ:
-            if self.readable() and not self.hub.ending:
-                wasyncore.read(self)
-            else:
-                self.paused = True
-        self.hub.touch(self)
-
-    def settle(self) -> None:
-        """Send what there is to send, close if it is time, and watch for what is wanted next."""
-        if self.total_outbufs_len:
-            self._flush_exception(self._flush_some)  # handle_write would not while another request is queued
-        if self._fileno is not None and self.writable():
-            wasyncore.write(self)
-        if self._fileno is None:
-            return
-        if self.readable() and not self.hub.ending:
-            self.paused = False
-        # A parked channel stays registered: taking it out and in again would cost two syscalls a request.
-        wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
-        self.hub.watch(self._fileno, wanted, self.ready)
 
 
 class Hub:
@@ -372,40 +324,3 @@ class Hub:
                 pass
         except BlockingIOError:
             pass
-
-
-class Parking:
-    """Has a request's greenlet wait while the loop goes on; a peer of the loop."""
-
-    def __init__(self, hub: "Hub") -> None:
-        self._hub = hub
-        self._until: dict[Waiter, float] = {}
-        hub.add_peer(self)
-
-    def wait(self, future: "Future[None]", seconds: float) -> None:
-        """As cluster.Wait says."""
-        waiter = Waiter()
-        self._until[waiter] = time.monotonic() + seconds
-        future.add_done_callback(lambda _: self._hub.call_soon(lambda: self._hub.resume(waiter)))
-        try:
-            self._hub.park(waiter)
-        finally:
-            del self._until[waiter]
-
-    # The loop's peer
-
-    def flush(self) -> None:
-        """Nothing is ever sent."""
-
-    def deadline(self) -> float:
-        """When the first of them has waited long enough."""
-        return min(self._until.values(), default=_FOREVER)
-
-    def tick(self, now: float) -> None:
-        """Let those go on who have."""
-        for waiter, until in self._until.items():
-            if until <= now:
-                self._hub.resume(waiter)
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -37,7 +37,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner
-from cticache.loop.dispatch import READ, WRITE, Hub, Waiter
+from cticache.loop.client import READ, WRITE
+from cticache.loop.dispatch import Hub, Waiter
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ _ERRORS: dict[str, type[ResponseError]] = {
 """As redis-py has them: without their code in the text."""
 
 
-class _Call(Waiter):
+class _Asked(Waiter):
     """Commands that one greenlet waits for."""
 
     __slots__ = ("deadline", "replies", "wanted")
@@ -94,7 +95,7 @@ class RedisChannel:
         self._probe = probe
         self._socket: socket.socket | None = None
         self._reader = _reader()
-        self._calls: deque[_Call] = deque()
+        self._asked: deque[_Asked] = deque()
         self._unsent: list[bytes] = []
         self._rest = b""
         self._down: RedisError | None = None
@@ -112,10 +113,10 @@ class RedisChannel:
             raise _copy(self._down)
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
         # What cannot be sent has raised by now: a call without its bytes would be given the next one's replies.
-        call = _Call(len(commands), time.monotonic() + self._timeout)
-        self._calls.append(call)
+        asked = _Asked(len(commands), time.monotonic() + self._timeout)
+        self._asked.append(asked)
         self._unsent += packed
-        replies: list[Any] = self._hub.park(call)
+        replies: list[Any] = self._hub.park(asked)
         return replies
 
     def drop(self) -> None:
@@ -125,14 +126,14 @@ class RedisChannel:
 
     def idle(self) -> bool:
         """Whether no call waits for its reply."""
-        return not self._calls
+        return not self._asked
 
     # The loop's peer
 
     def flush(self) -> None:
         """Send what was asked in this turn, as one write."""
         if self._socket is None:
-            if (self._unsent or self._calls) and not self._down and self._dial_at == _NEVER:
+            if (self._unsent or self._asked) and not self._down and self._dial_at == _NEVER:
                 self._connect()
             return
         if self._unsent and not self._rest:
@@ -142,11 +143,11 @@ class RedisChannel:
 
     def deadline(self) -> float:
         """The first call's, or the next try to connect."""
-        return min(self._calls[0].deadline if self._calls else _NEVER, self._dial_at)
+        return min(self._asked[0].deadline if self._asked else _NEVER, self._dial_at)
 
     def tick(self, now: float) -> None:
         """Give up on a call that waits too long, and on the connection with it; try to connect when it is time."""
-        if self._calls and self._calls[0].deadline <= now:
+        if self._asked and self._asked[0].deadline <= now:
             self._fail(RedisTimeoutError("no answer in time"))
         if self._dial_at <= now:
             self._dial_at = _NEVER
@@ -197,14 +198,14 @@ class RedisChannel:
                 return
 
     def _hand_out(self, reply: Any) -> None:
-        if not self._calls:
+        if not self._asked:
             raise hiredis.ProtocolError("a reply that nobody asked for")
-        call = self._calls[0]
-        call.replies.append(reply)
-        if len(call.replies) == call.wanted:
-            self._calls.popleft()
+        asked = self._asked[0]
+        asked.replies.append(reply)
+        if len(asked.replies) == asked.wanted:
+            self._asked.popleft()
             self._answered = True
-            self._hub.resume(call, call.replies)
+            self._hub.resume(asked, asked.replies)
 
     # The connection
 
@@ -260,9 +261,9 @@ class RedisChannel:
             self._socket = None
         self._rest = b""
         self._unsent.clear()
-        calls, self._calls = self._calls, deque()
-        for call in calls:
-            self._hub.resume(call, error=_copy(error))
+        lost, self._asked = self._asked, deque()
+        for asked in lost:
+            self._hub.resume(asked, error=_copy(error))
         if self._down or self._dialling:
             return
         if self._answered:

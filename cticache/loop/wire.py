@@ -25,7 +25,7 @@ _OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooL
 
 _TARGET = re.compile(r"/|https?://|\*$", re.IGNORECASE)
 """How the target of a request begins: RFC 9112 section 3.2, without the form of CONNECT."""
-_PLAIN = re.compile(rb"([A-Z]+) (/[!\"$->@-~]*)(?:\?([!\"$-~]*))? HTTP/1\.1")
+_PLAIN = re.compile(rb"([A-Z]+) (/[!\"$->@-~]*)(?:\?([!\"$-~]*))? HTTP/1\.1(?=\r\n|\Z)")
 """A request line as nearly all are: a path and its query, visible ASCII without a fragment."""
 _FRAMING = 8
 """A chunked body may arrive as so many times its own bytes: chunks of one byte take six."""
@@ -43,27 +43,38 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     @body_bytes_received.setter
     def body_bytes_received(self, received: int) -> None:
-        self._raw_bytes += received - self.body_bytes_received
+        self._count_raw(received - self.body_bytes_received)
+
+    def _count_raw(self, more: int) -> None:
+        """Stands for ``self.body_bytes_received += consumed`` in HTTPRequestParser.received: the sum, less what was."""
+        self._raw_bytes += more
 
     def parse_header(self, header_plus: bytes) -> None:
-        line = header_plus.partition(b"\r\n")[0]
-        plain = _PLAIN.fullmatch(line)
         try:
-            # Two slashes at its head keep a target from urlsplit there, which takes longer than all the headers.
-            super().parse_header(plain[1] + b" // HTTP/1.1" + header_plus[len(line) :] if plain else header_plus)
+            if plain := _PLAIN.match(header_plus):
+                self._parse_plain(header_plus, plain)
+            else:
+                super().parse_header(header_plus)
         except ValueError as error:  # a Content-Length of thousands of digits, a malformed address
             raise ParsingError(str(error)) from None
-        if plain:
-            path, query = plain[2], plain[3]
-            self.path = unquote_to_bytes(path).decode("latin-1")
-            self.query = "" if query is None else query.decode("ascii")
-            self.request_uri = line[len(plain[1]) + 1 : -len(" HTTP/1.1")].decode("ascii")
-        elif self.version not in ("1.0", "1.1") or not _TARGET.match(self.request_uri):
+        if not plain and (self.version not in ("1.0", "1.1") or not _TARGET.match(self.request_uri)):
             raise ParsingError("Not a request of HTTP/1")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length beside Transfer-Encoding")
         if "TRANSFER_ENCODING" in self.headers:  # waitress leaves it there on HTTP/1.0, and would ignore the body
             raise ParsingError("Transfer-Encoding on HTTP/1.0")
+
+    def _parse_plain(self, header_plus: bytes, line: re.Match[bytes]) -> None:
+        """Stands for what HTTPRequestParser.parse_header does with split_uri: urlsplit takes longer than all headers.
+
+        It takes a target of two slashes for an authority and leaves it alone, so that is what it is given; path, query
+        and request_uri are then set as it would have set them.
+        """
+        method, path, query = line.groups()
+        super().parse_header(method + b" // HTTP/1.1" + header_plus[line.end() :])
+        self.path = unquote_to_bytes(path).decode("latin-1")
+        self.query = "" if query is None else query.decode("ascii")
+        self.request_uri = header_plus[line.end(1) + 1 : line.end() - len(" HTTP/1.1")].decode("ascii")
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)

@@ -16,7 +16,7 @@ OLDEST = (6, 2)
 def cluster(url: str, timeout: float) -> tuple[str, list[str]]:
     """What the primaries of a cluster are, and what is wrong with each; redis-py's error if none answers."""
     topology = Topology(url, timeout, probe=timeout)
-    topology.look().result()
+    topology.refresh().result()
     kinds, found = set(), []
     for host, port in topology.primaries():
         try:

@@ -18,7 +18,8 @@ from waitress import create_server, wasyncore
 from cticache.data.store import Store
 from cticache.data.sync import Keeper, sync
 from cticache.link.connection import Command, Direct, Runner, dial
-from cticache.loop.dispatch import Hub, HubChannel
+from cticache.loop.client import HubChannel
+from cticache.loop.dispatch import Hub
 from cticache.loop.listen import listen
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.wire import Channel, adjustments

@@ -202,7 +202,7 @@ def test_a_server_that_stands_alone_is_told_to_be_one(redis_url: str) -> None:
     place = redis_url.partition("://")[2].partition("/")[0]
     topology = Topology(f"redis+cluster://{place}", TIMEOUT, 0.0)
     with pytest.raises(RedisConnectionError, match="is no member of a cluster, write redis:// in the URL"):
-        topology.look().result()
+        topology.refresh().result()
 
 
 class Recorder:
@@ -237,11 +237,11 @@ def test_a_node_that_has_left_is_closed_once_nothing_is_under_way_there(members:
     for member in members:
         member.believes = [members[1]]
     left.busy = True
-    topology.look().result()
+    topology.refresh().result()
     cluster.run([LEASE])
     assert not left.closed
     left.busy = False
-    topology.look().result()
+    topology.refresh().result()
     cluster.run([LEASE])
     assert left.closed
     assert not opened[members[1].port].closed

@@ -20,7 +20,8 @@ from greenlet import GreenletExit
 from waitress.channel import HTTPChannel
 
 from cticache.loop import dispatch
-from cticache.loop.dispatch import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST, MOST_TASKS, READ, Hub
+from cticache.loop.client import READ
+from cticache.loop.dispatch import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST, MOST_TASKS, Hub
 from kit.running import BIG, Site, until
 from kit.talk import get, request
 

@@ -1,0 +1,75 @@
+"""A client's connection on the loop.
+
+What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: a channel's service, cancel,
+readable, writable, total_outbufs_len, requests, socket, _fileno, _flush_some, _flush_exception, add_channel and
+del_channel; wasyncore.read and write.
+"""
+
+import selectors
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from waitress import wasyncore
+
+from cticache.loop.wire import Channel
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class Loop(Protocol):
+    """What a client's connection asks of the loop."""
+
+    ending: bool
+    """Nothing more is read from the clients."""
+
+    def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
+        """Call ``ready`` with a mask when this can be read or written; no events to watch it no longer."""
+
+    def touch(self, channel: "HubChannel") -> None:
+        """Settle this channel at the end of the turn."""
+
+
+class HubChannel(Channel):
+    """A client's connection on the loop of a hub."""
+
+    hub: Loop
+    """Set in the class that Hub.run makes."""
+    paused = False
+    """Something came while a request was under way, or at the end; it is not polled until that is answered."""
+
+    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
+        """Register with the loop, which may refuse, and then with waitress."""
+        try:
+            self.hub.watch(self._fileno, READ, self.ready)
+        except OSError:
+            self.socket.close()
+            raise
+        super().add_channel(map)
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
+        """Leave the loop, before the socket is closed and its number is given to another."""
+        self.hub.watch(self._fileno, 0, self.ready)
+        super().del_channel(map)
+
+    def ready(self, mask: int) -> None:
+        """The socket can be read or written."""
+        if mask & READ:
+            if self.readable() and not self.hub.ending:
+                wasyncore.read(self)
+            else:
+                self.paused = True
+        self.hub.touch(self)
+
+    def settle(self) -> None:
+        """Send what there is to send, close if it is time, and watch for what is wanted next."""
+        if self.total_outbufs_len:
+            self._flush_exception(self._flush_some)  # handle_write would not while another request is queued
+        if self._fileno is not None and self.writable():
+            wasyncore.write(self)
+        if self._fileno is None:
+            return
+        if self.readable() and not self.hub.ending:
+            self.paused = False
+        # A parked channel stays registered: taking it out and in again would cost two syscalls a request.
+        wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
+        self.hub.watch(self._fileno, wanted, self.ready)
