@@ -16,7 +16,7 @@
 
 return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now)
   local exact = redis.call('EXISTS', call_prefix .. ani) == 1
-  local others, tails = {}, {}
+  local others, other, tails, tail = 0, nil, 0, nil -- how many, and the first of them
   if rule ~= 'exact' then
     local listed = redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',
       'LIMIT', 0, most_callers + 1)
@@ -25,26 +25,26 @@ return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_calle
     end
     for _, caller in ipairs(listed) do
       if caller ~= ani and redis.call('EXISTS', call_prefix .. caller) == 1 then
-        others[#others + 1] = caller
+        others, other = others + 1, other or caller
         if #ani >= digits and #caller >= digits and caller:sub(-digits) == ani:sub(-digits) then
-          tails[#tails + 1] = caller
+          tails, tail = tails + 1, tail or caller
         end
       end
     end
   end
 
   if exact then
-    return #tails == 0 and 'exact' or 'ambiguous', ani
+    return tails == 0 and 'exact' or 'ambiguous', ani
   end
   local gone = redis.call('GET', gone_prefix .. ani)
   if gone then
     return 'gone', tonumber(gone)
   end
-  if #tails > 0 then
-    return #tails == 1 and 'suffix' or 'ambiguous', tails[1]
+  if tails > 0 then
+    return tails == 1 and 'suffix' or 'ambiguous', tail
   end
-  if rule == 'sole' and #others > 0 then
-    return #others == 1 and 'sole' or 'ambiguous', others[1]
+  if rule == 'sole' and others > 0 then
+    return others == 1 and 'sole' or 'ambiguous', other
   end
   return nil
 end
