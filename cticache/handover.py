@@ -5,7 +5,6 @@ store has and where it was found, or a Refusal to pass on.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from cticache.access.users import User
 from cticache.data.replies import Held, Lease
@@ -21,11 +20,8 @@ _Ask = Callable[[Place, str], Held | None]
 """One call of the store: what it has in this place under this canonical ANI."""
 
 
-class Found(NamedTuple):
-    """A call, and where it was."""
-
-    place: Place
-    held: Held
+Found = tuple[Place, Held]
+"""Where a call was, and what is kept of it."""
 
 
 class HandOver:
@@ -131,7 +127,7 @@ class HandOver:
                 gone = gone or (error, place)
                 continue
             if held:
-                return Found(place, held)
+                return place, held
         if gone:
             refusal, place = gone
             looking(place.pool.name, place.dnis, place.pool.canonical(ani))

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
 
@@ -33,13 +33,8 @@ _TRIES_IN_FULL = 2
 """The second is for a server that takes scripts in another form than the one before it."""
 
 
-class Invocation(NamedTuple):
-    """A script that is to be run."""
-
-    script: str
-    keys: Sequence[str]
-    arguments: Mapping[str, Argument]
-    """By the names that the script's header gives to the slots of ARGV."""
+Invocation = tuple[str, Sequence[str], Mapping[str, Argument]]
+"""A script that is to be run, its keys, and its arguments by the names that its header gives to the slots of ARGV."""
 
 
 def read_scripts(folder: Path | None = None) -> dict[str, str]:
@@ -61,10 +56,8 @@ class Scripts:
     def __init__(self, runner: Runner, sources: dict[str, str]) -> None:
         self._runner = runner
         self._sources = sources
-        slots = {name: _SLOT.findall(source) for name, source in sources.items()}
-        self._slots = {name: [slot for _, slot in listed] for name, listed in slots.items()}
-        self._open_ended = {name for name, listed in slots.items() if listed and listed[-1][0]}
-        """Those whose last slot takes any number of texts."""
+        self._slots = {name: _slots(source) for name, source in sources.items()}
+        """The names of a script's slots in order, and whether the last one takes any number of texts."""
         self._known: dict[str, tuple[str, str]] = {}
         """Name -> SHA1, and the source it is of; empty until it is known whether Redis reads the ``#!`` line."""
 
@@ -86,23 +79,28 @@ class Scripts:
         now, the next command finds the new primary. Raises redis-py's errors for a connection that fails, and TypeError
         for an argument too many or too few.
         """
-        run = [(name, keys, self._ordered(name, arguments)) for name, keys, arguments in invocations]
-        replies = self._runner.run([self._by_sha(*one) for one in run])
+        replies = self._runner.run([self._by_sha(*each) for each in invocations])
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                return self._followed(invocations, replies)
+        return replies
+
+    def _followed(self, invocations: Sequence[Invocation], replies: list[Any]) -> list[Any]:
+        """The replies, once what follows from the errors among them has been done."""
         for _ in range(_TRIES_IN_FULL):
             unknown = [at for at, reply in enumerate(replies) if self._is_unknown(reply)]
             if not unknown:
                 break
-            again = self._runner.run([self._in_full(*run[at]) for at in unknown])
+            again = self._runner.run([self._in_full(*invocations[at]) for at in unknown])
             for at, reply in zip(unknown, again, strict=True):
                 replies[at] = reply
-        for reply in replies:
-            if isinstance(reply, ResponseError) and _is_demoted(reply):
-                self._runner.drop()
+        if any(_is_demoted(reply) for reply in replies):
+            self._runner.drop()
         return replies
 
     def _ordered(self, name: str, given: Mapping[str, Argument]) -> list[Any]:
         """The arguments in the order of the script's header."""
-        slots = self._slots[name]
+        slots, open_ended = self._slots[name]
         try:
             ordered: list[Any] = [given[slot] for slot in slots]
         except KeyError:
@@ -110,17 +108,17 @@ class Scripts:
         if len(ordered) != len(given):
             wrong = ", ".join(sorted(set(slots) ^ given.keys()))
             raise TypeError(f"lua/{name}.lua and what it is given differ in {wrong}")
-        if name in self._open_ended:
+        if open_ended:
             ordered[-1:] = ordered[-1]
         return ordered
 
-    def _by_sha(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
+    def _by_sha(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
         """The first one asks Redis how it takes scripts, if it was away until now."""
-        return ("EVALSHA", self._one(name)[0], len(keys), *keys, *arguments)
+        return ("EVALSHA", self._one(name)[0], len(keys), *keys, *self._ordered(name, arguments))
 
-    def _in_full(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
+    def _in_full(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
         """The same for a server that does not know the script; it does from then on."""
-        return ("EVAL", self._one(name)[1], len(keys), *keys, *arguments)
+        return ("EVAL", self._one(name)[1], len(keys), *keys, *self._ordered(name, arguments))
 
     def _is_unknown(self, reply: Any) -> bool:
         """Whether a server says that it does not know the script; it has run nothing then.
@@ -153,8 +151,15 @@ class Scripts:
         return True
 
 
-def _is_demoted(error: ResponseError) -> bool:
-    return isinstance(error, ReadOnlyError | MasterDownError) or bool(_DEMOTED.search(str(error)))  # 6.2 wraps it
+def _slots(source: str) -> tuple[list[str], bool]:
+    listed = _SLOT.findall(source)
+    return [name for _, name in listed], bool(listed and listed[-1][0])
+
+
+def _is_demoted(reply: Any) -> bool:
+    if not isinstance(reply, ResponseError):
+        return False
+    return isinstance(reply, ReadOnlyError | MasterDownError) or bool(_DEMOTED.search(str(reply)))  # 6.2 wraps it
 
 
 def _assembled(name: str, source: str, folder: Path) -> str:

@@ -215,7 +215,7 @@ class Store:
         """How full each of the pools is, all in one round trip."""
         replies = self._run_all(
             [
-                Invocation(
+                (
                     "pool_stats",
                     self._keys.pool_stats(pool.name),
                     {"rest_ms": pool.rest_ms, "reap_step": _SWEEP_STEP, "most_missed": _MOST_MISSED},
@@ -234,7 +234,7 @@ class Store:
         ]
 
     def _run(self, script: str, keys: list[str], **arguments: Argument) -> Any:
-        return self._run_all([Invocation(script, keys, arguments)])[0]
+        return self._run_all([(script, keys, arguments)])[0]
 
     def _run_all(self, invocations: Sequence[Invocation]) -> list[Any]:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cticache.data import store as store_module
-from cticache.data.scripts import Invocation, Scripts, read_scripts
+from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.link.connection import Command
 
@@ -35,17 +35,17 @@ def given() -> Iterator[tuple[str, set[str]]]:
             script = node.args[0]
             assert isinstance(script, ast.Constant)
             yield str(script.value), {str(word.arg) for word in node.keywords}
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Invocation":
-            script, _, arguments = node.args
-            if isinstance(script, ast.Constant) and isinstance(arguments, ast.Dict):
-                yield str(script.value), {str(key.value) for key in arguments.keys if isinstance(key, ast.Constant)}
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 3 and isinstance(node.elts[2], ast.Dict):
+            script, _, arguments = node.elts
+            assert isinstance(script, ast.Constant)
+            yield str(script.value), {str(key.value) for key in arguments.keys if isinstance(key, ast.Constant)}
 
 
 def test_the_store_gives_each_script_what_its_header_names() -> None:
     scripts = Scripts(Recording(), SCRIPTS)
     said = dict(given())
     assert said.keys() == SCRIPTS.keys()
-    assert said == {name: set(scripts._slots[name]) for name in SCRIPTS}
+    assert said == {name: set(scripts._slots[name][0]) for name in SCRIPTS}
 
 
 def test_the_header_orders_the_arguments_and_the_last_slot_may_be_open_ended() -> None:
@@ -53,7 +53,7 @@ def test_the_header_orders_the_arguments_and_the_last_slot_may_be_open_ended() -
     scripts = Scripts(
         runner, {"one": "#!lua\n-- ARGV[1]  first  x\n-- ARGV[2]     second  x\n-- ARGV[3...]  rest  x\n"}
     )
-    scripts.run([Invocation("one", ["k"], {"rest": iter("ab"), "second": 2, "first": "f"})])
+    scripts.run([("one", ["k"], {"rest": ["a", "b"], "second": 2, "first": "f"})])
     assert runner.commands[-1][2:] == (1, "k", "f", 2, "a", "b")
 
 
@@ -69,7 +69,7 @@ def test_the_header_orders_the_arguments_and_the_last_slot_may_be_open_ended() -
 def test_a_name_too_many_or_too_few_is_told_at_the_call(
     store: Store, change: dict[str, int | None], named: str
 ) -> None:
-    right: dict[str, int | None] = dict.fromkeys(store._scripts._slots["lease"], 1)
+    right: dict[str, int | None] = dict.fromkeys(store._scripts._slots["lease"][0], 1)
     arguments = {name: value for name, value in (right | change).items() if value is not None}
     with pytest.raises(TypeError, match=f"^lua/lease.lua and what it is given differ in {named}$"):
         store._run("lease", [], **arguments)

@@ -22,7 +22,6 @@ from redis import Redis
 from cticache.data import keys
 from cticache.data.keys import Keys
 from cticache.data.replies import Explanation, Held, Lease, PoolStats
-from cticache.data.scripts import Invocation
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Gone
@@ -467,7 +466,7 @@ class HandOver(RuleBasedStateMachine):
                         "match_digits": place.pool.match_digits,
                         "most_callers": MOST_CALLERS,
                     }
-                    calls.append(Invocation("explain", names.explain(place.pool.name, dnis), arguments))
+                    calls.append(("explain", names.explain(place.pool.name, dnis), arguments))
         for (model, dnis, ani, rule_), (grade, found, *rest) in zip(asked, self.store._run_all(calls), strict=True):
             right = model.find(dnis, ani, rule_)
             if isinstance(right, Found):
