@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +17,12 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.link.connection import Runner
 from cticache.numbering.pools import Pool, Pools
-from kit import topologies
+from kit import servers, topologies
 from kit.between import Between
 from kit.samples import make_pool
 
 pytest_plugins = ["kit.fixtures"]
 
-_SERVER: list[str] = []
-_TOLD: list[str] = []
 _COUNTED = {counter.field for counter in counters.COUNTERS} | {counters.PEAK, counters.HELD}
 
 settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.reuse, Phase.generate])  # fails in no time
@@ -53,18 +53,26 @@ def _parameters(item: pytest.Item) -> Collection[str]:
     return item.callspec.params if hasattr(item, "callspec") else ()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process for named files, done before others have started, and for a server that tests would share."""
+    named = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
+    return 0 if named or servers.is_already_there() else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which server the tests ran on, and what they told."""
-    for line in _SERVER:
+    """Say which server the tests ran on, and what they told; each has its lines with it from its process."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    said = [(kind, line) for report in reports for kind, line in report.user_properties]
+    for line in dict.fromkeys(line for kind, line in said if kind == "server"):
         terminalreporter.write_line(f"Redis under test: {line}")
-    for line in _TOLD:
+    for line in (line for kind, line in said if kind == "told"):
         terminalreporter.write_line(line)
 
 
 @pytest.fixture
-def tell() -> Callable[[str], None]:
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Puts a line under the tests' summary."""
-    return _TOLD.append
+    return partial(record_property, "told")
 
 
 @pytest.fixture(scope="session")
@@ -86,14 +94,18 @@ def long(request: pytest.FixtureRequest, topology: str, way: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def redis_url(topology: str) -> Iterator[str]:
-    """A real server, TEST_REDIS says which (tests/kit/servers.py); or several that belong together."""
+def server(topology: str) -> Iterator[tuple[str, str]]:
+    """The URL of a real server, TEST_REDIS says which (tests/kit/servers.py), or of several; and what is there."""
     with topologies.under_test(topology) as (url, what):
         with topologies.client_of(url) as client:
             info = client.info("server")
         version = info.get("valkey_version") or info["redis_version"]
-        _SERVER.append(f"{'Valkey' if 'valkey_version' in info else 'Redis'} {version}, {what}")
-        yield url
+        yield url, f"{'Valkey' if 'valkey_version' in info else 'Redis'} {version}, {what}"
+
+
+@pytest.fixture(scope="session")
+def redis_url(server: tuple[str, str]) -> str:
+    return server[0]
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +122,11 @@ def runner(redis_url: str, way: str) -> Iterator[Runner]:
 
 
 @pytest.fixture
-def client(connection: Redis) -> Iterator[Redis]:
+def client(
+    connection: Redis, server: tuple[str, str], record_property: Callable[[str, object], None]
+) -> Iterator[Redis]:
     """The server, empty; afterwards no key but keys.PERMANENT may be without a TTL, and no counter be unlisted."""
+    record_property("server", server[1])
     connection.flushall()
     yield connection
     names = connection.keys("cti:*")

@@ -37,7 +37,7 @@ def under_test() -> Iterator[tuple[str, str]]:
     """The URL of the server, and what it is, for as long as the context lasts."""
     named = os.environ.get(VARIABLE, "")
     kind, _, rest = named.partition(":")
-    if kind in ("redis", "rediss", "unix"):
+    if is_already_there():
         yield named, named
     elif kind == "binary":
         with binary(Path(rest)) as url:
@@ -50,6 +50,11 @@ def under_test() -> Iterator[tuple[str, str]]:
     else:
         with _default() as found:
             yield found
+
+
+def is_already_there() -> bool:
+    """Whether it is no server of our own: no second test may use it at the same time."""
+    return os.environ.get(VARIABLE, "").partition(":")[0] in ("redis", "rediss", "unix")
 
 
 @contextmanager
