@@ -1,15 +1,15 @@
-"""Runs each script at the node of a Redis Cluster that has its slot.
+"""Runs each script on the node of a Redis Cluster that has its slot.
 
-All keys of a script are in one slot (keys.py). Who has it is asked of the nodes (CLUSTER SLOTS) in a thread; until that
-is asked again, what a node answers (MOVED) corrects it, slot by slot.
+All keys of a script are in one slot (keys.py). A thread asks the nodes which of them has which slot (CLUSTER SLOTS).
+Until it asks again, the answer MOVED of a node corrects that, slot by slot.
 
 Invariants:
 
-- What provably did not run (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) is repeated, for that command alone, while the time-out
-  since its start has not passed. After a lost connection or a time-out the fate is unknown: nothing is repeated.
-- A node that is away, or hangs, costs the commands of its own slots.
-- The nodes are asked by one thread at a time, and once every ``probe`` seconds; a command that knows its node does not
-  wait for that.
+- Only a command that provably did not run (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) is repeated, and only until the time-out
+  since its start has passed. After a lost connection or a time-out nobody knows what ran: nothing is repeated.
+- A node that is away or hangs fails the commands for its own slots, and no others.
+- One thread at a time asks the nodes, at most every ``probe`` seconds; a command whose node is known does not wait for
+  it.
 """
 
 import random
@@ -31,25 +31,25 @@ from cticache.link.redis_url import Address, addresses, node_url
 _NOT_RUN = (AskError, TryAgainError, ClusterDownError)
 """The node has refused to begin; MovedError is an AskError."""
 _AT_ONCE = 3
-"""So many redirections are followed without a pause."""
+"""How many redirections are followed without a pause."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.16
 
 Wait = Callable[["Future[None]", float], None]
-"""Returns when the future is done, or after so many seconds."""
+"""Returns when the future is done or so many seconds have passed."""
 
 
 class Node(Runner, Protocol):
-    """Runs commands at one node."""
+    """Runs commands on one node."""
 
     def idle(self) -> bool:
-        """Whether nothing is under way that ``close`` would spoil."""
+        """Whether nothing is under way that ``close`` would break off."""
 
     def close(self) -> None:
         """Close the connections for good."""
 
 
 class Topology:
-    """Who has which slot, as far as is known."""
+    """Which node has which slot, as far as is known."""
 
     def __init__(self, url: str, timeout: float, probe: float) -> None:
         self._url = url
@@ -80,7 +80,7 @@ class Topology:
         self.refresh()
 
     def refresh(self) -> "Future[None]":
-        """Have the nodes asked, unless that was done a moment ago; done when they have been."""
+        """Have the nodes asked, unless that was done a moment ago; the future is done once they have answered."""
         with self._lock:
             if self._refreshing and (not self._refreshing.done() or time.monotonic() < self._next_refresh):
                 return self._refreshing
@@ -102,7 +102,7 @@ class Topology:
             refreshing.set_result(None)
 
     def _asked(self) -> tuple[dict[int, Address], frozenset[Address]]:
-        """What the first node says that answers; in another order each time, for one may be cut off from the others."""
+        """What the first node to answer says; the order changes each time, as a node may be cut off from the others."""
         known = sorted(self.nodes)
         named = addresses(self._url)
         trouble = ""
@@ -125,7 +125,7 @@ class Topology:
 
 
 class Cluster:
-    """Runs commands at the nodes that have their slots; ``open_node`` makes the Runner of one, by its URL."""
+    """Runs commands on the nodes that have their slots; ``open_node`` makes the Runner of one, by its URL."""
 
     def __init__(self, topology: Topology, open_node: Callable[[str], Node], pause: Wait, timeout: float) -> None:
         self._topology = topology
@@ -137,7 +137,7 @@ class Cluster:
         self._known: frozenset[Address] = frozenset()
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
-        """As Runner says. Those without a key go to every primary, and an error of one is then the reply."""
+        """As Runner says. Commands without a key go to every primary; an error from one of them is then the reply."""
         until = time.monotonic() + self._timeout
         replies: list[Any] = [None] * len(commands)
         places: dict[Address | None, list[int]] = {}
@@ -154,7 +154,7 @@ class Cluster:
         return replies
 
     def drop(self) -> None:
-        """As Runner says, without closing anything: a node that is a replica by now says itself who is not (MOVED)."""
+        """As Runner says, but nothing is closed: a node that has become a replica names the primary itself (MOVED)."""
         self._topology.refresh()
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Cluster:
         return address
 
     def _know(self, until: float) -> None:
-        """Wait until it is known who has which slot."""
+        """Wait until it is known which node has which slot."""
         refreshing = self._topology.refresh()
         if not refreshing.done():
             self._wait(refreshing, until - time.monotonic())
@@ -184,7 +184,7 @@ class Cluster:
             raise RedisConnectionError(str(error))
 
     def _followed(self, command: Command, address: Address, refusal: Any, until: float) -> Any:
-        """The reply to a command that ``address`` has refused to begin with, from wherever it is to be asked."""
+        """The reply to a command that ``address`` has refused to begin, from the node that does run it."""
         slot = _slot(command)
         pause = _PAUSE_S
         reply = refusal
@@ -205,7 +205,7 @@ class Cluster:
         return reply
 
     def _everywhere(self, commands: Sequence[Command], until: float) -> list[Any]:
-        """The replies of any primary, an error before others; a node that is away is passed over, unless all are."""
+        """The replies of any primary, an error before others; nodes that are away are passed over, unless all are."""
         if not self._topology.primaries():
             self._know(until)
         replies: list[Any] = []
@@ -243,12 +243,12 @@ class Cluster:
 
 
 def wait_in_thread(future: "Future[None]", seconds: float) -> None:
-    """As Wait says; the thread waits."""
+    """As Wait says, by blocking the thread."""
     wait((future,), max(seconds, 0))
 
 
 def _has_keys(command: Command) -> bool:
-    """Whether it is a script's call; what else is asked, SCRIPT LOAD and a script without keys, is for every node."""
+    """Whether a command runs a script with keys; any other (SCRIPT LOAD, a script without keys) is for every node."""
     return command[0] in ("EVALSHA", "EVAL") and bool(command[2])
 
 
@@ -258,7 +258,7 @@ def _slot(command: Command) -> int:
 
 
 def _read(ranges: Sequence[Any], asked: Address) -> tuple[dict[int, Address], frozenset[Address]]:
-    """A reply to CLUSTER SLOTS: who has which slot, and all nodes. One that does not know its host is the one asked."""
+    """Which node has which slot, and all nodes, by a reply to CLUSTER SLOTS; a node without a host is the one asked."""
     slots: dict[int, Address] = {}
     nodes: set[Address] = set()
     for first, last, *members in ranges:
@@ -269,7 +269,7 @@ def _read(ranges: Sequence[Any], asked: Address) -> tuple[dict[int, Address], fr
 
 
 def _host(told: str | None, asked: Address) -> str:
-    """The host that a node names; one that it does not know (a hostname that is to be told and not set) is its own."""
+    """The host that a node names; where it names none (as when it should give a hostname and has none), its own."""
     return asked[0] if told in (None, "", "?") else str(told)
 
 

@@ -1,4 +1,4 @@
-"""How Redis is reached: one client, time-outs on, repeats off."""
+"""How Redis is reached: one client, with time-outs and without repeats."""
 
 import socket
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 from cticache.link.redis_url import Address, addresses, kind
 
 _MOST_CONNECTIONS = 512
-"""More than threads can ask at once ([server] threads): redis-py would refuse the 101st."""
+"""More than the threads that can ask at once ([server] threads); by itself redis-py refuses the 101st."""
 
 
 def connect(url: str, timeout: float) -> Redis:
-    """A client that opens its connections when they are needed; ValueError for an URL that cannot be read.
+    """A client that opens its connections when they are needed; ValueError for a URL that cannot be read.
 
-    redis-py would repeat a command up to ten times: a lost reply would then take, or lease, twice. What may be
-    repeated, the store repeats. ``timeout``, in seconds, bounds a connect and each wait for a reply. Behind sentinels
-    each connection is one to the primary that they name when it is opened.
+    redis-py would repeat a command up to ten times: after a lost reply, a take or a lease would be done twice. The
+    store repeats what may be repeated. ``timeout``, in seconds, bounds connecting and each wait for a reply. Behind
+    sentinels each connection goes to the primary that they name when it is opened.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -43,7 +43,7 @@ def connect(url: str, timeout: float) -> Redis:
 
 
 class _Sentinels(Sentinel):
-    """redis-py's own; what it says of those that do not answer shows the options of their connections."""
+    """redis-py's own, whose error about sentinels that do not answer would show their connection options."""
 
     def discover_master(self, service_name: str) -> Address:
         """The primary; MasterNotFoundError if no sentinel names one that is up."""
@@ -74,9 +74,9 @@ def _watched(url: str, options: dict[str, Any]) -> Redis:
 
 
 def _greet(connection: Any) -> None:
-    """What redis-py does on connecting, and a PING: what TLS 1.3 sends behind its handshake is read with the answer.
+    """What redis-py does on connecting, and a PING, with whose answer is read what TLS 1.3 sends after its handshake.
 
-    Left unread, redis-py takes it for a reply that nobody asked for, and gives up the connection.
+    If that were left unread, redis-py would take it for a reply that nobody asked for and give up the connection.
     """
     connection.on_connect()
     connection.send_command("PING")
@@ -116,11 +116,11 @@ class Direct:
         return replies
 
     def drop(self) -> None:
-        """Close the connections that are not in use; one that is meets the same refusal, and is dropped by the next."""
+        """Close the connections that are not in use; one in use meets the same refusal, and closes at the next drop."""
         self._client.connection_pool.disconnect(inuse_connections=False)
 
     def idle(self) -> bool:
-        """Whether ``close`` spoils nothing: always, it spares what is in use."""
+        """Always: ``close`` spares the connections in use."""
         return True
 
     def close(self) -> None:
@@ -129,11 +129,11 @@ class Direct:
 
 
 def dial(client: Redis) -> socket.socket:
-    """A connected socket that has said PING, for whoever reads and writes it without redis-py; may block.
+    """A connected socket on which PING was answered, to be read and written without redis-py; may block.
 
-    redis-py does what connecting takes: name look-up, TLS, credentials, database, Sentinel. The socket is taken out of
-    its connection, where it has no public name. The pool is not asked for the connection: it counts each one that it
-    ever made, and refuses after the hundredth.
+    redis-py does all that connecting takes: name resolution, TLS, credentials, database, Sentinel. The socket is then
+    taken out of its connection, where it has no public name. The connection does not come from redis-py's pool, which
+    counts every one it ever made and refuses after the hundredth.
     """
     pool = client.connection_pool
     connection: Any = pool.connection_class(**pool.connection_kwargs)

@@ -1,4 +1,4 @@
-"""The server for a first try: a real one of our own, its data kept in the user's data folder.
+"""The server for a first try: a real one that the service starts itself, its data in the user's data folder.
 
 On Windows, where no package carries a server, an imitation in this process serves until one is configured.
 """
@@ -29,7 +29,7 @@ _LONGEST_SOCKET_PATH = 103
 """Bytes of a Unix socket's path on macOS; Linux allows four more."""
 _START_S, _STOP_S, _POLL_S = 20.0, 10.0, 0.01
 _PAUSE_S = 1.0
-"""Between the end of a server that was not to end and its next start."""
+"""The pause before a server that ended by itself is started again."""
 
 _SETTINGS = {
     "port": "0",
@@ -45,7 +45,7 @@ _SETTINGS = {
 def data_folder(configured: str) -> Path:
     """Where the embedded server keeps its data: the configured folder, else the user's data folder.
 
-    An absolute path: a relative one starts at the working directory. UserError for a home that nobody has.
+    An absolute path; a relative one starts at the working directory. UserError for the home of an unknown user.
     """
     if not configured:
         return platformdirs.user_data_path("cticache", appauthor=False).absolute()
@@ -74,11 +74,11 @@ class Embedded:
         self._keeper: threading.Thread | None = None
         self._stopping = threading.Event()
         self._starting = threading.Lock()
-        """Held while a process is started: ``stop`` misses none."""
+        """Held while a process is started, so that ``stop`` misses none."""
         self.url = ""
 
     def start(self) -> None:
-        """Start the server, or say in a UserError why it cannot be: another service has the folder, no binary."""
+        """Start the server; a UserError says why it cannot be started: no binary, or another service has the folder."""
         self._stopping.clear()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class Embedded:
                 f"another cticache keeps its data in {self._folder}: stop it, or give this one its own folder "
                 "with [redis] data, or a server with [redis] url"
             ) from None
-        except (OSError, ValueError, NotImplementedError) as error:  # no path at all, no locks on that file system
+        except (OSError, ValueError, NotImplementedError) as error:  # not a path, or no locks on that file system
             raise UserError(
                 f"the data folder {self._folder} cannot be used: {error}; choose one with [redis] data"
             ) from None
@@ -100,11 +100,11 @@ class Embedded:
             raise
 
     def stop(self) -> None:
-        """Stop the server, its data on the disk, and leave the folder to others."""
+        """Stop the server, with its data on the disk, and leave the folder to others."""
         with self._starting:
             self._stopping.set()
         if self._process:
-            self._process.terminate()  # the append-only file is written and synced all the same
+            self._process.terminate()  # the append-only file is still written and synced
             try:
                 self._process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
@@ -193,7 +193,7 @@ def _binary() -> Path | None:
 
 
 def _imitation() -> str:
-    from fakeredis import TcpFakeServer  # noqa: PLC0415 - only there where it is needed
+    from fakeredis import TcpFakeServer  # noqa: PLC0415 - only where it is needed
 
     _log.warning("not for production: an imitation of Redis holds the data in this process, and loses it at its end")
     server = TcpFakeServer(("127.0.0.1", 0))
@@ -219,13 +219,13 @@ def _answers(client: Redis, process: subprocess.Popen[bytes]) -> bool:
 
 
 def _end_left_behind(path: Path, client: Redis) -> None:
-    """Stop a server that a killed service left behind; UserError when it keeps the folder: two would spoil the data."""
+    """Stop a server that a killed service left behind; UserError if it stays: two would spoil the data."""
     deadline = time.monotonic() + _STOP_S
     while _listens(path):
         reason = "it does not end"
         try:
             client.ping()
-            client.shutdown(nosave=True)  # the append-only file is written and synced all the same
+            client.shutdown(nosave=True)  # the append-only file is still written and synced
         except BusyLoadingError:
             deadline = time.monotonic() + _STOP_S
         except RedisError as error:
@@ -239,7 +239,7 @@ def _end_left_behind(path: Path, client: Redis) -> None:
 
 
 def _listens(path: Path) -> bool:
-    """Whether a process has this socket open, be it only to let others wait."""
+    """Whether a process listens on this socket, even one that only keeps its clients waiting."""
     if sys.platform == "win32":
         return False
     with socket.socket(socket.AF_UNIX) as probe:

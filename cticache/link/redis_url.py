@@ -1,4 +1,4 @@
-"""The URL of Redis: what it names, what may stand in it, and what is wrong with one that cannot be used."""
+"""The URL of Redis: what it names, what it may contain, and what is wrong with one that cannot be used."""
 
 import re
 import sys
@@ -13,19 +13,19 @@ _PORTS = {"": 6379, "sentinel": 26379, "cluster": 6379}
 
 
 def kind(url: str) -> str:
-    """What the servers of an URL are: ``sentinel``, ``cluster``, or empty for one that stands alone."""
+    """The kind of servers that a URL names: ``sentinel``, ``cluster``, or empty for a server that stands alone."""
     return url.partition("://")[0].partition("+")[2]
 
 
 def addresses(url: str) -> list[Address]:
-    """The server, the sentinels or the nodes that an URL names; ValueError where that cannot be read."""
+    """The server, the sentinels or the nodes that a URL names; ValueError if it cannot be read."""
     places = [urlsplit(f"//{place}") for place in urlsplit(url).netloc.rpartition("@")[2].split(",")]
     usual = _PORTS[kind(url)]
     return [(unquote(place.hostname or ""), usual if place.port is None else place.port) for place in places]
 
 
 def node_url(url: str, address: Address) -> str:
-    """The URL of one node of a cluster, credentials and options those of the cluster's."""
+    """The URL of one node of a cluster, with the credentials and options of the cluster's."""
     parts = urlsplit(url)
     credentials, at, _ = parts.netloc.rpartition("@")
     host = quote(address[0], safe=":")
@@ -50,9 +50,9 @@ _SCHEMES = (
 
 
 def complaint(text: str) -> str:
-    """What is wrong with an URL and what to write, in one sentence without a subject; empty if nothing is.
+    """What is wrong with a URL and what to write, in one sentence without a subject; empty if nothing is.
 
-    No piece of the URL is quoted: it may be a piece of a password.
+    No part of the URL is quoted: it may be part of a password.
     """
     if not text.startswith(_SCHEMES):
         return (
@@ -130,7 +130,7 @@ def _is_host(name: str) -> bool:
         if ":" in name:
             IPv6Address(name)
         else:
-            name.encode("idna")  # what looking it up begins with
+            name.encode("idna")  # the first step of resolving it
     except ValueError:
         return False
     return bool(re.fullmatch(r"[\w.:%-]+", name))
@@ -151,12 +151,12 @@ _OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
     "ssl_cert_reqs": (re.compile("none|optional|required").fullmatch, "none, optional or required"),
     "ssl_check_hostname": (re.compile("true|false").fullmatch, "true or false"),
 }
-"""What may follow the ? of the URL: nothing that would take the place of a setting of ``connect``."""
+"""What may follow the ? in the URL: nothing that would override a setting of ``connect``."""
 _SENTINEL_OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
     "sentinel_username": (bool, "a name"),
     "sentinel_password": (bool, "a password"),
 }
-"""What the sentinels themselves ask for, which have users of their own."""
+"""Credentials for the sentinels themselves, which have users of their own."""
 
 
 def _options(scheme: str) -> dict[str, tuple[Callable[[str], object], str]]:

@@ -1,6 +1,6 @@
 """A client's connection on the loop.
 
-What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: a channel's service, cancel,
+Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a channel's service, cancel,
 readable, writable, total_outbufs_len, requests, socket, _fileno, _flush_some, _flush_exception, add_channel and
 del_channel; wasyncore.read and write.
 """
@@ -20,10 +20,10 @@ class Loop(Protocol):
     """What a client's connection asks of the loop."""
 
     ending: bool
-    """Nothing more is read from the clients."""
+    """True at the end, when nothing more is read from the clients."""
 
     def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
-        """Call ``ready`` with a mask when this can be read or written; no events to watch it no longer."""
+        """Call ``ready`` with a mask when this can be read or written; without events, stop watching it."""
 
     def touch(self, channel: "HubChannel") -> None:
         """Settle this channel at the end of the turn."""
@@ -35,7 +35,7 @@ class HubChannel(Channel):
     hub: Loop
     """Set in the class that Hub.run makes."""
     paused = False
-    """Something came while a request was under way, or at the end; it is not polled until that is answered."""
+    """Data has come that must not be read yet: a request is under way, or the loop ends. Reading is not polled."""
 
     def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
         """Register with the loop, which may refuse, and then with waitress."""
@@ -47,7 +47,7 @@ class HubChannel(Channel):
         super().add_channel(map)
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
-        """Leave the loop, before the socket is closed and its number is given to another."""
+        """Leave the loop, before the socket is closed and its descriptor used again."""
         self.hub.watch(self._fileno, 0, self.ready)
         super().del_channel(map)
 
@@ -61,15 +61,15 @@ class HubChannel(Channel):
         self.hub.touch(self)
 
     def settle(self) -> None:
-        """Send what there is to send, close if it is time, and watch for what is wanted next."""
+        """Send what is waiting to be sent, close the connection if it is time, and watch for what is wanted next."""
         if self.total_outbufs_len:
-            self._flush_exception(self._flush_some)  # handle_write would not while another request is queued
+            self._flush_exception(self._flush_some)  # handle_write sends nothing while another request is queued
         if self._fileno is not None and self.writable():
             wasyncore.write(self)
         if self._fileno is None:
             return
         if self.readable() and not self.hub.ending:
             self.paused = False
-        # A parked channel stays registered: taking it out and in again would cost two syscalls a request.
+        # A channel stays registered while its request runs: taking it out and back in would cost two syscalls.
         wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
         self.hub.watch(self._fileno, wanted, self.ready)

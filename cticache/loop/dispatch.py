@@ -1,24 +1,24 @@
 """Serves a burst of requests in one round trip: waitress's tasks in greenlets, on a loop of our own, without threads.
 
-A turn of the loop walks what is ready to be read or written; starts the requests that are complete and resumes those
-whose replies have come, each in a greenlet of its own that runs until it asks Redis; sends what they asked as one
-write; and sends the answers that are done.
+A turn of the loop handles every socket that is ready to be read or written; resumes the requests whose replies have
+come and starts those that are complete, each in a greenlet of its own that runs until it needs Redis; sends all their
+commands in one write; and sends the answers that are ready.
 
 Invariants:
 
 - No thread runs a request. What may block (a password hash) goes to a thread, and the greenlet is parked meanwhile.
-- No request is started or resumed while the result of a poll is being walked: it could close what comes next in it.
-- At most MOST_TASKS requests start in a turn, and few clients are let in, more while turns are that long: a long burst
-  shares with newcomers, and one worker process does not take every client.
+- No request is started or resumed while the loop walks the result of a poll: it could close a socket further on in it.
+- At most MOST_TASKS requests start in a turn, so that newcomers are served during a long burst. Only a few clients are
+  accepted in a turn, so that one worker process does not take them all; more are while turns are that long.
 - The poll never sleeps while anything is queued.
 - A request that ends, however it ends, leaves its channel free for the next one, or closed.
-- A wait is ended once. Whoever comes later wakes nobody: by then its greenlet may serve another request.
-- A client that does not read its answer gets no further request served until it has; nobody waits for it.
+- A wait ends once. A second attempt to end it wakes nothing: by then its greenlet may be serving another request.
+- A client that does not read its answer has no further request served until it does; nobody else waits for it.
 - A signal sets a flag and nothing else.
 
-What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml, besides what client.py and
-wire.py list: create_server's _dispatcher; that add_task is called with the channel's lock held; a server's readable,
-maintenance, handle_accept, pull_trigger, active_channels and channel_class; adj.send_bytes and
+Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it, besides those that client.py
+and wire.py list: create_server's _dispatcher; that add_task is called with the channel's lock held; a server's
+readable, maintenance, handle_accept, pull_trigger, active_channels and channel_class; adj.send_bytes and
 adj.outbuf_high_watermark.
 """
 
@@ -39,28 +39,28 @@ from cticache.loop.client import READ, HubChannel
 _log = logging.getLogger(__name__)
 
 MOST_TASKS = 64
-"""Requests started in one turn: so many share a round trip to Redis."""
+"""Most requests started in one turn; they share a round trip to Redis."""
 MOST_ACCEPTS = 6
-"""Clients let in in a turn: where several processes listen, each gets its share."""
+"""Most clients accepted in one turn, so that each of several processes gets its share."""
 MOST_ACCEPTS_IN_A_BURST = 32
-"""And in one that follows a turn of MOST_TASKS: those take long, and newcomers would wait for many of them."""
+"""The same after a turn of MOST_TASKS: such turns are long, and newcomers would wait for many of them."""
 _MOST_IDLE = 256
-"""Greenlets kept for the requests to come: to make one takes as long as a third of a request."""
+"""Idle greenlets kept for later requests: making one takes a third of the time that a request takes."""
 _LONGEST_SLEEP_S = 1.0
-"""The listener's maintenance looks for idle clients at least so often."""
+"""The longest that a poll sleeps: the listener's maintenance must find idle clients."""
 _FOREVER = float("inf")
 _OUT_OF_REACH = 1 << 60
-"""Bytes."""
+"""A limit in bytes that nothing reaches."""
 
 
 class Peer(Protocol):
-    """Something besides the clients that the loop looks after: the connection to Redis."""
+    """Something besides the clients that the loop looks after, such as the connection to Redis."""
 
     def flush(self) -> None:
-        """Send what was asked in this turn."""
+        """Send the commands of this turn."""
 
     def deadline(self) -> float:
-        """When ``tick`` wants to be called, by time.monotonic(); infinity for never."""
+        """When ``tick`` is due, by time.monotonic(); infinity for never."""
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -70,7 +70,7 @@ class Peer(Protocol):
 
 
 class Waiter:
-    """The wait of the greenlet that makes it, for one thing."""
+    """One wait of the greenlet that makes it."""
 
     __slots__ = ("owner",)
 
@@ -83,7 +83,7 @@ class Hub:
     """The loop, and waitress's task dispatcher on it."""
 
     def __init__(self, stop_s: float) -> None:
-        """``stop_s``: how long the requests under way have at the end."""
+        """``stop_s``: how many seconds the requests under way have at the end."""
         self._stop_s = stop_s
         self._greenlet = getcurrent()
         self._selector = selectors.DefaultSelector()
@@ -97,10 +97,10 @@ class Hub:
         self._idle: list[greenlet] = []
         self._peers: list[Peer] = []
         self._started = 0
-        """Requests, in the turn before."""
+        """Requests started in the last turn."""
         self._stopping = False
         self.ending = False
-        """Nothing more is read from the clients: what they ask without end would put off the end for ever."""
+        """Nothing more is read from the clients: one that never stops asking would put off the end for ever."""
         self._waker, self._waking = socket.socketpair()
         self._waker.setblocking(False)
         self._waking.setblocking(False)
@@ -113,7 +113,7 @@ class Hub:
         return getcurrent().parent is self._greenlet
 
     def park(self, waiter: Waiter) -> Any:
-        """Let others run until somebody ends this wait, which is the caller's own; what it was ended with."""
+        """Let others run until somebody ends this wait, which must be the caller's own; the value it was ended with."""
         self._parked.add(waiter)
         try:
             return self._greenlet.switch()
@@ -136,7 +136,7 @@ class Hub:
         self._resumes.append((waiter, value, error))
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """Have the loop make a call; from any thread."""
+        """Have the loop run a function; from any thread."""
         self._calls.append(call)
         self._wake()
 
@@ -146,15 +146,15 @@ class Hub:
         self._wake()
 
     def add_peer(self, peer: Peer) -> None:
-        """Flush this one in each turn, and keep its deadlines."""
+        """Flush this peer in each turn, and keep its deadlines."""
         self._peers.append(peer)
 
     def remove_peer(self, peer: Peer) -> None:
-        """Forget this one."""
+        """Forget this peer."""
         self._peers.remove(peer)
 
     def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
-        """Call ``ready`` with a mask when this can be read or written; no events to watch it no longer."""
+        """Call ``ready`` with a mask when this can be read or written; without events, stop watching it."""
         known = self._watched.get(fileno)
         if known is None:
             if not events:
@@ -181,8 +181,8 @@ class Hub:
         self._tasks.append(channel)
 
     def close(self) -> None:
-        """Close what the loop itself has open, and its peers; after ``run``."""
-        for peer in list(self._peers):  # one that is closed leaves it
+        """Close the loop's own sockets, and its peers; after ``run``."""
+        for peer in list(self._peers):  # closing a peer removes it from the list
             peer.close()
         while self._calls:
             self._calls.popleft()()
@@ -209,14 +209,14 @@ class Hub:
                 known = len(server.active_channels)
                 try:
                     server.handle_accept()
-                except OSError as error:  # a client that is gone again, or more sockets than the system watches
+                except OSError as error:  # the client has gone again, or the system can watch no more sockets
                     _log.warning("a client could not be let in: %s", error)
                 if len(server.active_channels) == known or not server.readable():
                     break
 
         def maintain(now: float) -> None:
             BaseWSGIServer.maintenance(server, now)
-            for channel in self._held_back:  # waitress spares who has a request waiting
+            for channel in self._held_back:  # waitress spares a channel that has a request waiting
                 channel.will_close |= channel.last_activity < now - server.adj.channel_timeout
             self._touched.update(channel for channel in server.active_channels.values() if channel.will_close)
 
@@ -224,12 +224,12 @@ class Hub:
         server.maintenance = maintain
         server.pull_trigger = lambda: None  # it would wake a loop that is awake: two syscalls a request
         server.adj.send_bytes = _OUT_OF_REACH  # nothing is sent while an answer is written: head and body go as one
-        server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a channel waits, here for ever
+        server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a channel would wait, here for ever
         listener = server.socket.fileno()
         ends_at = _FOREVER
         while time.monotonic() < ends_at:
             if not self._stopping:
-                # Asked whether it is readable, waitress looks for idle clients and at the connection limit.
+                # This is also where waitress looks for idle clients and applies the connection limit.
                 self.watch(listener, READ if server.readable() else 0, accept)
             elif ends_at == _FOREVER:
                 ends_at = time.monotonic() + self._stop_s
@@ -252,7 +252,7 @@ class Hub:
     def _turn(self) -> None:
         for key, mask in self._selector.select(self._patience()):
             known = self._watched.get(key.fd)
-            if known and known[1] == key.data:  # not closed, or closed and opened anew, by what came before it
+            if known and known[1] == key.data:  # an earlier one may have closed it, or reopened its number
                 key.data(mask)
         while self._calls:
             self._calls.popleft()()
@@ -287,11 +287,11 @@ class Hub:
             if not self._idle:
                 greenlet(self._work).switch()
             worker = self._idle.pop()
-            worker.gr_context = None  # what the last request set is not this one's
+            worker.gr_context = None  # the context of the last request is not this one's
             worker.switch(channel)
 
     def _work(self) -> None:
-        """A greenlet's life. Idle, it refers to no client: neither in its frame nor as what it was started with."""
+        """A greenlet's life. While idle it refers to no client, neither in its frame nor in its arguments."""
         while len(self._idle) < _MOST_IDLE:
             self._idle.append(getcurrent())
             self._serve(self._greenlet.switch())

@@ -9,11 +9,11 @@ from cticache.errors import UserError
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-"""Clients that may wait to be let in, as waitress has it: beyond it a connect is tried again a second later."""
+"""Clients that may wait to be accepted, as in waitress; any other tries to connect again a second later."""
 _OTHER_FILES = 64
-"""File descriptors kept for what is no client: Redis, logs, the interpreter."""
+"""File descriptors kept for everything but clients: Redis, logs, the interpreter."""
 _MOST_ON_WINDOWS = 448
-"""select() holds 512 sockets there, all told."""
+"""select() takes 512 sockets there, all told."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -23,7 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, proto)
-    except (OSError, ValueError) as error:  # ValueError: no name at all
+    except (OSError, ValueError) as error:  # ValueError: not a host's name at all
         reason = getattr(error, "strerror", None) or "it cannot be the name or address of a machine"
         raise UserError(f"[server] host = {host}: is no address of this machine: {reason}") from None
     if sys.platform == "win32":
@@ -43,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def affordable(connections: int) -> int:
-    """As many of the connections as the system lets one process have."""
+    """That many connections, or as many as the system lets one process have."""
     if sys.platform == "win32":
         most = _MOST_ON_WINDOWS
     else:

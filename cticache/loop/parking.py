@@ -1,4 +1,4 @@
-"""Lets a request wait for a moment, or for what a thread does, while the loop goes on."""
+"""Lets a request wait for a moment, or for a thread, while the loop goes on."""
 
 import time
 from concurrent.futures import Future
@@ -9,7 +9,7 @@ _FOREVER = float("inf")
 
 
 class Parking:
-    """Has a request's greenlet wait, in the way of link.cluster; a peer of the loop."""
+    """Makes a request's greenlet wait, as link.cluster asks; a peer of the loop."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -17,7 +17,7 @@ class Parking:
         hub.add_peer(self)
 
     def wait(self, future: "Future[None]", seconds: float) -> None:
-        """As link.cluster.Wait says: until the future is done, or for so many seconds."""
+        """Wait until the future is done or so many seconds have passed, as link.cluster.Wait says."""
         waiter = Waiter()
         self._until[waiter] = time.monotonic() + seconds
         future.add_done_callback(lambda _: self._hub.call_soon(lambda: self._hub.resume(waiter)))
@@ -29,17 +29,17 @@ class Parking:
     # The loop's peer
 
     def flush(self) -> None:
-        """Nothing is ever sent."""
+        """There is nothing to send."""
 
     def deadline(self) -> float:
-        """When the first of them has waited long enough."""
+        """When the first of the waits has lasted long enough."""
         return min(self._until.values(), default=_FOREVER)
 
     def tick(self, now: float) -> None:
-        """Let those go on who have."""
+        """Resume those whose time has passed."""
         for waiter, until in self._until.items():
             if until <= now:
                 self._hub.resume(waiter)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""

@@ -1,16 +1,16 @@
 """The connection to Redis as one more socket of the loop: nothing on the request path ever waits for it.
 
-What the requests of a turn ask goes out as one write; the replies come back in order, several batches under way at
-once. Connecting (name look-up, TLS, AUTH, Sentinel) is redis-py's own work, done in a thread beside the loop.
+The commands of all requests of a turn go out in one write; the replies come back in order, with several batches under
+way at once. Connecting (name resolution, TLS, AUTH, Sentinel) is left to redis-py, in a thread beside the loop.
 
 Invariants:
 
-- Any error and any time-out closes the connection and fails exactly the calls that were on it: their fate is unknown,
-  so none is repeated.
-- A call waits no longer than the time-out, for a connection too. While Redis stays away, calls fail at once; a probe in
-  the thread finds out when it is back.
-- A connection that is lost is dialled anew at once where it had answered a call, else after ``probe`` seconds: a server
-  that takes connections and closes them is not dialled without end.
+- Any error or time-out closes the connection and fails exactly the commands that were on it: nobody knows whether they
+  ran, so none is repeated.
+- A command waits no longer than the time-out, the wait for a connection included. While Redis stays away commands fail
+  at once; a probe in the thread finds out when it is back.
+- A connection that is lost is dialled again at once if it had answered a command, else after ``probe`` seconds: a
+  server that accepts connections only to close them is not dialled without a pause.
 """
 
 import logging
@@ -53,7 +53,7 @@ _ERRORS: dict[str, type[ResponseError]] = {
     "TRYAGAIN": TryAgainError,
     "CLUSTERDOWN": ClusterDownError,
 }
-"""As redis-py has them: without their code in the text."""
+"""As in redis-py: the text of these errors does not repeat their code."""
 
 
 class _Asked(Waiter):
@@ -69,7 +69,7 @@ class _Asked(Waiter):
 
 
 class OnLoop:
-    """Runs the commands of a hub's requests on its channels, those of everybody else on connections of their own."""
+    """Runs the commands of a hub's requests on its Redis channels, and all others on connections of their own."""
 
     def __init__(self, hub: Hub, parking: Runner, direct: Runner) -> None:
         self._hub = hub
@@ -108,11 +108,11 @@ class RedisChannel:
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order, an error reply as an exception in its place; raises redis-py's errors."""
         if not commands:
-            return []  # a call that waits for no reply would be given the next one's
+            return []  # whoever waits for no reply would be given the next one's
         if self._down:
             raise _copy(self._down)
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
-        # What cannot be sent has raised by now: a call without its bytes would be given the next one's replies.
+        # What cannot be packed has raised by now: queued without its bytes, it would be given the next one's replies.
         asked = _Asked(len(commands), time.monotonic() + self._timeout)
         self._asked.append(asked)
         self._unsent += packed
@@ -121,17 +121,17 @@ class RedisChannel:
 
     def drop(self) -> None:
         """Connect anew: this server is no longer the one to ask."""
-        if self._socket:  # else it is connecting already, for calls that were not on that connection
+        if self._socket:  # else it is connecting already, for commands that were not on that connection
             self._lose(RedisConnectionError("the server is a replica by now"))
 
     def idle(self) -> bool:
-        """Whether no call waits for its reply."""
+        """Whether no command waits for its reply."""
         return not self._asked
 
     # The loop's peer
 
     def flush(self) -> None:
-        """Send what was asked in this turn, as one write."""
+        """Send the commands of this turn in one write."""
         if self._socket is None:
             if (self._unsent or self._asked) and not self._down and self._dial_at == _NEVER:
                 self._connect()
@@ -142,11 +142,11 @@ class RedisChannel:
             self._send(self._socket)
 
     def deadline(self) -> float:
-        """The first call's, or the next try to connect."""
+        """That of the first command, or the next attempt to connect, whichever comes first."""
         return min(self._asked[0].deadline if self._asked else _NEVER, self._dial_at)
 
     def tick(self, now: float) -> None:
-        """Give up on a call that waits too long, and on the connection with it; try to connect when it is time."""
+        """Give up on a command that waits too long, and on the connection with it; connect when it is time."""
         if self._asked and self._asked[0].deadline <= now:
             self._fail(RedisTimeoutError("no answer in time"))
         if self._dial_at <= now:
@@ -221,15 +221,15 @@ class RedisChannel:
     def _dial_in_thread(self) -> None:
         try:
             sock = self._dial()
-        except Exception as error:  # noqa: BLE001 - of what kind it may be depends on the URL: a thread that died of it
-            # would be waited for without end
+        except Exception as error:  # noqa: BLE001 - which kinds there are depends on the URL, and a thread that
+            # died of one would be waited for without end
             failure = (
                 error if isinstance(error, RedisError) else RedisConnectionError(f"{type(error).__name__}: {error}")
             )
             self._hub.call_soon(lambda: self._refused(failure))
         else:
             self._hub.call_soon(lambda: self._connected(sock))
-            if self._closed:  # in this order: who closes the hub makes the calls that came before
+            if self._closed:  # asked last: what was queued before it was set, the closing hub still runs
                 sock.close()
 
     def _connected(self, sock: socket.socket) -> None:
@@ -247,14 +247,14 @@ class RedisChannel:
         self._fail(error)
 
     def _fail(self, error: RedisError) -> None:
-        """Redis is away: calls fail at once until a probe gets through."""
+        """Redis is away: commands fail at once until a probe gets through."""
         self._down = error
         self._lose(error)
         if not self._dialling:
             self._dial_at = time.monotonic() + self._probe
 
     def _lose(self, error: RedisError) -> None:
-        """The connection is no more, and the fate of its calls is unknown."""
+        """The connection is gone, and nobody knows which of its commands ran."""
         if self._socket:
             self._hub.watch(self._socket.fileno(), 0, self._ready)
             self._socket.close()
@@ -274,7 +274,7 @@ class RedisChannel:
 
 
 def _copy(error: RedisError) -> RedisError:
-    """One of its own for each who raises it: raised again and again, an exception's traceback would grow for ever."""
+    """A new one for each time it is raised: raised again and again, an exception's traceback would grow for ever."""
     return type(error)(*error.args)
 
 

@@ -1,8 +1,8 @@
 """waitress as this service wants it: a stricter parser, answers in one piece, and its own refusals as JSON too.
 
-What is used of waitress 3.0 beyond its documentation, and so pinned in pyproject.toml: a channel's parser_class,
-task_class, error_task_class, server.application and write_soon; of a parser received, parse_header and what they set;
-of a task execute, build_response_header, get_environment, status, version, response_headers, content_length, complete
+Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a channel's parser_class,
+task_class, error_task_class, server.application and write_soon; a parser's received, parse_header and what they set;
+a task's execute, build_response_header, get_environment, status, version, response_headers, content_length, complete
 and wrote_header.
 """
 
@@ -21,24 +21,24 @@ from waitress.utilities import build_http_date
 from cticache.errors import BadRequest, HeadersTooLarge, Refusal, TooLarge, UnsupportedCoding
 
 _OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Refusal, UnsupportedCoding)}
-"""What waitress's own refusals are here, by their status."""
+"""What waitress's own refusals become, by their status."""
 
 _TARGET = re.compile(r"/|https?://|\*$", re.IGNORECASE)
-"""How the target of a request begins: RFC 9112 section 3.2, without the form of CONNECT."""
+"""How the target of a request may begin (RFC 9112 section 3.2), CONNECT's form left out."""
 _PLAIN = re.compile(rb"([A-Z]+) (/[!\"$->@-~]*)(?:\?([!\"$-~]*))? HTTP/1\.1(?=\r\n|\Z)")
-"""A request line as nearly all are: a path and its query, visible ASCII without a fragment."""
+"""The usual request line: a path and its query, visible ASCII without a fragment."""
 _FRAMING = 8
-"""A chunked body may arrive as so many times its own bytes: chunks of one byte take six."""
+"""A chunked body may take this many times its own bytes to arrive: in chunks of one byte it takes six times."""
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Refuses what two readers may understand differently (RFC 9112 sections 3, 6.1 and 6.3)."""
+    """Refuses what two parsers might understand differently (RFC 9112 sections 3, 6.1 and 6.3)."""
 
     _raw_bytes = 0
 
     @property
     def body_bytes_received(self) -> int:
-        """What waitress holds against its limit: a chunked body's own bytes, the framing within bounds of its own."""
+        """What waitress compares with its limit: a chunked body's own bytes, and its framing within a bound."""
         return max(len(self.body_rcv), self._raw_bytes // _FRAMING) if self.chunked else self._raw_bytes
 
     @body_bytes_received.setter
@@ -46,7 +46,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         self._count_raw(received - self.body_bytes_received)
 
     def _count_raw(self, more: int) -> None:
-        """Stands for ``self.body_bytes_received += consumed`` in HTTPRequestParser.received: the sum, less what was."""
+        """Stands for ``self.body_bytes_received += consumed`` in HTTPRequestParser.received: new sum less old."""
         self._raw_bytes += more
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -65,10 +65,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Transfer-Encoding on HTTP/1.0")
 
     def _parse_plain(self, header_plus: bytes, line: re.Match[bytes]) -> None:
-        """Stands for what HTTPRequestParser.parse_header does with split_uri: urlsplit takes longer than all headers.
+        """Stands for split_uri in HTTPRequestParser.parse_header: its urlsplit takes longer than all the headers.
 
-        It takes a target of two slashes for an authority and leaves it alone, so that is what it is given; path, query
-        and request_uri are then set as it would have set them.
+        waitress takes a target of two slashes for an authority and leaves it alone, so that is what it is given; path,
+        query and request_uri are then set as it would have set them.
         """
         method, path, query = line.groups()
         super().parse_header(method + b" // HTTP/1.1" + header_plus[line.end() :])
@@ -87,7 +87,7 @@ class _Task(WSGITask):  # type: ignore[misc]
     """Runs an application that calls start_response once, before it returns its whole body."""
 
     def execute(self) -> None:
-        """Have the answer made, and send it as one piece."""
+        """Have the application answer, and send the answer in one piece."""
         application: Callable[..., Iterable[bytes]] = self.channel.server.application
         body = b"".join(application(self.get_environment(), self._start_response))
         self.content_length = len(body)
@@ -96,7 +96,7 @@ class _Task(WSGITask):  # type: ignore[misc]
         self.channel.write_soon(head + body)
 
     def build_response_header(self) -> bytes:
-        """Status line and headers; in one pass, unless waitress has to see to how the connection goes on."""
+        """Status line and headers; in one pass, unless waitress must decide whether the connection stays open."""
         names = [name for name, _ in self.response_headers]
         persists = self.version == "1.1" and not self.request.connection_close
         if not persists or "content-length" not in names:
@@ -116,7 +116,7 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 @lru_cache(64)
 def _titled(name: str) -> str:
-    """A header's name as old clients know it."""
+    """A header's name in the spelling that old clients know."""
     return "-".join(part.capitalize() for part in name.split("-"))
 
 
@@ -148,7 +148,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 def adjustments(max_body: int, **chosen: Any) -> dict[str, Any]:
-    """waitress's settings for this service, around those that the configuration chooses."""
+    """waitress's settings for this service, with those that the configuration chooses."""
     return {
         "ident": None,
         "max_request_body_size": max_body + 1,  # waitress refuses a body of exactly its limit

@@ -1,8 +1,8 @@
 """Several processes that share one listening socket: a parent starts them, watches them and stops them.
 
-The parent keeps the pools in line and serves nobody; it tells its workers over a pipe each what it knows of the pools.
-A worker whose pipe ends has lost its parent, and ends: so none is left behind, however the parent dies. One that dies
-is replaced at once; one that dies again and again, ever more slowly.
+The parent keeps the pools in line and serves nobody; each worker has a pipe, over which it learns what the parent knows
+of the pools. A worker whose pipe closes has lost its parent, and ends: none is left behind, however the parent dies. A
+worker that dies is replaced at once; one that keeps dying is replaced more and more slowly.
 """
 
 import logging
@@ -17,19 +17,19 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
-"""On every system as on Windows, where there is no fork."""
+"""The same on every system: Windows has no fork."""
 _LOOK_S = 0.2
-"""How often the parent looks whether there is news for its workers."""
+"""How often the parent checks whether there is news for its workers."""
 _YOUNG_S = 5.0
-"""A worker that dies younger has died of its start."""
+"""A worker that dies sooner has failed to start."""
 _LONGEST_PAUSE_S = 30.0
 _LONGER_S = 2.0
-"""A worker that still lives so long after the time for the requests under way is killed."""
+"""A worker that is still alive this long after the time for the requests under way is killed."""
 
 Pipe = Any
 """An end of a pipe: a multiprocessing.connection.Connection, on Windows a PipeConnection."""
 Serve = Callable[[socket.socket, "News"], None]
-"""What a worker runs: it serves on the socket until the news ends. A function of a module, so that it can be sent."""
+"""What a worker runs: it serves on the socket until the news ends. A module's function, so that it can be pickled."""
 
 
 class News:
@@ -43,7 +43,7 @@ class News:
         threading.Thread(target=self._follow, args=(told, ended), name="news", daemon=True).start()
 
     def tell_parent(self, message: Any) -> None:
-        """Say something to the parent; nothing if it is gone."""
+        """Send the parent a message, unless it is gone."""
         try:
             self._pipe.send(message)
         except OSError:
@@ -58,7 +58,7 @@ class News:
 
 
 class _Worker:
-    """One place among the workers, and the process that has it now."""
+    """One place among the workers, and the process that fills it now."""
 
     def __init__(self, number: int, serve: Serve, listener: socket.socket) -> None:
         self.number = number
@@ -83,16 +83,16 @@ class _Worker:
             try:
                 self.pipe.send(news)
             except OSError:
-                pass  # it has just died; the next look finds out
+                pass  # it has just died; the next check finds out
 
     def end(self) -> None:
-        """Let the process end by itself: its news end."""
+        """Close the pipe, so that the process ends by itself."""
         if self.pipe:
             self.pipe.close()
             self.pipe = None
 
     def join(self, until: float) -> None:
-        """Wait for its end, and kill it where that takes too long."""
+        """Wait for the process to end, and kill it if that takes too long."""
         if self.process:
             self.process.join(max(until - time.monotonic(), 0))
             if self.process.is_alive():
@@ -129,7 +129,7 @@ class Workers:
     """The parent's side."""
 
     def __init__(self, count: int, serve: Serve, listener: socket.socket, stop_s: float) -> None:
-        """``stop_s``: how long the requests under way have at the end."""
+        """``stop_s``: how many seconds the requests under way have at the end."""
         self._stop_s = stop_s
         self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
         self._stopping = threading.Event()
@@ -139,7 +139,7 @@ class Workers:
         self._stopping.set()
 
     def run(self, news: Callable[[], Any], heard: Callable[[Any], None]) -> None:
-        """Keep the workers alive and told until ``stop``; ``heard`` gets what they say."""
+        """Keep the workers alive and informed until ``stop``; ``heard`` gets their messages."""
         try:
             while not self._stopping.is_set():
                 latest = news()
@@ -154,7 +154,7 @@ class Workers:
                 worker.join(until)
 
     def _listen(self, heard: Callable[[Any], None]) -> None:
-        """Wait until a worker dies or says something, or it is time to look again."""
+        """Wait until a worker dies or sends a message, or it is time to check again."""
         pipes = [worker.pipe for worker in self._workers if worker.pipe]
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
         for ready in wait([*pipes, *sentinels], _LOOK_S):
