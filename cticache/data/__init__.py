@@ -1,1 +1,1 @@
-"""The data layer: one method a script of lua/, the names of the keys, and the pools kept in line."""
+"""The data layer: one method for each script of lua/, the names of the keys, and keeping the pools in line."""

@@ -1,22 +1,22 @@
-"""What is counted of a pool: one row for each counter, from which its figure, its metric and its words are made."""
+"""What is counted for a pool: one row for each counter, which gives its figure, its metric and its wording."""
 
 import re
 from typing import NamedTuple
 
 
 class Counter(NamedTuple):
-    """One counter. As a figure of a pool it is called ``field`` with ``_total`` after it."""
+    """One counter. Its name as a figure of a pool is ``field`` with ``_total`` after it."""
 
     field: str
-    """What the scripts tally, in the pool's hash of counters and in that of the hour."""
+    """Its name in the pool's hash of counters and in the hour's, where the scripts tally it."""
     metric: str
     """The family in /metrics: ``cticache_{metric}_total``."""
     says: str
-    """What is counted, as /metrics says it."""
+    """What is counted, in the words of /metrics."""
     told: str
-    """The same in a word or two, before the number."""
+    """The same in a word or two, to stand before the number."""
     label: str = ""
-    """What tells it from the others of its family."""
+    """What tells it apart from the others of its family."""
 
     @property
     def figure(self) -> str:
@@ -48,8 +48,8 @@ COUNTERS = (
 PEAK = "peak"
 """Most numbers leased at once: a maximum, kept beside the counters."""
 HELD = "held_ms"
-"""How long the leases held their numbers, all together; what advice is made from, and no figure."""
+"""How long the leases held their numbers, all together: not a figure, but what advice is made from."""
 TRANSIT = re.compile(r"t([0-9]{1,9})")
-"""Takes by the time since their lease, such as t22: up to 22 s, and more than the step before."""
+"""Takes by the time since their lease: t22 counts those up to 22 s, above the step before."""
 KEPT_HOURS = 8 * 24
 """For how long the counters of an hour are kept."""

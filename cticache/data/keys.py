@@ -1,9 +1,9 @@
 """The names of all keys in Redis: the hash tag ``{pool}`` puts a pool's keys into one Cluster slot.
 
-While a slot moves from node to node its keys are on both. A script that met one which has left already would end half
-done, or take what has not arrived yet for something that is not there. So among the keys that a script declares there
-is one that never exists, a prefix such as ``stats:``, and another: a node then refuses to begin with it, at both ends,
-for as long as the slot is on its way. Only pool_claim declares, and touches, a single key, and that is in one place.
+While a slot moves from one node to another, its keys are spread over both. A script that ran then would stop half way
+at a key that has left already, or take one that has not arrived yet for missing. So every script declares at least two
+keys, one of which never exists, a prefix such as ``stats:``: as long as the slot is moving, both nodes then refuse to
+begin the script. Only pool_claim declares, and touches, a single key, which is always on one of the nodes.
 
 - ``cti:{pool}:numbers``, a zset: DNIS -> ms from which it may be leased again; for ever
 - ``cti:{pool}:shared``, a zset: DNIS -> ms until which it has more than one live caller; until the latest of these

@@ -1,4 +1,4 @@
-"""What the scripts reply, with names."""
+"""The scripts' replies, with names for what is in them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Lease(NamedTuple):
     """A number lent."""
 
     outcome: Literal["leased", "shared", "fallback", "replayed"]
-    """Alone; beside others, told apart by its ANI; on the fallback number; or what was answered before."""
+    """Alone on a number; beside others, told apart by its ANI; on the fallback number; or the answer given before."""
     dnis: str
     """The number to transfer to."""
     token: str
@@ -38,9 +38,9 @@ class Held(NamedTuple):
     leased_ms: int
     """When the lease began, in ms since 1970 by the server's clock."""
     left_ms: int
-    """How long the call had still to live."""
+    """How long the call still had to live."""
     replayed: bool = False
-    """What was answered before under the same key."""
+    """Whether this is the answer given before under the same key."""
 
 
 class LiveCall(NamedTuple):
@@ -84,13 +84,13 @@ class PoolStats:
     counts: Mapping[str, int]
     """Figure of a counter -> how many, in the order of data.counters."""
     transits: Mapping[int, int]
-    """Takes by the time since their lease: seconds up to -> how many."""
+    """Takes by the time since their lease: upper bound in seconds -> how many."""
     missed: Mapping[str, int]
-    """DNIS -> how many of its calls in a row nobody asked for; those with the most."""
+    """DNIS -> how many of its calls in a row nobody asked for; only the numbers with the most."""
 
     @classmethod
     def of(cls, figures: list[int], counters: list[str], missed: list[str]) -> "PoolStats":
-        """What the three lists of pool_stats.lua say."""
+        """Made of the three lists that pool_stats.lua returns."""
         counts = {field: int(float(count)) for field, count in pairs(counters)}
         transits = ((TRANSIT.fullmatch(field), count) for field, count in counts.items())
         return cls(

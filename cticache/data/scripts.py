@@ -1,9 +1,9 @@
 """Finds the Lua scripts, loads them into Redis, and runs them.
 
-SCRIPT LOAD at start-up makes a script that does not compile stop the service before it serves anybody. Calls are
-plain EVALSHA: redis-py's own Script object would ask SCRIPT EXISTS first in every pipeline. A server that does not know
-the script (restarted, flushed, the one after a failover) says so and has run nothing; the same as EVAL then brings the
-script along: whoever else needs it meanwhile does the same, and nobody waits for all scripts to be loaded.
+SCRIPT LOAD at start-up means that a script that does not compile stops the service before it serves anybody. A script
+is run by a plain EVALSHA: redis-py's own Script object would send SCRIPT EXISTS first in every pipeline. A server that
+does not know the script (restarted, flushed, new after a failover) says so and has run nothing; the command is then
+sent again as EVAL, which carries the script with it. So nobody waits for all scripts to be loaded.
 """
 
 import hashlib
@@ -18,19 +18,19 @@ from cticache.errors import ScriptError
 from cticache.link.connection import Command, Runner
 
 Argument = str | int | Iterable[str]
-"""What goes into a slot; several texts into the last slot of a script that takes any number."""
+"""What goes into a slot of ARGV; several texts for a last slot that takes any number of them."""
 
 _PLACES = tuple(folder / "lua" for folder in Path(__file__).parents[1:3])
 """In a wheel, and in a checkout."""
 _NO_FLAGS = "near '#'"
-"""What a server that does not know the ``#!`` line says of a script that begins with it."""
+"""How a server that does not know the ``#!`` line complains of a script that begins with it."""
 _DOES_NOT_COMPILE = re.compile("[Cc]ompil|user_script")
 _DEMOTED = re.compile("READONLY|MASTERDOWN")
-"""What a primary says that is a replica by now, and one that serves nothing until it has caught up."""
+"""What a primary that has become a replica says, and one that serves nothing until it has caught up."""
 _INCLUDE = re.compile(r"include\('([a-z_]+)'\)")
 _SLOT = re.compile(r"^-- ARGV\[\d+(\.\.\.)?\]  +(\w+)", re.MULTILINE)
 _TRIES_IN_FULL = 2
-"""The second is for a server that takes scripts in another form than the one before it."""
+"""The second is for a server that takes scripts in another form than its predecessor."""
 
 
 Invocation = tuple[str, Sequence[str], Mapping[str, Argument]]
@@ -38,7 +38,7 @@ Invocation = tuple[str, Sequence[str], Mapping[str, Argument]]
 
 
 def read_scripts(folder: Path | None = None) -> dict[str, str]:
-    """The scripts' sources by name, what they include put in; ScriptError when there are none.
+    """The scripts' sources by name, with their includes filled in; ScriptError when there are none.
 
     ``include('name')`` in a script stands for the value that lua/include/name.lua returns.
     """
@@ -51,7 +51,7 @@ def read_scripts(folder: Path | None = None) -> dict[str, str]:
 
 
 class Scripts:
-    """The scripts as one Redis takes them."""
+    """The scripts, in the form that one Redis takes."""
 
     def __init__(self, runner: Runner, sources: dict[str, str]) -> None:
         self._runner = runner
@@ -59,7 +59,7 @@ class Scripts:
         self._slots = {name: _slots(source) for name, source in sources.items()}
         """The names of a script's slots in order, and whether the last one takes any number of texts."""
         self._known: dict[str, tuple[str, str]] = {}
-        """Name -> SHA1, and the source it is of; empty until it is known whether Redis reads the ``#!`` line."""
+        """Name -> SHA1 and the source it belongs to; empty until it is known whether Redis reads the ``#!`` line."""
 
     def load(self) -> None:
         """Load every script; ScriptError names one that does not compile, redis-py's errors pass through."""
@@ -75,9 +75,9 @@ class Scripts:
     def run(self, invocations: Sequence[Invocation]) -> list[Any]:
         """The replies in order, all in one round trip; an error reply as an exception in its place.
 
-        A script that Redis does not know is run again, with its source. Where a server says that it is a replica by
-        now, the next command finds the new primary. Raises redis-py's errors for a connection that fails, and TypeError
-        for an argument too many or too few.
+        A script that Redis does not know is sent again with its source. If a server says that it has become a replica,
+        the next command finds the new primary. Raises redis-py's errors for a connection that fails, and TypeError for
+        an argument too many or too few.
         """
         replies = self._runner.run([self._by_sha(*each) for each in invocations])
         for reply in replies:
@@ -86,7 +86,7 @@ class Scripts:
         return replies
 
     def _followed(self, invocations: Sequence[Invocation], replies: list[Any]) -> list[Any]:
-        """The replies, once what follows from the errors among them has been done."""
+        """The replies, once the errors among them have been acted on."""
         for _ in range(_TRIES_IN_FULL):
             unknown = [at for at, reply in enumerate(replies) if self._is_unknown(reply)]
             if not unknown:
@@ -113,17 +113,17 @@ class Scripts:
         return ordered
 
     def _by_sha(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
-        """The first one asks Redis how it takes scripts, if it was away until now."""
+        """The command by SHA1; the first one finds out how Redis takes scripts, if it was away until now."""
         return ("EVALSHA", self._one(name)[0], len(keys), *keys, *self._ordered(name, arguments))
 
     def _in_full(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
-        """The same for a server that does not know the script; it does from then on."""
+        """The same with the source, for a server that does not know the script; from then on it does."""
         return ("EVAL", self._one(name)[1], len(keys), *keys, *self._ordered(name, arguments))
 
     def _is_unknown(self, reply: Any) -> bool:
         """Whether a server says that it does not know the script; it has run nothing then.
 
-        One that stumbles over the ``#!`` line is older than the one that was asked before: another has taken its place.
+        One that stumbles over the ``#!`` line is older than the server asked before, which it has replaced.
         """
         if isinstance(reply, ResponseError) and _NO_FLAGS in str(reply):
             self._known = {}
@@ -142,7 +142,7 @@ class Scripts:
         return {name: (_sha1(source), source) for name, source in sources.items()}
 
     def _reads_flags(self) -> bool:
-        """Whether the server knows the ``#!`` line: Redis 7 does, 6.2 and fakeredis take it for a wrong script."""
+        """Whether the server knows the ``#!`` line: Redis 7 does; to 6.2 and fakeredis it is a syntax error."""
         (reply,) = self._runner.run([("EVAL", "#!lua flags=no-writes\nreturn 1", 0)])
         if isinstance(reply, ResponseError):
             if _NO_FLAGS in str(reply):
@@ -173,7 +173,7 @@ def _assembled(name: str, source: str, folder: Path) -> str:
 
 
 def _without_flags(source: str) -> str:
-    """The same script, its first line a comment: the lines keep their numbers."""
+    """The same script with its first line as a comment, so that the lines keep their numbers."""
     return re.sub(r"\A#!", "-- ", source)
 
 

@@ -1,6 +1,6 @@
 """The data layer: one method per script of lua/, under the script's name.
 
-Every call of a method is one round trip. A script is run again only where Redis has proved that it ran nothing.
+Every method takes one round trip. A script is run again only where Redis has proved that it ran nothing.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ from cticache.errors import (
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
 
 _REAP_STEP = 32
-"""Most calls that nobody asked for counted in passing by one lease: about 0.1 ms of Redis."""
+"""Most unclaimed calls that one lease counts in passing: about 0.1 ms of Redis."""
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20
 
 _REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
-"""By the codes of the scripts."""
+"""By the code under which a script reports them."""
 _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
 _NO_KEY = ""
 
@@ -62,9 +62,9 @@ class Store:
     ) -> Lease:
         """Lend a number of ``pool`` to the caller and keep the value, once for each idempotency key of the lessee.
 
-        ``sent`` is the ANI as it came, which a repeated request repeats. Without a key the same request within the
-        pool's retry window is one lease, while its call is live. Raises PoolExhausted and TooManyLive, which say when
-        to come back, KeyReused, and NotReady where Redis has none of the pool's numbers.
+        ``sent`` is the ANI as it was sent; a repeated request spells it the same way. Without a key, the same request
+        within the pool's retry window gets the same lease, as long as that call is live. Raises PoolExhausted and
+        TooManyLive, which say when to come back, KeyReused, and NotReady where Redis has none of the pool's numbers.
         """
         blind = not key and pool.retry_window_ms > 0 and ani != ""
         fingerprint = _fingerprint(pool.name, ani if sent is None else sent, value, ttl_ms) if key or blind else ""
@@ -179,10 +179,10 @@ class Store:
         return Explanation(grade, str(found), [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)])
 
     def pool_claim(self, step: Literal["take_over", "claim", "forget"], claims: Mapping[str, str]) -> dict[str, str]:
-        """Say which pools there are: name -> fingerprint of its numbers; returns what counts by now.
+        """Say which pools there are: name -> fingerprint of its numbers; returns what is valid from now on.
 
-        That is another service's word where one rules, unless this one takes over; a pool that is no longer configured
-        has an empty fingerprint, until it is forgotten.
+        If another service rules, that is what it said, unless this one takes over. A pool that is no longer configured
+        has an empty fingerprint until it is forgotten.
         """
         said = [text for claim in claims.items() for text in claim]
         return dict(pairs(self._run("pool_claim", self._keys.pool_claim(), step=step, claims=said)))
@@ -198,7 +198,7 @@ class Store:
         free_ms: int = 0,
         dnises: Iterable[str] = (),
     ) -> Any:
-        """One bounded step of bringing the pool's numbers in line; lua/pool_sync.lua tells the steps and replies."""
+        """One bounded step of bringing the pool's numbers in line; lua/pool_sync.lua lists the steps and replies."""
         return self._run(
             "pool_sync",
             self._keys.pool_sync(pool.name),
@@ -283,10 +283,10 @@ def _too_many(pool: Pool, lessee: str, max_live: int, wait_ms: int) -> TooManyLi
 
 
 def _fingerprint(*said: str | int) -> str:
-    """What tells a request from another one: 64 hex digits."""
+    """64 hex digits that tell one request from another."""
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _seconds(ms: int) -> int:
-    """Whole seconds, rounded up: who comes back after them does not come too early."""
+    """Whole seconds, rounded up, so that whoever waits for them does not come back too early."""
     return -(-ms // 1000)

@@ -1,12 +1,12 @@
 """Keeps the pools in Redis in line with the configuration: at the start, and whenever Redis comes back empty.
 
-Each step is one bounded call of pool_sync.lua, so a pool of millions is brought in line while calls are leased.
+Each step is one bounded run of pool_sync.lua, so a pool of millions is brought in line while numbers are leased.
 Every pool drops what it must before any pool adds: a number that moves from one pool to another is not leased there
 until its last call in the old pool has ended. A pool that is no longer configured is drained like one without numbers,
 and forgotten once nothing lives there.
 
-Of services with different pools or numbers on one Redis the one started last rules (pool_claim.lua). The others touch
-nothing, and are not ready.
+If services with different pools or numbers share one Redis, the one started last rules (pool_claim.lua). The others
+touch nothing, and are not ready.
 """
 
 import logging
@@ -22,17 +22,17 @@ from cticache.numbering.pools import Pool, Pools
 _log = logging.getLogger(__name__)
 
 CHANGE_STEP = 300
-"""Numbers added or dropped by one call: about 2 ms of Redis."""
+"""Numbers added or dropped in one step: about 2 ms of Redis."""
 LIST_STEP = 500
-"""Numbers listed by one call; Valkey's ZSCAN may list twice as many."""
+"""Numbers listed in one step; Valkey's ZSCAN may list twice as many."""
 
 
 def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], bool] = lambda: False) -> frozenset[str]:
     """Bring every pool in line and learn which numbers are leaving; RedisUnavailable if Redis goes away.
 
-    Returns the names of the pools that are not as configured here because another configuration rules; empty when all
-    are in place. Without ``take_over`` the last service that took over rules. Once ``stopped``, it raises Stopped
-    instead of going on with the next step.
+    Returns the names of the pools that are not as configured here because another configuration rules; none when all
+    are in place. Without ``take_over`` the last service that took over still rules. Once ``stopped`` is true, Stopped
+    is raised instead of taking the next step.
     """
     claims = _claims(pools)
     ruling = store.pool_claim("take_over" if take_over else "claim", claims)
@@ -42,7 +42,7 @@ def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], b
         pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
         return overruled
     behind = [task for task in tasks if not task.begin()]
-    # Whoever took over before our last begin may have been pushed aside by it; whoever does later pushes us aside.
+    # A service that took over before our last begin may have been pushed aside by it; a later one pushes us aside.
     if behind and (overruled := _overruled(claims, store.pool_claim("claim", claims))):
         return overruled
     try:
@@ -54,7 +54,7 @@ def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], b
             task.fill(_latest(_rested(task.pool, other.pool, leaving[other.pool.name]) for other in tasks))
     except _PushedAside:  # by a service that rules by now, or by nobody: Redis may have been emptied
         return sync(store, pools, take_over=False, stopped=stopped)
-    # What was drained only now waits for the next time: a service with the same numbers may be in the middle of it.
+    # A pool drained only now is erased next time: a service with the same numbers may still be draining it.
     for task in former:
         if task not in behind and task.erase():
             store.pool_claim("forget", {task.pool.name: ""})
@@ -75,12 +75,12 @@ def _claims(pools: Pools) -> dict[str, str]:
 
 
 def _overruled(claims: Mapping[str, str], ruling: Mapping[str, str]) -> frozenset[str]:
-    """The pools that are to be otherwise than claimed."""
+    """The pools that are not to be as claimed."""
     return frozenset(name for name in claims.keys() | ruling.keys() if claims.get(name, "") != ruling.get(name, ""))
 
 
 def _rested(pool: Pool, other: Pool, leaving: Mapping[str, int]) -> dict[str, int]:
-    """DNIS -> ms from which ``pool`` may lease what leaves another: that one's rest, or its own where it is longer."""
+    """DNIS -> ms from which ``pool`` may lease what leaves another, after the longer rest of the two pools."""
     longer = max(pool.rest_ms - other.rest_ms, 0)
     return {} if other.name == pool.name else {dnis: ms + longer for dnis, ms in leaving.items()}
 
@@ -99,7 +99,7 @@ class Stopped(Exception):
 
 
 class _PushedAside(Exception):
-    """What this sync had begun is another's by now, or gone."""
+    """Another sync has taken over what this one had begun, or it is gone."""
 
 
 class _Task:
@@ -112,7 +112,7 @@ class _Task:
         self._fingerprint = pool.numbers.fingerprint()
 
     def begin(self) -> bool:
-        """Whether all is in place already; else this sync is the one that counts from now on."""
+        """Whether all is in place already; if not, this sync is the one that counts from now on."""
         return bool(self._step("begin", count=len(self.pool.numbers)))
 
     def sweep(self) -> None:
@@ -133,18 +133,18 @@ class _Task:
         return ends
 
     def fill(self, elsewhere: Mapping[str, int]) -> None:
-        """Add the numbers that are missing, those still in use in another pool for later, and finish."""
+        """Add the missing numbers, those still in use in another pool as free only later, and finish."""
         at_once = (dnis for dnis in self.pool.numbers if dnis not in elsewhere)
         new = sum(self._step("add", dnises=chunk) for chunk in _chunks(at_once, CHANGE_STEP))
         for dnis in filter(self.pool.numbers.__contains__, elsewhere):
             new += self._step("add", free_ms=elsewhere[dnis], dnises=[dnis])
         self._step("finish")
-        # With commas, or the log would take a count of six digits for a telephone number and mask it.
+        # With commas: the log would take a count of six digits for a telephone number and mask it.
         size = len(self.pool.numbers)
         _log.info("pool %s: %s numbers in place, %s of them new", self.pool.name, f"{size:,}", f"{new:,}")
 
     def erase(self) -> bool:
-        """Whether nothing is left of a pool without numbers; what would stay for ever is removed."""
+        """Whether nothing is left of a pool without numbers; if so, the keys that never expire are removed."""
         return bool(self._step("erase"))
 
     def _step(self, step: str, **arguments: Any) -> Any:
@@ -169,7 +169,7 @@ class InPlace(Protocol):
     """Set while the pools are as configured here; not while another configuration rules."""
 
     def wake(self) -> None:
-        """Look at once: a pool has turned out not to be in place."""
+        """Check at once: a pool has turned out not to be in place."""
 
 
 class Follower:
@@ -181,7 +181,7 @@ class Follower:
         self.synced = threading.Event()
 
     def told(self, news: tuple[bool, Mapping[str, list[str]] | None]) -> None:
-        """Take in whether the pools are in place, and which numbers are leaving, if that is known."""
+        """Learn whether the pools are in place and, if that is known, which numbers are leaving."""
         in_place, leaving = news
         if leaving is not None:
             self._pools.set_leaving(leaving)
@@ -191,13 +191,13 @@ class Follower:
             self.synced.clear()
 
     def wake(self) -> None:
-        """Have the parent look at once."""
+        """Have the parent check at once."""
         self.synced.clear()
         self._tell_parent("wake")
 
 
 class Keeper:
-    """A thread that syncs now and then looks every ``interval`` seconds whether the pools are still in place."""
+    """A thread that syncs, and then checks every ``interval`` seconds whether the pools are still in place."""
 
     def __init__(self, store: Store, pools: Pools, interval: float) -> None:
         self._store = store
@@ -217,7 +217,7 @@ class Keeper:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look at once: a pool has turned out not to be in place."""
+        """Check at once: a pool has turned out not to be in place."""
         with self._told:
             self._woken.set()
             self.synced.clear()
@@ -234,7 +234,7 @@ class Keeper:
             until = self._woken
             try:
                 if not self._look():
-                    until = self._stop  # another configuration rules: looking sooner would change nothing
+                    until = self._stop  # another configuration rules: checking sooner would change nothing
                 if away:
                     _log.warning("Redis is back")
                 away = False
@@ -253,7 +253,7 @@ class Keeper:
     def _look(self) -> bool:
         """Whether the pools are in place by now.
 
-        It takes over once, at the start: whoever is started later shall find nobody fighting back.
+        It takes over once, at the start, and never again: a service that is started later is not fought.
         """
         if not self._claimed:
             self._store.pool_claim("take_over", _claims(self._pools))
@@ -272,6 +272,6 @@ class Keeper:
             self.synced.clear()
         else:
             with self._told:
-                if not self._woken.is_set():  # else a pool has turned out not to be in place since this look began
+                if not self._woken.is_set():  # else a pool has turned out not to be in place meanwhile
                     self.synced.set()
         return not overruled
