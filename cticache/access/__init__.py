@@ -1,1 +1,1 @@
-"""Who may come in: users, their roles and pools, their passwords. Pure: no HTTP and no Redis."""
+"""Who may come in: users with their roles, pools and passwords. Pure: no HTTP and no Redis."""

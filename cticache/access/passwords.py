@@ -1,4 +1,4 @@
-"""Passwords: hashed with argon2id, checked in constant time, verdicts remembered for a moment."""
+"""Passwords: hashed with argon2id, checked in constant time, with verdicts remembered for a moment."""
 
 import hashlib
 import secrets
@@ -18,13 +18,13 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type
 """argon2id with 19 MiB, t=2, p=1: the OWASP Password Storage Cheat Sheet's first choice; about 20 ms."""
 
 _NO_MEMORY = "Memory allocation error"
-"""What argon2 says when it had none."""
+"""What argon2 says when it could get none."""
 _HASHERS = 2
 """Hashes worked out at once: each takes 19 MiB and a core."""
 
 
 def invent() -> str:
-    """A new random password of 128 bits that needs no quoting in a shell, an URL or an INI file."""
+    """A new random password of 128 bits that needs no quoting in a shell, a URL or an INI file."""
     return secrets.token_hex(16)
 
 
@@ -37,7 +37,7 @@ def _matches(stored: str, password: str) -> bool:
     try:
         return _HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError) as error:
-        if _NO_MEMORY in str(error):  # that is no verdict
+        if _NO_MEMORY in str(error):  # which says nothing about the password
             raise
         return False
 
@@ -45,10 +45,10 @@ def _matches(stored: str, password: str) -> bool:
 class Verifier:
     """Checks credentials. An unknown user costs the same as a wrong password.
 
-    Right and wrong verdicts are remembered under a keyed BLAKE2b (RFC 7693) of name, stored hash and password, with a
-    key that this process never tells: the cache holds no password, and its size is bounded. The hash is
-    worked out in a thread of its own. Of several requests with the same new credentials one has it worked out and all
-    wait for it, by ``wait``; beyond ``queue`` different ones Busy is raised.
+    Right and wrong verdicts are remembered under a keyed BLAKE2b (RFC 7693) of name, stored hash and password, whose
+    key never leaves this process: the cache holds no password, and its size is bounded. Hashes are worked out in
+    threads of their own. Requests with the same new credentials share one hash, and wait for it by ``wait``; beyond
+    ``queue`` different ones under way, Busy is raised.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Verifier:
         """The user whose credentials these are; None when there is no such user or the password is wrong."""
         user = self._users.get(name)
         stored = user.password if user else self._decoy
-        # No name holds a colon (RFC 7617 section 2) and no hash a space: no two credentials are written alike.
+        # No name contains a colon (RFC 7617 section 2) and no hash a space, so no two credentials look the same.
         credentials = f"{name}:{stored} {password}".encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(credentials, key=self._key, digest_size=32).digest()
         right, expires = self._verdicts.get(digest, (False, 0.0))

@@ -1,4 +1,4 @@
-"""The users: which pools and which verbs are theirs."""
+"""The users, and which pools and verbs each may use."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -41,11 +41,11 @@ class User:
     password: str = declared(Text(_hash, missing="is missing: run `cticache user NAME`"), secret=True)
     """The hash that ``cticache user`` prints (argon2id, PHC string format)."""
     pools: frozenset[str] | None = declared(Text(_pools), None)
-    """Names of the pools; None is all of them."""
+    """Names of the pools; None stands for all of them."""
     roles: frozenset[Role] = declared(Text(_roles), frozenset({"lease", "read", "take"}))
     max_live: int = declared(Whole(1, 1_000_000, "leases", empty=0), 0)
-    """Most leases that the user may have live in one pool; 0 is any number."""
+    """Most live leases that the user may have in one pool; 0 stands for any number."""
 
     def may_use(self, pool: str) -> bool:
-        """Whether this pool is among the user's."""
+        """Whether the user may use this pool."""
         return self.pools is None or pool in self.pools

@@ -1,1 +1,1 @@
-"""Callers' and called numbers: how they are written, which set they are in, whose pool they are of. Pure: no I/O."""
+"""Callers' and called numbers: how they are written, which set and which pool they belong to. Pure: no I/O."""

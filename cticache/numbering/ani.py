@@ -1,4 +1,4 @@
-"""The canonical form of a caller's number (ANI), by which the two sides of a hand-off mean the same caller."""
+"""The canonical form of a caller's number (ANI), by which both sides of a hand-over mean the same caller."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _WITHHELD_WORDS = frozenset(
 )
 _WITHHELD_HOST = "anonymous.invalid"  # RFC 3323 section 4.1.1.3
 _SCHEMES = frozenset({"sip", "sips", "tel"})
-# What a copied number brings along unseen: marks of the writing direction, and spaces that do not break.
+# Invisible characters that a copied number may bring along: marks of writing direction, and non-breaking spaces.
 _SPACE = " \t\u00a0\u202f\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SEPARATORS = re.compile(rf"[{_SPACE}().\-/\u2010-\u2015\u2212]+")  # the dashes from hyphen to minus
 _DISPLAY_NAME = re.compile(r'(?:"(?:[^"\\]|\\.)*"[ \t]*|[^<"]*)<([^<>]+)>.*', re.DOTALL)
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\+?[0-9]{1,32}")
 
 
 class Ani(NamedTuple):
-    """A caller's number as it was sent, and bare of all that is not its digits; "" is the withheld one."""
+    """A caller's number as it was sent, and as ``written`` gives it; "" when it is withheld."""
 
     sent: str
     written: str
@@ -33,8 +33,8 @@ class Ani(NamedTuple):
 def canonical(text: str, country: Country | None = None) -> str:
     """The form under which a call is kept: 1 to 32 ASCII digits, or ``WITHHELD``; it is its own canonical form.
 
-    The number as ``written``, by the rules of ``country`` or, without one, just its digits. ValueError when the text
-    is no number.
+    It is made from the number that ``written`` gives, by the rules of ``country``; without a country it is just the
+    digits. ValueError when the text is no number.
     """
     *_, (_, form) = _worked(text, country)
     return form
@@ -43,18 +43,18 @@ def canonical(text: str, country: Country | None = None) -> str:
 def written(text: str) -> str:
     """The bare number that a system wrote: 1 to 32 ASCII digits after an optional plus, or ``WITHHELD``.
 
-    ``sip:``, ``sips:`` and ``tel:`` go, with the display name, password, parameters and host around the number (RFC
-    3261 sections 19.1 and 20.10, RFC 3966); percent-escapes in such an address are resolved; separators go. ValueError
-    when no number is left.
+    ``sip:``, ``sips:`` and ``tel:`` are removed, with the display name, password, parameters and host around the number
+    (RFC 3261 sections 19.1 and 20.10, RFC 3966); percent-escapes in such an address are resolved; separators are
+    removed. ValueError when no number is left.
     """
-    if _NUMBER.fullmatch(text):  # as most come: no step would change it
+    if _NUMBER.fullmatch(text):  # the usual case: no step would change it
         return text
     *_, (_, bare) = _unwrapped(text)
     return bare
 
 
 def steps(text: str, country: Country | None = None) -> list[tuple[str, str]]:
-    """How ``canonical`` comes to its form: for each step that changed something, what it was and its result.
+    """How ``canonical`` arrives at its form: for each step that changed something, what was done and its result.
 
     Empty when the text is in canonical form; ValueError when it is no number.
     """
@@ -97,7 +97,7 @@ def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
         return
     bare = user.partition(";")[0]
     if at:
-        bare = bare.partition(":")[0]  # without a host, what follows the colon is a port and the address no number
+        bare = bare.partition(":")[0]  # without a host, a colon comes before a port, and the address is no number
     yield "scheme, password, host and parameters removed", bare
     if is_address:
         bare = unquote(bare)

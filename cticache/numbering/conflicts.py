@@ -1,4 +1,4 @@
-"""What in the pools does not fit together, though each option alone is right."""
+"""Options of the pools that do not fit together, though each is right by itself."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -7,13 +7,13 @@ from cticache.numbering.numbers import NumberSet, Span, overlaps
 from cticache.numbering.pools import Pool
 
 MOST_LOOKS = 20_000
-"""Most callers that one call may look at to share a number: Redis serves nobody else meanwhile."""
+"""Most callers that one lease may examine to share a number: Redis serves nobody else meanwhile."""
 _SHOWN = 3
-"""How many of the numbers that two pools share are named."""
+"""How many spans of numbers that two pools share are named."""
 
 
 class Conflict(NamedTuple):
-    """An option of a pool that another stands against."""
+    """An option of a pool that contradicts another."""
 
     pool: str
     option: str
@@ -53,7 +53,7 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
 
 
 def shared(pools: Sequence[Pool]) -> Iterator[Shared]:
-    """Pools with numbers in common, two by two, a few of the numbers named."""
+    """Each two pools with numbers in common, and a few of those numbers."""
     found: dict[tuple[int, int], list[Span]] = {}
     for one, other, span in overlaps([pool.numbers | pool.draining for pool in pools]):
         spans = found.setdefault((one, other), [])

@@ -1,8 +1,8 @@
 """How the numbers of one country are written, so that ``+1 555..``, ``001555..`` and ``1555..`` are one number.
 
-What is known of a country is its metadata in phonenumberslite: the trunk prefix, the international prefix, and the
-lengths that a national number may have. The parser of that library is not used: it asks whether a number is assigned,
-and would treat a fictional one such as 1234567890 unlike others. Here lengths decide.
+A country's trunk prefix, its international prefix and the lengths of its national numbers come from phonenumberslite.
+The parser of that library is not used: it asks whether a number is assigned, and would treat a fictional one such as
+1234567890 differently from others. Here only lengths decide.
 """
 
 import re
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, REGION_CODE_FOR_NON_GEO_ENTITY, PhoneMetadata
 
 _REGIONS = {
-    str(code): regions[0]  # the main one, where several share a code
+    str(code): regions[0]  # the main region, where several share a code
     for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()
     if regions[0] != REGION_CODE_FOR_NON_GEO_ENTITY
 }
 _MOST_DIGITS = 15
-"""Of an international number, its calling code included (E.164 section 6.2.1)."""
+"""Most digits of an international number, its calling code included (E.164 section 6.2.1)."""
 _FEWEST_DIGITS = 8
-"""Of one that is written without a plus: fewer may be a local number or an extension."""
+"""Fewest digits of an international number without a plus: fewer may be a local number or an extension."""
 _INTERNATIONAL = re.compile(r"(?:\+|\+?00)([1-9][0-9]*)")  # no calling code starts with 0
 
 _WITHHELD = "withheld: it has no number"
@@ -36,30 +36,30 @@ class Country:
     national number when it is one of this country, 00 and the number when it is one of another country, and else
     its digits. The first of these rules that fits decides:
 
-    1. A plus or 00 before another digit than 0: an international number. It is of this country when a national
+    1. A plus or 00, and then a digit other than 0: an international number. It is of this country when a national
        number follows the calling code, else of another country if it has at most 15 digits.
     2. The calling code and a national number, even if that might be a national number as a whole: of this country.
     3. A national number: of this country.
     4. The country's own international prefix, such as 011, before 8 to 15 digits: as with a plus.
-    5. At least 8 digits and a length that no national and no local number has: international without its plus.
-    6. Whatever else: the digits as they are, as extensions, emergency numbers and other short codes must stay.
+    5. At least 8 digits, and a length that no national or local number has: international without its plus.
+    6. Anything else: the digits as they are, because extensions, emergency numbers and short codes must not change.
 
-    A national number has one of the country's possible lengths, after or without the trunk prefix. Where that is 0,
-    one zero goes whenever what is left has such a length and no zero in front; another trunk prefix, such as the 8 of
-    Russia, goes only when the whole has no such length. Italy and others have none, and their leading 0 stays. A plus
-    before a 0 means nothing.
+    A national number has one of the country's possible lengths, after or without the trunk prefix. Where that prefix is
+    0, one zero is removed whenever the rest has such a length and does not begin with a zero; another trunk prefix,
+    such as Russia's 8, is removed only when the whole has no such length. Italy and others have no trunk prefix, and
+    keep their leading 0. A plus before a 0 means nothing.
     """
 
     code: str
     """The calling code, such as ``1`` or ``44``."""
     trunk: str = field(compare=False)
-    """What is dialled before a national number and is no part of it; empty where there is no such prefix."""
+    """What is dialled before a national number without being part of it; empty where there is no such prefix."""
     prefix: str = field(compare=False)
     """What is dialled before an international number; empty where that is 00 or depends on the carrier."""
     lengths: frozenset[int] = field(compare=False)
     """How many digits a national number may have."""
     foreign: frozenset[int] = field(compare=False)
-    """How many digits only a number of another country has, its calling code included."""
+    """How many digits only a number of another country can have, its calling code included."""
 
     @classmethod
     def of(cls, code: str) -> "Country":
@@ -89,7 +89,7 @@ class Country:
         return self.read(written)[1]
 
     def read(self, written: str) -> tuple[str, str]:
-        """What kind of number it was taken for, in plain words, and its canonical form."""
+        """What kind of number this was taken for, in plain words, and its canonical form."""
         if not written:
             return _WITHHELD, written
         if international := _INTERNATIONAL.fullmatch(written):
@@ -123,7 +123,7 @@ class Country:
         bare = digits.removeprefix(self.trunk)
         if self.trunk != "0":
             likely, other = digits, bare
-        elif bare.startswith("0"):  # what loses one of its zeros would lose the next one when it is read again
+        elif bare.startswith("0"):  # if it lost one zero, it would lose the next when it is read again
             likely = other = digits
         else:
             likely, other = bare, digits

@@ -55,7 +55,7 @@ class NumberSet:
 
     @classmethod
     def parse(cls, text: str, limit: int) -> "NumberSet":
-        """Read ``5551234560-5551234599, 5559990000``; ValueError says which part is wrong, or that it is too much.
+        """Read ``5551234560-5551234599, 5559990000``; ValueError says which part is wrong, or that there are too many.
 
         The size is checked before anything is expanded: ``limit`` is the most numbers allowed.
         """
@@ -98,9 +98,9 @@ class NumberSet:
         return ", ".join(map(str, self._spans))
 
     def ending(self, digits: str) -> list[str]:
-        """The numbers whose last digits are these: none, one, or two of them, which show that it is ambiguous.
+        """The numbers that end in these digits: none, one, or two of them, which is enough to show an ambiguity.
 
-        None too when ``digits`` are no ASCII digits. The first call for each count of digits sorts the ranges.
+        Also none when ``digits`` are no ASCII digits. The ranges are sorted once for each count of digits.
         """
         if not _NUMBER.fullmatch(digits) or digits[0] == "+":
             return []
@@ -115,9 +115,9 @@ class NumberSet:
         return found
 
     def alike(self, digits: int) -> tuple[str, str] | None:
-        """Two numbers that their last ``digits`` digits do not tell apart; None when they tell all apart.
+        """Two numbers with the same last ``digits`` digits; None when those tell all numbers apart.
 
-        A number of fewer digits is compared with none.
+        A number that has fewer digits is not compared.
         """
         tails, _ = self._by_tail(digits)
         for one, other in pairwise(tails):
@@ -126,7 +126,7 @@ class NumberSet:
         return None
 
     def _by_tail(self, digits: int) -> tuple[list[Tails], list[int]]:
-        """The numbers in the order of their last digits, and the highest tail up to each place of it."""
+        """The numbers in the order of their last digits, and the highest tail up to each place in that order."""
         if digits not in self._indexes:
             tails = sorted(piece for span in self._spans for piece in _tails(span, digits))
             self._indexes[digits] = tails, list(accumulate((one.last for one in tails), max))
@@ -141,8 +141,8 @@ class NumberSet:
 
 
 def overlaps(sets: Sequence[NumberSet]) -> Iterator[tuple[int, int, Span]]:
-    """Where two of the sets share numbers: the two by their places, the lower first, and a span that they share."""
-    begun: list[tuple[int, Span]] = []  # at most one span of each set, as those of a set are apart
+    """Where two of the sets share numbers: the indexes of the two, the lower first, and a span that they share."""
+    begun: list[tuple[int, Span]] = []  # at most one span of each set, since the spans of a set do not overlap
     for span, at in sorted((span, at) for at, numbers in enumerate(sets) for span in numbers._spans):
         begun = [(before, other) for before, other in begun if other[:2] == span[:2] and other.last >= span.first]
         for before, other in begun:
@@ -166,7 +166,7 @@ def _span(part: str) -> Span:
 
 
 def _tails(span: Span, digits: int) -> Iterator[Tails]:
-    """The span, cut where the last digits start anew, and only so far that each tail it has twice is there twice."""
+    """The span, cut where its last digits start over; three pieces at most, which show each tail that comes twice."""
     if span.digits < digits:
         return
     step = 10**digits
@@ -175,7 +175,7 @@ def _tails(span: Span, digits: int) -> Iterator[Tails]:
 
 
 def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same numbers as few, sorted spans: neighbours and overlaps joined."""
+    """The same numbers in as few spans as possible, sorted: neighbours and overlaps are joined."""
     merged: list[Span] = []
     for span in sorted(spans):
         last = merged[-1] if merged else None
@@ -187,7 +187,7 @@ def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def _without(spans: Iterable[Span], others: Iterable[Span]) -> Iterator[Span]:
-    """What is left of ``spans``; both are sorted and apart, so one walk along both finds it."""
+    """``spans`` without the numbers of ``others``; both are sorted and free of overlaps, so one walk will do."""
     rest = iter(others)
     other = next(rest, None)
     for span in spans:
@@ -198,7 +198,7 @@ def _without(spans: Iterable[Span], others: Iterable[Span]) -> Iterator[Span]:
             if first < other.first:
                 yield span._replace(first=first, last=other.first - 1)
             first = other.last + 1
-            if first > span.last:  # it may reach into the next span, too
+            if first > span.last:  # ``other`` may reach into the next span, too
                 break
             other = next(rest, None)
         if first <= span.last:

@@ -16,7 +16,7 @@ Match = Literal["exact", "suffix", "sole"]
 MOST_NUMBERS = 5_000_000
 """Most numbers in one pool."""
 MOST_CALLERS = 1000
-"""Most live callers on one number that are looked at; beyond that it is ambiguous who is meant."""
+"""Most live callers on one number that are examined; with more, who is meant counts as ambiguous."""
 
 
 def _numbers(text: str) -> NumberSet:
@@ -50,7 +50,7 @@ class Pool:
     """The loosest grade by which a call is found."""
     match_digits: int = declared(Whole(1, 32, "digits"), 7)
     country: Country | None = declared(Text(lambda code: Country.of(code) if code else None), None, name="country_code")
-    """How callers' numbers are written; None: as their digits say."""
+    """How callers' numbers are written; None: only their digits count."""
     dnis_digits: int = declared(Whole(1, 32, "digits", empty=0), 0)
     """Trailing digits by which the receiving system names a number; 0: all of them."""
     retry_window_ms: int = declared(Whole(0, 3600, "seconds", times=1000), 0, name="retry_window")
@@ -58,15 +58,15 @@ class Pool:
     """How long it is remembered that a call was taken."""
 
     def canonical(self, number: str) -> str:
-        """The canonical form of a caller's number that is bare already (cticache.numbering.ani.written)."""
+        """The canonical form of a caller's number, given bare (cticache.numbering.ani.written)."""
         return self.country.canonical(number) if self.country else number.removeprefix("+")
 
     @property
     def rest_ms(self) -> int:
         """How long a number rests after its last call.
 
-        Where a take may be matched by less than the whole ANI, as long as the take is remembered: a repeated one
-        could otherwise meet the number's next call, or that call's own take be refused as a repeated one.
+        Where less than the whole ANI may match, that is at least as long as a take is remembered: otherwise a repeated
+        take could meet the number's next call, or that call's own take could be refused as a repeated one.
         """
         return self.cooldown_ms if self.match == "exact" else max(self.cooldown_ms, self.remember_ms)
 
@@ -84,11 +84,11 @@ class Place(NamedTuple):
     rule: Match
     """The loosest grade allowed there."""
     moved: bool = False
-    """The number is another pool's by now."""
+    """Whether the number belongs to another pool by now."""
 
 
 def unambiguous(places: list[Place]) -> list[Place]:
-    """The same places; where they are of two numbers, only the whole ANI may tell which is meant."""
+    """The same places; if they are of two numbers, only the whole ANI may decide which is meant."""
     if len(places) > 1 and len({place.dnis for place in places}) > 1:
         return [place._replace(rule="exact") for place in places]
     return places
@@ -102,7 +102,7 @@ class Pools:
         self._leaving: Mapping[str, list[str]] = {}
         self._known: dict[str, list[Place]] = {}
         self.leaving: Mapping[str, list[str]] | None = None
-        """Which numbers left each pool; None until it has been said: no number is known to be in none then."""
+        """Which numbers left each pool; None until that is known: before, no number can be said to be in no pool."""
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._by_name.values())
@@ -112,15 +112,15 @@ class Pools:
         return self._by_name.get(name)
 
     def of(self, dnis: str) -> list[Place]:
-        """Where to look for a call that arrived on this number, in this order; empty for a number of no pool.
+        """Where a call that arrived on this number may be, in the order to try; empty for a number of no pool.
 
-        The number is known whole, or by the trailing digits that its pool goes by. It is one place, but for a number
-        that left its pool while calls were live on it: one that is now another pool's has a place in both, the old
-        one first, and one that ends like another has places of two numbers. The old pool may be one that is no longer
-        configured. Its name decides who may look there, as ever: whoever may use every pool, but no user of the pool
-        that has the number now, who could not see these calls before.
+        The number may be given whole, or by as many trailing digits as its pool goes by. There is one place, except
+        for a number that left its pool while calls were live on it. If another pool has it now, there is a place in
+        each, the old pool first; if another number ends in the same digits, there are places of both numbers. The old
+        pool may no longer be configured. As ever, its name decides who may use it: users of every pool, but not users
+        of the pool that has the number now, who could not see these calls before.
         """
-        known = self._known  # replaced when numbers leave: what is being looked up then goes into the old one
+        known = self._known  # replaced when numbers leave: what is found meanwhile then goes into the old one
         places = known.get(dnis)
         if places is None:
             if len(known) >= _MOST_KNOWN:
@@ -139,7 +139,7 @@ class Pools:
         return self._by_ending(digits.lstrip("+"))
 
     def lendable(self, pool: Pool) -> Pool:
-        """The pool as a lease may use it now: not its fallback, while calls of another pool live on that."""
+        """The pool as a lease may use it now: without its fallback while calls of another pool are live on that."""
         if any(name != pool.name for name in self._leaving.get(pool.fallback, ())):
             return replace(pool, exhausted="reject")
         return pool
@@ -155,7 +155,7 @@ class Pools:
         self.leaving = {name: list(numbers) for name, numbers in leaving.items()}
 
     def former(self, name: str) -> Pool:
-        """A pool that is no longer configured: no numbers, and nobody knows its rules, so the longest rest of all."""
+        """A pool that is no longer configured: it has no numbers and, its rules being lost, the longest rest of all."""
         return _former(name, next(iter(self)), max(pool.rest_ms for pool in self))
 
     def _whole(self, dnis: str) -> list[Place]:
