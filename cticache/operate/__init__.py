@@ -1,1 +1,1 @@
-"""For whoever runs it: figures, advice, and where a call's data went."""
+"""For those who run the service: figures, advice, and where a call's data went."""

@@ -1,7 +1,7 @@
-"""What an operator can learn from a pool's figures: how many numbers, which TTL, which number nobody answers.
+"""What an operator can learn from a pool's figures: how many numbers, which TTL, and which number nobody answers.
 
-A pool is a group of lines in the sense of teletraffic theory: a call holds a number from its lease to its take, and
-through the cool-down; one that finds none free is blocked. So Erlang's formula says how many numbers are enough.
+In teletraffic theory a pool is a group of lines: a call holds a number from its lease to its take and through the
+cool-down, and a call that finds none free is blocked. So Erlang's formula says how many numbers are enough.
 """
 
 import math
@@ -16,11 +16,11 @@ _HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ARRIVED = 0.999
-"""The share of calls that the TTL is to wait for."""
+"""The share of calls that the TTL should be long enough for."""
 LEAST_MISSES = 3
-"""So many leases in a row must have gone unclaimed before a number is suspected."""
+"""How many leases in a row must have gone unclaimed before a number is suspected."""
 CHANCE = 0.05
-"""A number is suspected when chance alone would make fewer than this many in the whole pool look as bad."""
+"""A number is suspected if by chance alone fewer than this many in the whole pool would look as bad."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Hour:
     unclaimed: int = 0
     """Leases that ended before anybody asked for them."""
     held_ms: int = 0
-    """How long the leases held their numbers, all together; an unclaimed one its whole TTL. Without the cool-down."""
+    """How long the leases held their numbers, all together, without the cool-down; an unclaimed one its whole TTL."""
     peak: int = 0
     """Most numbers leased at once."""
     transits: Mapping[int, int] = field(default_factory=dict)
-    """Upper bound in whole seconds -> takes whose time since the lease is within it, and above the bound before."""
+    """Upper bound in whole seconds -> takes whose time since the lease is within it and above the bound before it."""
 
     @classmethod
     def of(cls, index: int, fields: Mapping[str, int]) -> "Hour":
@@ -77,13 +77,13 @@ class Advice:
     size: int
     """Numbers that the pool has."""
     ttl_s: int
-    """The pool's TTL as it is."""
+    """The pool's present TTL."""
     busy: Hour | None
-    """The hour with the most traffic; None when no call was offered in any: what follows then means nothing."""
+    """The hour with the most traffic; None when no call was offered at all, and the attributes below mean nothing."""
     holding_s: float
     """How long a call of the busy hour held a number on average, the cool-down included."""
     offered: float
-    """Traffic of the busy hour in Erlang: how many numbers it would keep busy on average, had every call found one."""
+    """Traffic of the busy hour in Erlang: how many numbers it would keep busy on average if every call found one."""
     blocking: float
     """Share of the busy hour's calls that find none of ``size`` numbers free, by Erlang's formula."""
     needed_for_1_percent: int
@@ -97,18 +97,18 @@ class Advice:
     peak: int
     """Most numbers leased at once in any of the hours."""
     suspects: Mapping[str, int]
-    """DNIS -> leases in a row that nobody picked up, where chance does not explain it; the most first."""
+    """DNIS -> leases in a row that went unclaimed, where chance does not explain it; the most first."""
 
 
 def erlang_b(offered: float, numbers: int) -> float:
     """The share of calls that find all ``numbers`` busy, 0 to 1, at a load of ``offered`` Erlang (0 or more).
 
     Erlang's loss formula (A. K. Erlang 1917; ITU-T E.501), B = (A^N / N!) / (sum of A^k / k! for k = 0 to N), divided
-    by its numerator: 1/B = 1 + N/A + N(N-1)/A^2 + ... All terms are positive, so nothing cancels; and they count only
-    until they stop mattering, which for large N comes after some multiples of sqrt(N).
+    by its numerator: 1/B = 1 + N/A + N(N-1)/A^2 + ... All terms are positive, so nothing cancels out; they are added
+    only until they no longer matter, which for large N is after a few multiples of sqrt(N).
     """
     if not offered:
-        return 0.0 if numbers else 1.0  # also without a call, no number means that none would find one
+        return 0.0 if numbers else 1.0  # without numbers no call finds one, even if there is no call
     inverse = term = 1.0
     for busy in range(numbers, 0, -1):
         term *= busy / offered
@@ -139,8 +139,8 @@ def numbers_needed(offered: float, blocking: float) -> int:
 def transit_quantile(hours: Iterable[Hour], share: float) -> int | None:
     """The time in seconds, from lease to take, within which this share of all calls arrived; None: more than the TTL.
 
-    It is the bound of a bucket. An unclaimed lease counts as slower than any that was taken: leaving them out would
-    call a TTL long enough because it cuts off those who are late. None too when no lease was taken or unclaimed.
+    It is the bound of a bucket. An unclaimed lease counts as slower than any that was taken: without these, a TTL would
+    seem long enough just because it cuts off late calls. None, too, when no lease was taken or went unclaimed.
     """
     transits: Counter[int] = Counter()
     unclaimed = 0
@@ -151,7 +151,7 @@ def transit_quantile(hours: Iterable[Hour], share: float) -> int | None:
 
 
 def quantile(transits: Mapping[int, int], share: float, slower: int = 0) -> int | None:
-    """The bound of the bucket within which this share lies of all ``transits`` and the ``slower`` ones; None: in none.
+    """The bound within which this share of all ``transits`` and ``slower`` ones lies; None when there is no such bound.
 
     ``transits`` has for each bound how many are within it and above the one before.
     """
@@ -167,11 +167,11 @@ def quantile(transits: Mapping[int, int], share: float, slower: int = 0) -> int 
 def advise(
     hours: Iterable[Hour], *, size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: Mapping[str, int]
 ) -> Advice:
-    """Weigh a pool's hours; ``misses`` says for each DNIS how many of its leases in a row ended unclaimed."""
+    """Advice from a pool's hours; ``misses`` says for each DNIS how many of its leases in a row ended unclaimed."""
     hours = list(hours)
     leased = sum(hour.leased for hour in hours)
     unclaimed = sum(hour.unclaimed for hour in hours)
-    # A lease is counted in the hour it began, and unclaimed in the hour it ended, so the latter may be more.
+    # A lease is counted in the hour it began, but as unclaimed in the hour it ended: there may be more of the latter.
     unclaimed_share = unclaimed / max(leased, unclaimed, 1)
     mean_held_ms = sum(hour.held_ms for hour in hours) / leased if leased else ttl_ms
 
@@ -181,7 +181,7 @@ def advise(
     def traffic(hour: Hour) -> float:
         return hour.calls * holding_ms(hour) / _HOUR_MS
 
-    # Where nothing held a number for long enough to show, the calls themselves decide.
+    # If no number was held long enough to show, the number of calls decides.
     busy = max((hour for hour in hours if hour.calls), key=lambda hour: (traffic(hour), hour.calls), default=None)
     offered = traffic(busy) if busy else 0.0
     transit_s = transit_quantile(hours, ARRIVED)
@@ -205,17 +205,17 @@ def advise(
 def _ttl_for(transit_s: int, max_ttl_s: int) -> int:
     """A third more than the time within which 999 of 1,000 calls arrive, in whole seconds.
 
-    Too short a TTL loses a caller's data, while too long a one costs a number only for calls that are lost anyway, so
-    some margin is right. Where lateness falls off exponentially, each third of that time leaves a tenth of the late
-    calls: with it 1 call in 10,000 comes too late.
+    Too short a TTL loses a caller's data; one that is too long only costs a number for calls that are lost anyway. So
+    some margin is right. If lateness falls off exponentially, each further third of that time leaves a tenth of the
+    late calls: with the margin, 1 call in 10,000 comes too late.
     """
     return max(1, min(math.ceil(transit_s * 4 / 3), max_ttl_s))
 
 
 def _suspects(misses: Mapping[str, int], size: int, unclaimed: float) -> dict[str, int]:
-    """Those whose misses are too many for chance, given the share of leases that go unclaimed in the whole pool.
+    """Those with too many misses to be chance, given the share of leases that go unclaimed in the whole pool.
 
-    ``size`` numbers each get their chance to look bad: size x share^misses of them do on average.
+    Each of ``size`` numbers may look bad by chance: on average size x share^misses of them do.
     """
     suspects = {
         dnis: count for dnis, count in misses.items() if count >= LEAST_MISSES and size * unclaimed**count < CHANCE
@@ -224,7 +224,7 @@ def _suspects(misses: Mapping[str, int], size: int, unclaimed: float) -> dict[st
 
 
 def lines(advice: Advice, pool_name: str) -> list[str]:
-    """The advice as sentences for a person at a terminal, a line each."""
+    """The advice as sentences for a person at a terminal, one to a line."""
     if not advice.busy:
         return [f"{pool_name}: nothing has been leased in the last eight days"]
     calls = advice.busy.calls
@@ -247,7 +247,7 @@ def lines(advice: Advice, pool_name: str) -> list[str]:
 def _ttl_sentence(advice: Advice) -> str:
     transit, ttl, better = advice.transit_s, advice.ttl_s, advice.suggested_ttl_s
     if transit is None or better is None:
-        if advice.unclaimed <= 1 - ARRIVED:  # those that were only read, or are still on their way, tell no time
+        if advice.unclaimed <= 1 - ARRIVED:  # calls only read, or still on their way, have no transit
             return f"too few calls were taken to tell whether ttl = {ttl} suits them"
         return (
             f"fewer than 99.9 % of calls arrive within the TTL of {ttl:,} s: {_percent(advice.unclaimed)} were not "
@@ -273,7 +273,7 @@ def _decimal(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    """As much of 100 as tells something: ``3.1 %``, ``0.02 %``, ``100 %``."""
+    """A share as a percentage, with no more digits than say something: ``3.1 %``, ``0.02 %``, ``100 %``."""
     if 0 < share < 0.0001:
         return "less than 0.01 %"
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"

@@ -1,4 +1,4 @@
-"""What in a Redis server would lose data, or keep the scripts from running."""
+"""What about a Redis server would lose data, or keep the scripts from running."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from cticache.link.cluster import Topology
 from cticache.link.connection import connect
 
 OLDEST = (6, 2)
-"""The oldest Redis that has all commands the scripts use."""
+"""The oldest Redis with all the commands that the scripts use."""
 
 
 def cluster(url: str, timeout: float) -> tuple[str, list[str]]:
-    """What the primaries of a cluster are, and what is wrong with each; redis-py's error if none answers."""
+    """What kind of servers a cluster's primaries are, and what is wrong with each; redis-py's error if none answers."""
     topology = Topology(url, timeout, probe=timeout)
     topology.refresh().result()
     kinds, found = set(), []
@@ -69,7 +69,7 @@ def described(client: Redis) -> str:
 
 
 def _state(client: Redis) -> str:
-    """What the node thinks of its cluster: ok or fail; empty if it does not tell."""
+    """The state of the cluster as the node sees it: ok or fail; empty if it does not say."""
     try:
         said = str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
     except ResponseError:

@@ -1,4 +1,4 @@
-"""Says where a call's data went, or why it is not found: every step from what was sent to what is kept."""
+"""Tells where a call's data went, or why it is not found: every step from what was sent to what is kept."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ _OUTCOMES = {
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
     """One place where a call may be, as an object for JSON; values stay hidden and other ANI masked.
 
-    ``digest`` gives the digest under which the audit shows an ANI, which must be a number (numbering.ani.written).
+    ``digest`` returns the audit's digest of an ANI. ``ani`` must be a number (numbering.ani.written).
     """
     pool = place.pool
     taken = steps(ani, pool.country)

@@ -26,7 +26,7 @@ _GAUGES = {
     "peak_numbers": ("Most numbers leased at once", "peak"),
 }
 _BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-"""Upper bounds in seconds, each one of the steps in which take.lua counts."""
+"""Upper bounds in seconds; each is also a step of those in which take.lua counts."""
 
 
 class _Pools(Collector):

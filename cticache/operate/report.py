@@ -15,7 +15,7 @@ _QUANTILES = (0.5, 0.99)
 
 
 def pool_lines(pools: Sequence[Pool], stats: Sequence[PoolStats]) -> Iterator[str]:
-    """How full each pool is, a line each, and below it what was done with it."""
+    """A line for each pool that says how full it is, and below it what was done with it."""
     width = max(len("pool"), *(len(pool.name) for pool in pools))
     yield f"{'pool':{width}}" + "".join(f"{column:>9}" for column in _COLUMNS) + "  next free"
     for pool, figures in zip(pools, stats, strict=True):

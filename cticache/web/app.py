@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _PROBES = frozenset({"/healthz", "/readyz"})
 _JSON = "application/json; charset=utf-8"
 _OF_FALCON: dict[int, type[Refusal]] = {kind.status: kind for kind in (NoSuchUrl, NoSuchMethod)}
-"""What falcon's own refusals are here, by their status; any other is a BadRequest."""
+"""What falcon's own refusals become, by their status; any other becomes a BadRequest."""
 
 
 def create_app(
@@ -52,7 +52,7 @@ def create_app(
 
 
 class _App(falcon.App[Request, Response]):
-    """Routes on the path as it was sent, so that an escaped slash in a key does not split it."""
+    """Routes by the path as it was sent, so that an escaped slash in a key does not split it."""
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         env["PATH_INFO"] = _escaped_path(env)
@@ -60,14 +60,14 @@ class _App(falcon.App[Request, Response]):
 
 
 class _NoStore:
-    """Callers' data is kept by no cache on the way."""
+    """Keeps every cache on the way from storing callers' data."""
 
     def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
         resp.set_header("Cache-Control", "no-store")
 
 
 def _escaped_path(env: dict[str, Any]) -> str:
-    """The path, each segment escaped in one spelling: from the raw URI where the server tells it."""
+    """The path, each segment escaped in one spelling; made from the raw URI if the server passes it on."""
     raw = env.get("REQUEST_URI") or env.get("RAW_URI")
     if raw and not raw.startswith("/"):  # RFC 9112 section 3.2.2, the absolute form
         raw = urlsplit(raw).path

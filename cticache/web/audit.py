@@ -1,8 +1,8 @@
-"""The audit: one line in the log for each operation on a call, to answer hours later where a call's data went.
+"""The audit: one line in the log for each operation on a call, to tell hours later where a call's data went.
 
-A line tells the request's id, the user, what was asked, pool, DNIS, the ANI's last digits and a keyed digest of it, the
-token of the lease and the outcome; never a value. The digest is keyed (BLAKE2b, RFC 7693): telephone numbers are few
-enough for a plain hash to be reversed. Under one configured key it is the same in every process and after a restart.
+A line has the request's id, the user, what was asked, pool, DNIS, the ANI's last digits and a digest of it, the token
+of the lease and the outcome; never a value. The digest is keyed (BLAKE2b, RFC 7693), since there are so few telephone
+numbers that a plain hash could be reversed. With a configured key it is the same in every process and after a restart.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _HEADER = "HTTP_X_REQUEST_ID"
 
 
 class Audit:
-    """Falcon middleware: gives each request an id, its client's own if it has one, and writes the line."""
+    """Falcon middleware: gives each request an id, the client's own if it sent one, and writes the line."""
 
     def __init__(self, key: str = "", *, enabled: bool = True) -> None:
         self._key = hashlib.blake2b(key.encode() or secrets.token_bytes(32)).digest()
@@ -38,12 +38,12 @@ class Audit:
     def process_request(self, req: Request, _resp: Response) -> None:
         """Find the request's id."""
         sent = req.env.get(_HEADER)
-        # Nobody must be kept from guessing it, and asking the system for chance takes longer than the whole audit.
+        # The id may be guessed, so a count will do: asking the system for random bytes takes longer than all the rest.
         told = sent and _REQUEST_ID.fullmatch(sent)
         req.context.request_id = sent if told else f"{self._process}{next(self._count):06x}"
 
     def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
-        """Write the line of an operation on a call; give a client that sent an id its own back."""
+        """Write the line of an operation on a call; a client that sent an id gets it back."""
         if req.env.get(_HEADER) == req.context.request_id:
             resp.set_header("X-Request-Id", req.context.request_id)
         call: dict[str, Any] | None = getattr(req.context, "call", None)
@@ -66,16 +66,16 @@ class Audit:
 
 
 def about(req: Request, op: str, pool: str, dnis: str, ani: str) -> None:
-    """Say what the request is about, before it is tried; the ANI in canonical form."""
+    """Note what the request is about, before it is carried out; the ANI in canonical form."""
     req.context.call = {"op": op, "pool": pool, "dnis": dnis, "ani": ani}
 
 
 def told(req: Request) -> bool:
-    """Whether it has been said what the request is about."""
+    """Whether ``about`` has been noted for the request."""
     return hasattr(req.context, "call")
 
 
 def became(req: Request, outcome: str, **more: str) -> None:
-    """Say what became of it: a word, and the token of the lease."""
+    """Note what became of the request: a word, and the token of the lease."""
     if told(req):
         req.context.call.update(more, outcome=outcome)

@@ -1,4 +1,4 @@
-"""Who may call: HTTP Basic authentication (RFC 7617) in front of every URL but the probes."""
+"""Who may call: HTTP Basic authentication (RFC 7617) for every URL except the probes."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from cticache.errors import Forbidden, WrongCredentials
 
 
 class BasicAuth:
-    """Falcon middleware: puts the user into ``req.context.user``, or refuses before anything else is looked at."""
+    """Falcon middleware: puts the user into ``req.context.user``, or refuses before anything else is done."""
 
     def __init__(self, verifier: Verifier, open_paths: Collection[str]) -> None:
         self._verifier = verifier

@@ -1,6 +1,6 @@
-"""Reads a request's body into its fields, the value kept as the JSON text that was sent.
+"""Reads a request's body into its fields, and keeps the value as the JSON text that was sent.
 
-Only the outermost object is taken apart. The text of ``value`` is stored and answered as it came, so integers of
+Only the outermost object is taken apart. The text of ``value`` is stored and returned as it was sent, so integers of
 any size, every string and every spelling of a number survive, and nothing is serialized twice.
 """
 
@@ -16,7 +16,7 @@ _SPACE = " \t\n\r"
 _MARK = "\ufeff"
 """The byte order mark that some systems put before UTF-8."""
 _NAME = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
-"""A member's name, as nearly all are: without an escape."""
+"""The usual name of a member: one without an escape."""
 _MOST_FORM_FIELDS = 32
 FORM = "application/x-www-form-urlencoded"
 
@@ -25,7 +25,7 @@ def parse(content_type: str | None, raw: bytes) -> dict[str, Any]:
     """The fields of a body, ``value`` as JSON text.
 
     JSON is read under its own type, a text type or none; a form (its value is a string) under the form type, where
-    a body that starts with a brace is JSON all the same: that is what ``curl -d`` sends.
+    a body that starts with a brace is still JSON, because that is what ``curl -d`` sends.
 
     Raises UnsupportedType, NotJson, or WrongFields where the body is no object or a field is given twice.
     """
@@ -97,7 +97,7 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    """Only its text is kept, so the head of a long one will do: Python refuses to convert beyond 4,300 digits."""
+    """Only the text is kept, so the first digits will do: Python refuses to convert more than 4,300."""
     return int(text[:20])
 
 
@@ -105,7 +105,7 @@ _DECODER = json.JSONDecoder(parse_constant=_constant, parse_float=_float, parse_
 
 
 def _members(text: str) -> Iterator[tuple[str, Any]]:
-    """The members of the outermost object (RFC 8259 section 4), the one named ``value`` as its text."""
+    """The members of the outermost object (RFC 8259 section 4), with ``value`` as its text."""
     may_be_halved = "\\ud" in text or "\\uD" in text
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
@@ -136,7 +136,7 @@ def _members(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _odd_name(text: str, at: int) -> tuple[str, int]:
-    """A member's name with escapes in it, and where the value begins; JSONDecodeError when there is none."""
+    """A name with escapes in it, decoded, and where its value begins; JSONDecodeError when there is none."""
     if text[at : at + 1] != '"':
         raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
     name, at = _DECODER.raw_decode(text, at)

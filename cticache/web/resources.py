@@ -75,7 +75,7 @@ class _OneCall:
         try:
             place, held = find(dnis, ani, looking=partial(about, req, op))
         except Refusal:
-            if not told(req):  # no place was looked at
+            if not told(req):  # no place was asked
                 about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], ani.removeprefix("+"))
             raise
         became(req, "replayed" if held.replayed else held.grade, token=held.token)
@@ -222,7 +222,7 @@ def _watched(user: User, pools: Iterable[Pool]) -> list[Pool]:
 
 
 def _body(req: Request, most: int) -> bytes:
-    """The body, refused with TooLarge beyond ``most`` bytes whatever server stands below."""
+    """The body; TooLarge beyond ``most`` bytes, whichever server runs the application."""
     body: bytes = req.bounded_stream.read(most + 1)
     if len(body) > most:
         raise TooLarge(f"The body is longer than {most} bytes.")
@@ -230,7 +230,7 @@ def _body(req: Request, most: int) -> bytes:
 
 
 def _key(req: Request, asked: dict[str, Any]) -> str:
-    """The idempotency key that the header, the body or, on a take, the URL says; empty without one."""
+    """The idempotency key of the header, the body or, on a take, the URL; empty without one."""
     said = [asked[_KEY]] if _KEY in asked else []
     headers = [req.env.get("HTTP_IDEMPOTENCY_KEY"), req.env.get("HTTP_X_IDEMPOTENCY_KEY")]
     in_url = req.get_param_as_list(_KEY) or []
@@ -243,7 +243,7 @@ def _key(req: Request, asked: dict[str, Any]) -> str:
 
 
 def _if_match(req: Request) -> str:
-    """The strong entity tags of If-Match (RFC 9110 section 13.1.1), one after the other; empty for any lease."""
+    """The strong entity tags of If-Match (RFC 9110 section 13.1.1), joined by spaces; empty for any lease."""
     header = req.get_header("If-Match")
     if header is None or header.strip() == "*":
         return ""
@@ -256,7 +256,7 @@ def _tell_replayed(resp: Response, replayed: bool) -> None:
 
 
 def _detail(req: Request, pool: Pool, grade: str | None, leased_ms: int, left_ms: int) -> str:
-    """More members of the answer's object, where ``?detail=1`` asks for them."""
+    """The additional members of the answer that ``?detail=1`` asks for; empty without it."""
     if req.get_param("detail") != "1":
         return ""
     more = {"pool": pool.name, "match": grade, "leased_at": utc(leased_ms), "expires_in": left_ms // 1000}
@@ -264,9 +264,9 @@ def _detail(req: Request, pool: Pool, grade: str | None, leased_ms: int, left_ms
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The DNIS of a key, and its ANI bare of all that is not its digits; split at the first colon.
+    """The DNIS and the bare ANI of a key, split at its first colon.
 
-    The colon of a scheme does not count: a DNIS may be an address.
+    The colon of a scheme does not count, because a DNIS may be an address.
     """
     dnis, colon, ani = _SCHEME.sub("", _unquoted(key)).partition(":")
     if not colon:

@@ -88,8 +88,8 @@ class TakeSchema(Schema):
 class Fields:
     """What a client may send in one place, ready to be validated.
 
-    marshmallow looks at each field of a schema, whether it was sent or not. So there is a schema for each choice of
-    the optional fields, and what was sent meets the one that has just its fields: the verdict is the same.
+    marshmallow spends time on every field of a schema, sent or not. So there is a schema for each combination of the
+    optional fields, and what was sent is validated by the one with just those fields: the verdict is the same.
     """
 
     def __init__(self, schema: type[Schema]) -> None:
