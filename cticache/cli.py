@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_TROUBLE, f"a fault in cticache, please report it: {error}")
     except KeyboardInterrupt:
         return _TROUBLE
-    except OSError as error:  # a full disk, a reader who has gone; other files are seen to where they are used
+    except OSError as error:  # a full disk, a reader that has gone; errors of other files are handled where they occur
         _give_up(sys.stdout)
         return _fail(_TROUBLE, f"{error.filename or 'standard output'} cannot be used: {error.strerror or error}")
     return code
@@ -206,7 +206,7 @@ def _piped() -> str:
 
 
 def _asked() -> str:
-    """A password asked for twice, or an invented one, which is shown."""
+    """A password that was typed twice, or an invented one, which is shown."""
     password = getpass.getpass("Password (empty: invent one): ") if sys.stdin and sys.stdin.isatty() else ""
     if not password:
         password = passwords.invent()
@@ -229,7 +229,7 @@ def _config(arguments: argparse.Namespace) -> config.Config:
 
 
 def _url(settings: config.Config, stack: ExitStack, *, start: bool) -> str:
-    """The URL of the configured Redis; of the embedded one where a service runs it, or ``start`` says so."""
+    """The URL of the configured Redis; else of the embedded one, if a service runs it or ``start`` says to start it."""
     url = settings.redis.url
     if not url:
         folder = data_folder(settings.redis.data)
@@ -245,7 +245,7 @@ def _url(settings: config.Config, stack: ExitStack, *, start: bool) -> str:
 
 
 def _pings(url: str, timeout: float) -> bool:
-    if sys.platform == "win32":  # the imitation that serves there can be reached in its own process alone
+    if sys.platform == "win32":  # the imitation used there can be reached only within its own process
         return False
     with connect(url, timeout) as client:
         try:
@@ -268,7 +268,7 @@ def _fail(code: int, message: str) -> int:
 
 
 def _give_up(stream: TextIO | None) -> None:
-    """Write no more to this stream: the interpreter would complain, in its own words, of what is left in it."""
+    """Write no more to this stream: at exit the interpreter would complain, in its own words, of what is left in it."""
     if stream:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,8 +1,8 @@
 """config.ini -> one frozen Config. Unknown sections and options are errors, and every fault is told in one line.
 
-An option is looked up in the environment first, as ``CTICACHE_<SECTION>_<OPTION>`` with every character that is no
-letter or digit as an underscore: ``CTICACHE_POOL_SYSTEM_Y_TTL``. A secret may be in a file of its own, which the
-option with ``_file`` after its name points to.
+The environment overrides an option: ``CTICACHE_<SECTION>_<OPTION>``, every character other than a letter or digit
+written as an underscore, as in ``CTICACHE_POOL_SYSTEM_Y_TTL``. A secret may be in a file of its own, named by the
+option with ``_file`` after its name.
 """
 
 import configparser
@@ -35,7 +35,7 @@ SAMPLE = next(
 
 _ENVIRONMENT = "CTICACHE_"
 _LEAST_AUDIT_KEY = 16
-"""Telephone numbers are few: a digest under a key that can be guessed tells them."""
+"""There are few telephone numbers: under a key that can be guessed, a digest gives its number away."""
 
 
 def _host(text: str) -> str:
@@ -95,7 +95,7 @@ SECTIONS = {
     "pool": Section(Pool),
     "user": Section(User),
 }
-"""By the word that a section begins with."""
+"""By the first word of a section's name."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class _Reader:
         return f"{where}{'' if secret or value is None else ' = ' + ' '.join(value.split())}: {allowed}"
 
     def _across(self, pools: tuple[Pool, ...], users: tuple[User, ...]) -> None:
-        """What no option can tell alone."""
+        """What is wrong with options only when they are seen together."""
         if not pools:
             self._faults.append(f"{self._path}: there is no pool; add a section [pool:NAME] with its numbers")
         for pool, option, value, wrong in conflicts(pools):

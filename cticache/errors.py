@@ -1,7 +1,7 @@
-"""Every exception of the project, in two families: what a client is told, and what an operator is told.
+"""Every exception of the project, in two families: what a client is told and what an operator is told.
 
-A refusal is its class: the status, the code and the sentence are said there and nowhere else, and the application, the
-wire and the store all build what they answer from it. docs/troubles.md tells each code's reader what to do.
+Each refusal is a class, which alone defines its status, code and sentence; the application, the wire and the store
+build their answers from it. docs/troubles.md says what to do about each code.
 """
 
 import json
@@ -18,17 +18,17 @@ class Refusal(Exception):
     status = 500
     code = "internal"
     says = "A fault in cticache; its log tells where."
-    """The sentence, where whoever raises it has none that tells more."""
+    """The sentence, unless a more telling one is given where it is raised."""
     script = ""
     """The code under which a script of lua/ reports it; empty where none does."""
 
     def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
         super().__init__(detail or self.says)
         self.retry_after = retry_after
-        """Whole seconds after which the same request may succeed; None where it will not."""
+        """Whole seconds after which the same request may succeed; None if waiting will not help."""
 
     def body(self) -> str:
-        """The JSON object that is answered, under every status alike: IVR scripts test for the key ``error``."""
+        """The JSON object of the answer, the same for every status: IVR scripts test for the key ``error``."""
         return json.dumps(self._members(), ensure_ascii=False, separators=(",", ":"))
 
     def _members(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class WrongCredentials(Refusal):
 
 
 class Forbidden(Refusal):
-    """The user is known, and this pool or verb is not theirs."""
+    """The user is known, but may not use this pool or verb."""
 
     status, code = 403, "forbidden"
 
@@ -83,14 +83,14 @@ class NoSuchUrl(Refusal):
 
 
 class NoSuchMethod(Refusal):
-    """The URL is there, and not for this method."""
+    """The URL exists, but not for this method."""
 
     status, code = 405, "method_not_allowed"
     says = "This URL does not know the method; see the header Allow."
 
 
 class Ambiguous(Refusal):
-    """More than one live call fits the number and the ANI: never a guess."""
+    """More than one live call fits the number and the ANI, and nothing is guessed."""
 
     status, code, script = 409, "ambiguous", "AMBIGUOUS"
     says = "More than one live call fits this number and ANI; none of them is guessed."
@@ -103,7 +103,7 @@ class Gone(Refusal):
 
 
 class Stale(Refusal):
-    """If-Match names another lease than the one that is live under this key."""
+    """If-Match names a lease other than the one that is live under this key."""
 
     status, code, script = 412, "stale", "STALE"
     says = "If-Match names a lease that is not the live one under this number and ANI."
@@ -176,29 +176,29 @@ class RedisUnavailable(Refusal):
 
 
 class Busy(Refusal):
-    """More credentials wait to be checked than are let wait."""
+    """Too many credentials are waiting to be checked."""
 
     status, code = 503, "busy"
     says = "Too many new credentials are being checked at once; try again."
 
 
 class NotReady(Refusal):
-    """The pools are not in line with the configuration, or not yet known to be."""
+    """The pools are not in line with the configuration, or it is not yet known that they are."""
 
     status, code = 503, "not_ready"
 
 
 class BadArgument(Exception):
-    """A script was called with an argument outside its contract: a fault of this program, not of a client.
+    """A script was given an argument outside its contract: a fault of this program, not of a client.
 
-    Its text is Redis' own, and is for nobody but the developer.
+    Its text is Redis's own, for the developer alone.
     """
 
     script = "BADARG"
 
 
 class UserError(Exception):
-    """A mistake of whoever runs the command, told in one line: what is wrong, where, and what to do."""
+    """A mistake of the person who runs the command, told in one line: what is wrong, where, and what to do."""
 
 
 class ConfigError(UserError):

@@ -1,7 +1,7 @@
-"""The rules of a hand-over: which pool lends and for how long, where a call is looked for, which answer outranks which.
+"""The rules of a hand-over: which pool lends, and for how long; where a call may be; which answer outranks which.
 
-It knows no HTTP and no Redis protocol. Whoever speaks to clients names a user, numbers and a value, and gets what the
-store has and where it was found, or a Refusal to pass on.
+It knows nothing of HTTP or of Redis's protocol. Its callers give a user, numbers and a value; they get what the store
+has and where it was found, or a Refusal to pass on to the client.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from cticache.numbering.pools import Place, Pool, Pools, unambiguous
 Looking = Callable[[str, str, str], None]
 """Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""
 _Ask = Callable[[Place, str], Held | None]
-"""One call of the store: what it has in this place under this canonical ANI."""
+"""One question to the store: what it has in this place under this canonical ANI."""
 
 
 Found = tuple[Place, Held]
-"""Where a call was, and what is kept of it."""
+"""Where a call was found, and what is kept of it."""
 
 
 class HandOver:
@@ -43,7 +43,7 @@ class HandOver:
         key: str = "",
         looking: Looking,
     ) -> tuple[Pool, Lease]:
-        """Lend a number of the named pool, or of the first that is the user's, and keep the value.
+        """Lend a number of the named pool, or of the first one that the user may use, and keep the value.
 
         Raises Forbidden, WrongFields for an unknown pool or too long a time, and what Store.lease raises.
         """
@@ -60,7 +60,7 @@ class HandOver:
         return lender, lease
 
     def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:
-        """Find a call, and leave it where it is; ``ani`` as cticache.numbering.ani.written gives it.
+        """Find a call and leave it where it is; ``ani`` as cticache.numbering.ani.written gives it.
 
         Raises NoSuchCall, Forbidden, Gone, Ambiguous, and NotReady while it is not certain that there is no such call.
         """
@@ -113,9 +113,9 @@ class HandOver:
         return found
 
     def _first(self, user: User, dnis: str, ani: str, looking: Looking, ask: _Ask) -> Found:
-        """The first call that is found; a place is asked only when the one before has none.
+        """The first call that is found; the next place is tried only when this one has none.
 
-        That a call was taken outranks that there is none, and is outranked by a call that is live elsewhere.
+        A call that is live anywhere outranks one that was taken (Gone), which outranks that there is none (NoSuchCall).
         """
         gone: tuple[Gone, Place] | None = None
         for place in self._of_one_number(places(self._pools, dnis, user), ani):
@@ -135,9 +135,9 @@ class HandOver:
         raise _for_sure(NoSuchCall(), self._pools)
 
     def _of_one_number(self, found: list[Place], ani: str) -> list[Place]:
-        """The same places; where the last digits mean two numbers, those of the one that has, or had, such a call.
+        """The same places; where the last digits mean two numbers, only those of the number that has or had the call.
 
-        Each is looked at first, at the price of a round trip: Ambiguous where two have.
+        Finding out takes a round trip for each place. Raises Ambiguous where two numbers have one.
         """
         if len(found) == 1 or len({place.dnis for place in found}) == 1:
             return found
@@ -150,10 +150,10 @@ class HandOver:
 
 
 def places(pools: Pools, dnis: str, user: User | None = None) -> list[Place]:
-    """Where a call on this number may be, as far as this user may look; anywhere without a user.
+    """Where a call on this number may be, in the pools that this user may use; in any pool without a user.
 
-    Raises NoSuchCall for a number of no pool, Forbidden for one of other users, and NotReady while it is not known
-    which numbers left their pools.
+    Raises NoSuchCall for a number of no pool, Forbidden for one in other users' pools, and NotReady while it is not
+    known which numbers left their pools.
     """
     found = pools.of(dnis)
     if not found:

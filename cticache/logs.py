@@ -20,13 +20,13 @@ _MOST_WAITING = 100_000
 _MOST_AT_ONCE = 1000
 _FLUSH_S = 1.0
 _GATHER_S = 0.01
-"""How long a line waits for others: a thread that woke for each would fight the loop for the interpreter."""
+"""How long a line waits for others: a thread that woke for each line would fight the loop for the interpreter."""
 
 
 def without_numbers(text: str) -> str:
-    """The text with every telephone number in it shown by its last digits alone.
+    """The text with only the last digits left of every telephone number in it.
 
-    A count that may have six digits or more is logged with commas between its thousands: so written it is none.
+    A count that may reach six digits is logged with commas between its thousands, so as not to be taken for one.
     """
     text = _KEY.sub(lambda key: f"{masked(key[1])}:{masked(key[2])}", text)
     return _LONG_NUMBER.sub(lambda match: masked(match[0]), text)
@@ -41,7 +41,7 @@ class _Masking(logging.Formatter):
         return super().formatMessage(record)
 
     def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
-        """As logging has it; the seconds are written out once a second."""
+        """As logging writes it; the part down to the seconds is formatted once a second."""
         second = int(record.created)
         return f"{_written_out(second)},{int(record.msecs):03d}"
 
@@ -55,10 +55,10 @@ def _written_out(second: int) -> str:
 
 
 class _Stream(logging.StreamHandler[Any]):
-    """Writes to the standard error stream from a thread: whoever logs never waits for whoever reads the log.
+    """Writes to the standard error stream from a thread, so that nobody who logs waits for the reader of the log.
 
-    A full pipe would stop the loop, and the service with it. Lines that find too many before them are dropped, and
-    their number is logged once there is room.
+    A full pipe would stop the loop, and the service with it. When too many lines are waiting, new ones are dropped, and
+    how many is logged once there is room.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Stream(logging.StreamHandler[Any]):
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have the record written soon; formatted here, for its arguments may change."""
+        """Have the record written soon; it is formatted here, because its arguments may change."""
         if self._waiting.qsize() >= _MOST_WAITING:
             self._lost += 1
             return
@@ -105,8 +105,8 @@ class _Stream(logging.StreamHandler[Any]):
 
 
 def configure() -> None:
-    """Log to the standard error stream, one line a record, telephone numbers masked."""
-    # What no line shows need not be found out for each (logging HOWTO, "Optimization").
+    """Log to the standard error stream, one line for each record, with telephone numbers masked."""
+    # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = _Stream()

@@ -1,9 +1,9 @@
-"""How an option of config.ini is declared: beside the attribute that it becomes, in the class that it is an option of.
+"""How an option of config.ini is declared: on the attribute that it becomes, in the class made from its section.
 
     ttl_ms: int = declared(Whole(1, 86_400, "seconds", times=1000), 300_000, name="ttl")
 
-That line is all: the section's schema is made from its class, so that no option can be read and not kept. Each kind of
-option takes its text and raises a ValidationError that says, without a subject, what is allowed.
+That line is all it takes: the section's schema is made from the class, so no option can be read and then not kept. Each
+kind of option reads its text, or raises a ValidationError that says, without a subject, what is allowed.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-"""What a pool, a user or the keys' prefix may be called."""
+"""What the name of a pool or a user, or the keys' prefix, may be."""
 _KIND, _SECRET = "kind", "secret"
 _T = TypeVar("_T")
 
@@ -22,9 +22,9 @@ _T = TypeVar("_T")
 def declared(
     kind: fields.Field[_T], default: _T | Any = dataclasses.MISSING, *, name: str = "", secret: bool = False
 ) -> Any:
-    """An attribute of a dataclass that is an option of the section, too; without a default it must be given.
+    """A dataclass attribute that is also an option of the section; without a default it must be given.
 
-    ``name`` is the option's, where it is not the attribute's. A secret may be in a file of its own, and is never shown.
+    ``name`` is the option's name if it differs. A secret may be in a file of its own, and is never shown.
     """
     kind.required = default is dataclasses.MISSING
     kind.data_key = name or None
@@ -35,7 +35,7 @@ class Section:
     """The options that a dataclass declares."""
 
     def __init__(self, made: type) -> None:
-        """``made``: what a section of the file becomes."""
+        """``made``: the class that a section of the file becomes."""
         found = {field.name: field.metadata for field in dataclasses.fields(made) if field.metadata}
         kinds: dict[str, fields.Field[Any]] = {attribute: told[_KIND] for attribute, told in found.items()}
         names = {attribute: kind.data_key or attribute for attribute, kind in kinds.items()}
@@ -47,13 +47,13 @@ class Section:
         """The names of those that are never shown."""
 
     def load(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """The attributes that were given; marshmallow's ValidationError has what is wrong by the option's name."""
+        """The attributes that were given; marshmallow's ValidationError lists the faults by option."""
         loaded: dict[str, Any] = self._schema.load(given)
         return loaded
 
 
 class Whole(fields.Field[int]):
-    """A whole number between two bounds, in ASCII digits, kept ``times`` as large; ``empty`` stands for no text."""
+    """A whole number between two bounds, in ASCII digits, kept ``times`` as large; ``empty`` is what no text means."""
 
     def __init__(self, least: int, most: int, unit: str = "", *, times: int = 1, empty: int | None = None) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Word(fields.Field[str]):
 
 
 class Text(fields.Field[_T]):
-    """What a function makes of a text; its ValueError says what is allowed."""
+    """Whatever a function makes of the text; its ValueError says what is allowed."""
 
     def __init__(self, read: Callable[[str], _T], *, missing: str = "is missing") -> None:
         super().__init__(error_messages={"required": missing})

@@ -46,11 +46,11 @@ _log = logging.getLogger(__name__)
 _FIRST_SYNC_S = 2.0
 """How long the start waits for the pools to be in place before it says that it is up."""
 _MOST_BY_DEFAULT = 4
-"""Worker processes: Redis, which has one core, is next."""
+"""Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 _SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter from the others: at Python's 5 ms a burst stalls the loop."""
+"""How long a thread may keep the interpreter to itself: with Python's 5 ms, a burst stalls the loop."""
 _NEW_OBJECTS = 10_000
-"""So many more objects before the collector looks for cycles: a request leaves none, and a burst holds many at once."""
+"""New objects before the collector looks for cycles: requests leave none, and a burst holds many objects at once."""
 
 
 def serve(config: Config, announce: Callable[[str], None]) -> None:
@@ -87,17 +87,17 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """What each process that serves is to know; it can be sent to one."""
+    """What each serving process must know; it can be sent to one."""
 
     config: Config
     url: str
     users: tuple[User, ...]
     audit_key: str
-    """The same in all processes: an ANI has one digest."""
+    """The same in all processes, so that an ANI has one digest."""
 
 
 def work(site: Site, listener: socket.socket, news: News) -> None:
-    """Serve as one of several processes, until the parent ends it or is gone."""
+    """Serve as one of several processes, until the parent ends this one or is gone."""
     logs.configure()
     pools = Pools(site.config.pools)
     keeper = Follower(pools, news.tell_parent)
@@ -113,7 +113,7 @@ def _serve_on(
     *,
     started: Callable[[Callable[[], None]], None] = lambda _stop: None,
 ) -> None:
-    """Serve in this process until a signal; ``started`` gets what ends it, to be called from any thread."""
+    """Serve in this process until a signal; ``started`` is given the function that ends it, from any thread."""
     config = site.config.server
     with ExitStack() as stack:
         hub = Hub(config.stop_timeout) if config.dispatch == "batch" else None
@@ -128,7 +128,7 @@ def _serve_on(
         server.channel_class = Channel
         stack.callback(server.close)
         gc.collect()
-        gc.freeze()  # what is there by now is there to the end
+        gc.freeze()  # what exists by now stays to the end
         gc.set_threshold(_NEW_OBJECTS)
         if hub:
             stack.callback(hub.close)
@@ -163,7 +163,7 @@ def _workers(config: Config) -> int:
 
 
 def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None = None) -> Runner:
-    """Who runs commands: the hub's channels for its requests, redis-py for all else."""
+    """What runs the commands: the hub's Redis channels for its requests, redis-py for all others."""
     if kind(url) == "cluster":
         topology = Topology(url, redis.timeout, redis.probe)
         threads = Cluster(topology, lambda node: Direct(connect(node, redis.timeout)), wait_in_thread, redis.timeout)
@@ -177,12 +177,12 @@ def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None =
 
 
 def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:
-    client = connect(url, redis.timeout)  # what dial needs to know; it opens no connection of its own
+    client = connect(url, redis.timeout)  # holds what dial needs to know, and opens no connection of its own
     return RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe)
 
 
 def new_store(runner: Runner, config: Config) -> tuple[Store, Scripts]:
-    """The store on this Redis, and its scripts, which are still to be loaded."""
+    """The store on this Redis, and its scripts, which must still be loaded."""
     scripts = Scripts(runner, read_scripts())
     return Store(scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
 
@@ -215,8 +215,8 @@ def _announce(
 def curl(base: str, password: str) -> str:
     """The command that leases a number, quoted for the shells of this system."""
     if sys.platform == "win32":
-        # cmd and each PowerShell pass the quotes within an argument on in another way, so a form stands for the JSON:
-        # it needs none. PowerShell 5 has an alias curl for a command of its own; curl.exe is the program.
+        # cmd and each PowerShell treat quotes within an argument differently, so this sends a form, which needs none,
+        # in place of JSON. PowerShell 5 has an alias curl for a command of its own; curl.exe is the program.
         data = '-d "value=12345678&ani=1234567890"'
         return f'curl.exe --user "username:{password}" -X POST {data} {base}{CALLS}'
     data = """-H "Content-Type:application/json" -X POST -d '{"value" : "12345678", "ani" : "1234567890"}'"""
@@ -225,14 +225,14 @@ def curl(base: str, password: str) -> str:
 
 @contextmanager
 def ended_by_signals(code: int, stop: Callable[[], None] | None = None) -> Iterator[None]:
-    """Within, a signal to end calls ``stop``, or raises SystemExit(code), so that all ends in order; a second waits.
+    """Within it, a signal to end calls ``stop`` or raises SystemExit(code), for an orderly end; later ones are ignored.
 
     Waitress ends its own loop at SystemExit; it handles no signal itself.
     """
     ends = [signal.SIGTERM, signal.SIGINT]
     if sys.platform == "win32":
         ends.append(signal.SIGBREAK)
-    elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has a service outlive its terminal
+    elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup the service outlives its terminal
         ends.append(signal.SIGHUP)
 
     def end_it(_signal: int, _frame: FrameType | None) -> None:
