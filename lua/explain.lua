@@ -12,13 +12,13 @@
 -- Writes    nothing
 -- Includes  whole, is_rule, clock, match
 --
--- The call and gone keys are built here because the script finds the callers. With its colon call_prefix would be the
--- key of a withheld caller's call, and no key declared here one that never exists (see cticache/data/keys.py).
+-- The call and gone keys are built here because the script finds the callers. If call_prefix ended in that colon, it
+-- would be the key of a withheld caller's call, and every key declared here might exist (see cticache/data/keys.py).
 --
 -- Returns  {grade, what, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix', 'sole',
 --          'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time (ms) at
 --          which it was taken; then five for each live call, never its value.
--- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is no such word.
+-- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is none of these words.
 
 local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2] .. ':', KEYS[3]
 local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -3,9 +3,9 @@
 --
 -- A request that was answered before under the same key gets that answer again. Otherwise the number that has been
 -- free longest is lent to this caller alone. With none free, `share` puts the caller on the number with the fewest live
--- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. A number is never
--- shared by two calls of one ANI, or of one tail where tails tell calls apart, nor lent to an ANI whose last call on
--- it still rests; and where tails tell calls apart, a resting number is lent to nobody.
+-- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. No number is shared
+-- by two calls with one ANI (or one tail, where tails tell calls apart), or lent to an ANI whose last call on it still
+-- rests. Where tails tell calls apart, a resting number is lent to nobody.
 --
 -- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared          zset    DNIS -> time (ms) until which it has more than one live caller
@@ -47,7 +47,7 @@
 -- Returns  {outcome, dnis, token, leased_ms, left_ms}, outcome 'leased', 'shared', 'fallback' or 'replayed';
 --          {'exhausted', ms until a number falls free}, -1 when the pool has no numbers;
 --          {'max_live', ms until the first of the user's leases ends}.
--- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is no such word.
+-- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is none of these words.
 --          REUSED  the key was used for another request.
 
 local numbers, shared, leaving, pending, unclaimed, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -101,7 +101,7 @@ local function live_on(dnis, most)
   return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most, now)
 end
 
--- A call of this ANI, or of its tail, is live on the number, or ended so lately that it may still be asked for.
+-- Whether a call of this ANI, or of its tail, is live on the number, or ended so recently that it may be asked for.
 local function clashes(dnis)
   local callers = callers_prefix .. dnis
   local ended = redis.call('ZSCORE', callers, ani)
@@ -120,12 +120,12 @@ local function clashes(dnis)
   return false
 end
 
--- The number with the fewest live callers of those between two scores, on which this ANI is told apart.
+-- The number with the fewest live callers between two scores, of those on which this ANI can be told apart.
 local function emptiest(from, to)
   local best, fewest
   for _, dnis in ipairs(redis.call('ZRANGE', numbers, from, to, 'BYSCORE', 'LIMIT', 0, share_scan)) do
     local running = live_on(dnis, max_callers)
-    -- Without a list of callers it waits for its last call in another pool.
+    -- A number without a list of callers waits for its last call in another pool to end.
     local is_ours = redis.call('EXISTS', callers_prefix .. dnis) == 1
     if is_ours and #running < (fewest and #fewest or max_callers) and not clashes(dnis) then
       best, fewest = dnis, running
@@ -149,7 +149,7 @@ for _ = 1, share_scan do
     dnis = free
     break
   end
-  -- Its score said free and its callers say otherwise (a restored or edited database): put the score right.
+  -- The score says that it is free, and its callers say otherwise (a restored or edited database): correct the score.
   local left = math.max(redis.call('PTTL', call_prefix .. free .. ':' .. ani), 1)
   redis.call('ZADD', numbers, 'XX', ms(math.max(last_end or 0, now + left) + rest_ms), free)
 end
@@ -181,7 +181,7 @@ local call, callers = call_prefix .. member, callers_prefix .. dnis
 local until_ms = now + ttl_ms
 local last_end = math.max(until_ms, others[1] or 0)
 
--- These reads fail, before any write, on a key of a wrong type.
+-- These reads fail, before any write, on a key of the wrong type.
 if outcome == 'fallback' then
   redis.call('ZCARD', leaving)
 end
@@ -189,7 +189,7 @@ if others[1] then
   redis.call('ZCARD', shared)
 end
 
--- The counters come first: a field that is no number fails here, with nothing stored.
+-- The counters come first: a field that is not a number fails here, before the call is stored.
 tally('leased', 1)
 tally('held_ms', ttl_ms)
 if outcome ~= 'leased' then
@@ -205,7 +205,7 @@ redis.call('PEXPIREAT', callers, ms(last_end + rest_ms))
 redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
 redis.call('ZADD', pending, ms(until_ms), member)
 if outcome == 'fallback' then
-  -- Its calls are known to sync, as those of a number that left, whatever becomes of it.
+  -- So sync knows of its calls, as of those on a number that left, whatever becomes of the fallback number.
   redis.call('ZADD', leaving, ms(last_end + rest_ms), dnis)
   expire_with_last(leaving)
 end

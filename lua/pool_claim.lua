@@ -1,17 +1,17 @@
 #!lua
--- pool_claim -- say which pools there are and which numbers each shall have, and learn whose word counts.
+-- pool_claim -- say which pools there are and which numbers each is to have, and learn who rules.
 --
--- Services with other pools or numbers must not fight for them: the one that took over last rules, for all pools in one
--- atomic step. Whoever finds another word in the reply than its own leaves every pool alone.
+-- Services with different pools or numbers must not fight over them: the one that took over last rules, over all pools
+-- in one atomic step. A service that finds anything but its own claims in the reply leaves every pool alone.
 --
--- KEYS[1]     ruling  hash  pool -> fingerprint of the numbers it shall have; '' when it is no longer configured
+-- KEYS[1]     ruling  hash  pool -> fingerprint of the numbers it is to have; '' when it is no longer configured
 -- ARGV[1]     step    'take_over' to rule from now on, 'claim' to rule if nobody does, 'forget' to drop what is claimed
 -- ARGV[2...]  claims  pool, fingerprint, pool, fingerprint, ...
 --
 -- Writes    ruling
 -- Includes  nothing
 --
--- Returns  {pool, fingerprint, ...}, what counts by now.
+-- Returns  {pool, fingerprint, ...}, as they are valid from now on.
 -- Errors   BADARG  the step is none of these, or a pool comes without a fingerprint.
 
 local ruling = KEYS[1]

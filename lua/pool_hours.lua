@@ -8,7 +8,7 @@
 -- Writes    nothing
 -- Includes  whole, clock
 --
--- Returns  {hour, n, counter, count, ... (n of these pairs), hour, n, ...}, the oldest first; an hour counts from 1970,
+-- Returns  {hour, n, counter, count, ... (n of these pairs), hour, n, ...}, the oldest first; hours count from 1970,
 --          and one in which nothing was done is left out.
 -- Errors   BADARG  hours is not an integer > 0.
 

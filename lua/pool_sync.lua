@@ -1,22 +1,23 @@
 #!lua
 -- pool_sync -- bring the numbers of a pool in line with the configuration, in bounded steps, live leases untouched.
 --
--- A caller that rules (pool_claim) runs begin; where it returns 0, list until the cursor is 0 again, drop what is no
--- longer configured, add all numbers, and finish. A number that is dropped with live calls moves to leaving: nothing
--- leases it, its calls can still be asked for. The bare fingerprint stands only while nothing is left to do. Once
--- another sync has begun, the steps of this one do nothing: two configurations are never mixed. A pool that is no
--- longer configured is one without numbers; once nothing is left in it, erase removes what would stay for ever.
+-- A service that rules (pool_claim) runs begin; if that returns 0, it runs list until the cursor is 0 again, drop for
+-- what is no longer configured, add for all numbers, and finish. A number that is dropped with live calls moves to
+-- leaving: it is not leased, but its calls can still be asked for. `synced` is the bare fingerprint only while nothing
+-- is left to do. Once another sync has begun, the steps of this one do nothing: two configurations are never mixed. A
+-- pool that is no longer configured is one without numbers; once nothing is left in it, erase removes the keys that
+-- never expire.
 --
 -- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]  shared          zset    DNIS -> time (ms) until which it has more than one live caller
 -- KEYS[3]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
--- KEYS[4]  synced          string  fingerprint of the numbers that are all in place; while that is yet to be reached,
---                                  'syncing:' before it
+-- KEYS[4]  synced          string  fingerprint of the numbers, which are all in place; with 'syncing:' before it, of
+--                                  those that are being put in place
 -- KEYS[5]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[6]  stats           hash    counters
 -- KEYS[7]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving' or 'erase'
--- ARGV[2]  fingerprint     of the configured numbers; leaving: not looked at
+-- ARGV[2]  fingerprint     of the configured numbers; leaving: ignored
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
 -- ARGV[5]  rest_ms         drop, add: rest of a number after its last call
@@ -40,7 +41,7 @@ local dnises = {unpack(ARGV, 7)}
 local whole, ms, expire_with_last = include('whole'), include('ms'), include('expire_with_last')
 local now = include('clock')()
 
--- The end of the number's last lease and of the one before; nil when it had none within its cool-down. A caller listed
+-- The ends of the number's last lease and of the one before; nil when it had none within its cool-down. A listed caller
 -- counts here even if its call key is gone: too long a rest harms nobody.
 local function last_ends(dnis)
   local ends = redis.call('ZRANGE', callers_prefix .. dnis, 0, 1, 'REV', 'WITHSCORES')

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- read -- the value of one call, left in place.
 --
--- It writes only when somebody else than the lessee asks for the call for the first time. Then it must run when Redis
--- is full, too; the ZREM comes first for 6.2, which knows no flags.
+-- It writes only when somebody other than the lessee asks for the call for the first time. It must do so even when
+-- Redis is full; the ZREM comes first for Redis 6.2, which knows no flags.
 --
 -- KEYS[1]  pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[2]  unclaimed     zset    DNIS -> how many of its calls in a row nobody asked for
@@ -25,7 +25,7 @@
 --
 -- Returns  {value, token, grade, leased_ms, left_ms}; an integer, the time (ms) at which it was taken; nil when nothing
 --          is live under this key.
--- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is no such word.
+-- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 
 local pending, unclaimed, stats, callers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -44,7 +44,7 @@ end
 
 local now = include('clock')()
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
--- A tally looks both its keys up, and few reads count anything.
+-- A tally reads both its keys, and few reads count anything.
 local tally = grade == 'ambiguous' and include('tally')(stats, stats_prefix, now)
 local held, reply = include('held')(grade, found, call_prefix, tally)
 if not held then

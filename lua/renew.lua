@@ -1,8 +1,8 @@
 #!lua
 -- renew -- start the time of one call again and, if a value is given, replace its value.
 --
--- On a number that is another pool's by now the call lives no longer than that pool was told it would: there the number
--- may be leased from that time on.
+-- If the number belongs to another pool by now, the call lives no longer than that pool was told: from then on, it may
+-- lease the number.
 --
 -- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared        zset    DNIS -> time (ms) until which it has more than one live caller
@@ -33,7 +33,7 @@
 --
 -- Returns  {value, token, grade, leased_ms, left_ms}, the value now stored; an integer, the time (ms) at which it was
 --          taken; nil when nothing is live under this key.
--- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is no such word.
+-- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 --          STALE      the lease that is live has none of the tokens.
 
@@ -66,7 +66,8 @@ if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
 end
 local call, member = call_prefix .. found, dnis .. ':' .. found
 
--- The live ends on this number, the latest first. These reads also fail, before any write, on a key of a wrong type.
+-- The ends of the live calls on this number, the latest first. These reads also fail, before any write, on a key of the
+-- wrong type.
 local left = math.max(redis.call('PTTL', call), 0)
 local promised = moved == '1' and redis.call('ZSCORE', leaving, dnis)
 if promised then
@@ -100,7 +101,7 @@ if redis.call('ZADD', leaving, 'XX', 'CH', ms(rests_until), dnis) == 1 then
   expire_with_last(leaving)
 end
 if all_ends[2] then
-  -- A number that left its pool does not come back by this.
+  -- XX: a number that left its pool is not put back.
   if redis.call('ZADD', shared, 'XX', 'CH', ms(all_ends[2]), dnis) == 1 then
     expire_with_last(shared)
   end

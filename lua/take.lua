@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- take -- hand the value of one call over, once, and release its number into its rest.
+-- take -- hand over the value of one call, once, and let its number rest.
 --
--- Repeated under the same key it hands the same value over again; without a key it says when the call was taken. The
--- ANI stays listed among the number's callers until the rest has passed, its end set to now: until then lease puts no
--- call that this one could be taken for on the number.
--- It frees memory and must run when Redis is full; the delete comes first for 6.2, which knows no flags.
+-- Repeated under the same key, it hands over the same value again; without a key, it says when the call was taken. The
+-- ANI stays listed among the number's callers, with now as its end, until the rest has passed: until then lease puts no
+-- call on the number that could be confused with this one.
+-- It frees memory, and must run even when Redis is full; the DEL comes first for Redis 6.2, which knows no flags.
 --
 -- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared        zset    DNIS -> time (ms) until which it has more than one live caller
@@ -35,7 +35,7 @@
 --
 -- Returns  {value, token, grade, leased_ms, left_ms, replayed}, replayed 1 or 0; an integer, the time (ms) at which it
 --          was taken; nil when nothing is live under this key.
--- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is no such word.
+-- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 --          REUSED     the key was used for another call.
 --          STALE      the lease that is live has none of the tokens.
@@ -80,7 +80,7 @@ if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
 end
 local call, member = call_prefix .. found, dnis .. ':' .. found
 
--- These reads also fail, before any write, on a key of a wrong type.
+-- These reads also fail, before any write, on a key of the wrong type.
 local stay = ends(callers, call_prefix, found, most_callers, now)
 local left = math.max(redis.call('PTTL', call), 0)
 local was_shared = redis.call('ZSCORE', shared, dnis)

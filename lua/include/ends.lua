@@ -1,6 +1,6 @@
--- ends -- the times (ms) at which the live calls on a number end, the latest first, `except` one ANI's.
+-- ends -- the times (ms) at which the live calls on a number end, the latest first, without that of the ANI `except`.
 --
--- A caller that is listed and whose call key is gone is not live. Of more than most_callers the latest are looked at.
+-- A listed caller whose call key is gone is not live. Of more than most_callers, those that end last are looked at.
 --
 -- Writes    nothing
 

@@ -1,8 +1,8 @@
--- held -- what is kept of the call that was matched; where none was, what the script replies.
+-- held -- what is kept of the call that was matched or, if none was, what the script replies.
 --
 -- held(grade, found, call_prefix, tally), the first two as match returns them, returns {value, token, leased_ms,
 -- lessee}; or nil and the reply: the time (ms) at which the call was taken, nil when there is none, an error when more
--- than one fits. Only that is counted, with tally.
+-- than one fits. Only this last case is counted, with tally.
 --
 -- Writes    nothing
 

@@ -4,10 +4,10 @@
 -- suffix     the one live caller whose last digits agree; both have that many, so neither is withheld
 -- sole       the only live caller on the number, whatever the ANI says
 -- gone       no call under this ANI is live, and one was taken a moment ago
--- ambiguous  more than one live caller fits: never a guess
+-- ambiguous  more than one live caller fits, and nothing is guessed
 --
--- A rule includes the grades before it. Gone comes before suffix and sole: a take that is repeated must not meet the
--- call that came after its own.
+-- A rule includes the grades before it. Gone comes before suffix and sole: a repeated take must not find the call that
+-- came after its own.
 --
 -- match(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now) returns the grade, and the ANI of the
 -- call (for gone: the time in ms at which it was taken); nil when nothing fits.

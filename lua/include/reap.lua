@@ -1,9 +1,9 @@
--- reap -- count the calls that ended before anybody asked for them, at most so many in one step.
+-- reap -- count the calls that ended before anybody asked for them, at most `step` at a time.
 --
 -- pending lists each call until somebody asks; unclaimed holds, for each number, how many of its calls in a row nobody
--- asked for, until eight days after the last. reap(pending, unclaimed, step, now) looks for them, and fails on a key of
--- a wrong type; the function(tally, also) that it returns counts them, and a member `also` beyond the step, if it has
--- ended.
+-- asked for, until eight days after the last. reap(pending, unclaimed, step, now) finds the ended calls, and fails on a
+-- key of the wrong type. It returns a function(tally, also) that counts them and, beyond the step, the member `also` if
+-- that has ended.
 --
 -- Writes    pending, unclaimed
 

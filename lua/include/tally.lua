@@ -1,7 +1,7 @@
--- tally -- counts what has been done with a pool, in all and by the hour; an hour is kept for eight days.
+-- tally -- counts what has been done with a pool, in total and by the hour; an hour is kept for eight days.
 --
 -- tally(stats, stats_prefix, now) returns a function(field, by), and another that keeps the highest `peak`. It reads
--- both keys, so that one of a wrong type stops a script that makes its tally before it writes anything.
+-- both keys, so a script that makes its tally before its first write is stopped by a key of the wrong type in time.
 --
 -- Writes    stats, stats_prefix
 

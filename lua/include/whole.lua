@@ -1,4 +1,4 @@
--- whole -- whether a number is an integer that is not below the least allowed; nil is none.
+-- whole -- whether a number is an integer not below the least allowed; nil is not.
 --
 -- Writes    nothing
 
