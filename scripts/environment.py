@@ -1,4 +1,4 @@
-"""Makes .venv with the project in it, once: a second call with nothing changed does nothing."""
+"""Makes .venv with the project in it, once: with nothing changed, it does nothing the second time."""
 
 import hashlib
 import os
@@ -38,7 +38,7 @@ def ready(*extras: str) -> Path:
 
 
 def run(python: Path, *arguments: str) -> None:
-    """Run the interpreter in the project's folder in place of this program."""
+    """Replace this program by the interpreter, run in the project's folder."""
     os.chdir(ROOT)
     command = [str(python), *arguments]
     if sys.platform == "win32":  # exec there returns to the shell at once
@@ -55,7 +55,7 @@ def _install(python: Path, extras: set[str]) -> None:
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", constraints,
          "--editable", f".[{','.join(sorted(extras))}]"],
         cwd=ROOT,
-        env=os.environ | {"PIP_CONSTRAINT": constraints},  # for what builds the project, too
+        env=os.environ | {"PIP_CONSTRAINT": constraints},  # for the build of the project, too
         check=True,
     )  # fmt: skip
 

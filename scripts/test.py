@@ -1,7 +1,7 @@
 """Run the tests: ``python3 scripts/test.py``. Arguments go to pytest.
 
-TEST_REDIS names the server under test, see tests/kit/servers.py. ``--long`` runs the long forms,
-``--topology`` the store's tests on a primary behind a sentinel, or on a cluster.
+TEST_REDIS names the server under test, see tests/kit/servers.py. ``--long`` runs the long forms of tests;
+``--topology`` runs the store's tests on a primary behind a sentinel, or on a cluster.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Measures cticache beside what it is compared with, and writes a table and a chart; or beside another commit of it."""
+"""Measures cticache beside other servers, and writes a table and a chart; or beside another commit of it."""
 
 import argparse
 import signal
@@ -25,7 +25,7 @@ _SECTIONS = ("get", "post", "handoff", "connections", "crowd", "close", "idle", 
 
 
 def main() -> int:
-    """Measure; 0 when that went through, whatever the figures are."""
+    """Measure; 0 when that could be done, whatever the figures are."""
     parser = argparse.ArgumentParser(prog="bench.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about two minutes; the figures are not worth quoting")
     parser.add_argument("--only", action="append", choices=_SECTIONS, metavar="NAME",

@@ -23,14 +23,14 @@ _THIS, _THAT = "this", "that"
 _LOADS = (Load("get", 64), Load("post", 64), Load("handoff", 64))
 _WARM_S = 0.6
 _TURNS, _TURN_S = 6, 0.3
-"""How often either is measured for one ratio, and how long each time."""
+"""How often each of the two is measured for one ratio, and for how long each time."""
 
 Turn = Callable[[], dict[str, float]]
 """Measures once: what is measured -> microseconds of CPU."""
 
 
 class Against:
-    """The two, measured by turns."""
+    """The two, measured in turns."""
 
     def __init__(self, programs: Programs, folder: Path, revision: str) -> None:
         self._trees = {_THIS: ROOT, _THAT: _unpacked(revision, folder)}
@@ -40,11 +40,11 @@ class Against:
         self._commits = f"This checkout is {_commit('HEAD')}{changes}; that is {_commit(revision)}."
         self._servers = Servers(programs, folder, self._trees)
         self._costs: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        """What is measured -> microseconds of CPU of this and of that, pair by pair."""
+        """What is measured -> microseconds of CPU for the one and the other, pair by pair."""
         self._errors: list[str] = []
 
     def measure(self, pairs: int) -> None:
-        """So many pairs of figures more of each kind."""
+        """Measure this many more pairs of figures of each kind."""
         for name in self._trees:
             for load in _LOADS:
                 measure(self._servers.get(name), load, _WARM_S, self._servers.redis_pid)
@@ -84,7 +84,7 @@ class Against:
         return {f"{described(load)}: service": figures.cpu_us, f"{described(load)}: Redis": figures.redis_us}
 
     def _add(self, turns: dict[str, Turn]) -> None:
-        """One pair: the medians of short turns, so that whatever disturbs the machine disturbs both alike."""
+        """One pair: the medians of short turns, so that anything that disturbs the machine disturbs both alike."""
         found: dict[str, list[dict[str, float]]] = defaultdict(list)
         for at in range(_TURNS):
             for name in (_THIS, _THAT) if at % 2 == 0 else (_THAT, _THIS):
@@ -110,7 +110,7 @@ def _row(entry: tuple[str, list[tuple[float, float]]]) -> tuple[str, ...]:
 
 @contextmanager
 def _scripts(tree: Path, config: Path) -> Iterator[Turn]:
-    """The scripts of a tree, called by its own store, in a process that ends with this."""
+    """The scripts of a tree, run by its own store, in a process that ends with this."""
     program = Path(__file__).parent / "script_costs.py"
     with subprocess.Popen(
         [sys.executable, str(program), str(config)],
@@ -141,7 +141,7 @@ def _unpacked(revision: str, folder: Path) -> Path:
 
 
 def _insist_on(tree: Path) -> None:
-    """RuntimeError when what is served there would not be the cticache of this tree."""
+    """RuntimeError unless what is served there is the cticache of this tree."""
     command = [sys.executable, "-c", "import cticache; print(cticache.__file__)"]
     found = subprocess.run(command, env=os.environ | importing(tree), capture_output=True, text=True, check=False)
     if Path(found.stdout.strip()).resolve() != (tree / "cticache" / "__init__.py").resolve():
@@ -153,7 +153,7 @@ def _commit(revision: str) -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git prints; SystemExit with its words where it fails."""
+    """What git prints; SystemExit with its words if it fails."""
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)  # noqa: S607
     if done.returncode:
         sys.exit(f"git {arguments[0]}: {done.stderr.strip()}")

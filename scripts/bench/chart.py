@@ -130,7 +130,7 @@ def _plot(curves: dict[str, list[tuple[int, float]]], top: float) -> list[str]:
 
 
 def _apart(wanted: list[tuple[float, str]]) -> dict[str, float]:
-    """Labels near where their lines end, none upon another."""
+    """Labels near the ends of their lines, without overlaps."""
     placed: dict[str, float] = {}
     last = float("-inf")
     for y, name in sorted(wanted):

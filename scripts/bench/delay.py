@@ -7,7 +7,7 @@ from collections import deque
 
 
 class _Side(asyncio.Protocol):
-    """One end of a connection; what arrives leaves by the other end, in order, after the delay."""
+    """One end of a connection; what arrives here leaves by the other end, in order, after the delay."""
 
     def __init__(self, delay_s: float) -> None:
         self.transport: asyncio.Transport | None = None

@@ -21,7 +21,7 @@ _SCRIPT = Path(__file__).parent / "load.lua"
 _TIMEOUT_S = 10
 _FILES = 8192
 _SETTLE_S = 0.7
-"""How long the keep-alive clients have been there before the first newcomer."""
+"""How long the keep-alive clients run before the first newcomer."""
 
 
 class Load(NamedTuple):
@@ -87,7 +87,7 @@ def newcomers(server: Server, load: Load, seconds: float, redis_pid: int, *, cou
 
 @contextmanager
 def idle(server: Server, count: int) -> Iterator[None]:
-    """So many connections, each of which has had one answer and then says nothing."""
+    """This many connections, each of which has had one answer and then stays silent."""
     sockets: list[socket.socket] = []
     try:
         for _ in range(count):
@@ -140,14 +140,14 @@ class _Wrk:
             self._process.stdout.close()
 
     def figures(self, after_s: float) -> Figures:
-        """What it has measured after so much more time."""
+        """What it has measured after this much more time."""
         while self._process.poll() is None and not catches(self._process.pid, signal.SIGINT):
             time.sleep(0.005)  # it has not begun: the signal would end it without a word
         time.sleep(after_s)
         wrk_used = cpu_seconds(self._process.pid)
         self._process.send_signal(signal.SIGINT)  # its own clock knows whole seconds only
         printed, _ = self._process.communicate(timeout=2 * _TIMEOUT_S)
-        # Only now: it goes on for up to 0.1 s after the signal, and counts what is answered until then.
+        # Read only now: it goes on for up to 0.1 s after the signal, and counts what is answered until then.
         used = cpu_seconds(self._server.pid) - self._server_cpu
         redis_used = cpu_seconds(self._redis_pid) - self._redis_cpu
         told = next((line for line in printed.splitlines() if line.startswith("BENCH ")), None)

@@ -26,7 +26,7 @@ def missing_programs() -> str:
 
 
 def host() -> list[tuple[str, str]]:
-    """The machine and what it does already, by headings."""
+    """The machine, and how busy it is already, by headings."""
     return [
         ("CPU", f"{_cpu_model()}, {os.cpu_count()} cores"),
         ("system", f"{_system()}, kernel {platform.release()}"),
@@ -35,7 +35,7 @@ def host() -> list[tuple[str, str]]:
 
 
 def described() -> list[tuple[str, str]]:
-    """What to tell about this run, by headings."""
+    """What a report says about this run, by headings."""
     return [
         *host(),
         (
@@ -64,7 +64,7 @@ class Busy:
 
 
 def _busy_seconds() -> float:
-    """User, nice, system, interrupts and what a hypervisor takes away, of all cores since the start."""
+    """User, nice, system and interrupt time, and what a hypervisor takes away, on all cores since the start."""
     first = Path("/proc/stat").read_text("ascii").partition("\n")[0].split()
     user, nice, system, _idle, _waiting, *rest = map(int, first[1:])
     return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")

@@ -37,7 +37,7 @@ class Programs:
         return self._folder / f"{name}.log"
 
     def wait_for_port(self, name: str, port: int) -> None:
-        """Until something listens there; RuntimeError with the end of the log when the program ends first."""
+        """Wait until something listens there; RuntimeError with the end of the log when the program ends first."""
         deadline = time.monotonic() + _START_S
         while True:
             try:
@@ -58,7 +58,7 @@ class Programs:
             _end(entry[1])
 
     def stop_all(self) -> None:
-        """End what still runs, the latest first."""
+        """End the programs that still run, the latest first."""
         while self._running:
             _end(self._running.pop()[1])
 

@@ -19,9 +19,9 @@ class Record:
 
     runs: dict[str, dict[Spot, list[Figures]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     newcomers: dict[tuple[str, str], list[Newcomers]] = field(default_factory=lambda: defaultdict(list))
-    """By server, and by how they come: at once, or one after another."""
+    """By server, and by how the newcomers come: at once, or one after another."""
     pool_costs: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Redis's CPU a lease, in microseconds, by the size of the pool."""
+    """Redis's CPU for a lease, in microseconds, by the size of the pool."""
     hello_connections: int = 64
     """At how many connections the bare hello is best."""
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What calls cost in Redis: its CPU a lease by the size of the pool, its memory a live lease; and a proxy's ceiling."""
+"""What leases cost Redis: CPU for each, by the size of the pool, and memory for a live one; and a proxy's ceiling."""
 
 import socket
 import time
@@ -17,7 +17,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _BATCH = 250
 _LIVE = 10_000
 _PAYLOAD = b"x" * 300
-"""About what one call's command and reply weigh."""
+"""About as many bytes as one lease's command and reply."""
 _DEEP, _AT_ONCE = 16, 64
 
 
@@ -31,7 +31,7 @@ class PoolCosts:
         self._pools = {size: self._laid(size) for size in SIZES}
 
     def measure(self, size: int, batches: int) -> float:
-        """Redis's CPU time a lease, in microseconds, reading and answering the command included."""
+        """Redis's CPU time for a lease, in microseconds, reading and answering the command included."""
         calls, used = self._pools[size], 0.0
         for _ in range(batches):
             anis = [str(next(self._anis)) for _ in range(_BATCH)]
@@ -42,7 +42,7 @@ class PoolCosts:
         return used * 1e6 / (batches * _BATCH)
 
     def bytes_a_lease(self) -> float:
-        """Redis's memory a live lease, over 10,000 of them, the value included; the pool's own excluded."""
+        """Redis's memory for a live lease with its value, over 10,000 of them; the pool's own is not counted."""
         calls = self._pools[SIZES[2]]
         before = self._client.info("memory")["used_memory"]
         for anis in _chunks(range(4_000_000_000, 4_000_000_000 + _LIVE), _BATCH):

@@ -25,9 +25,9 @@ class Row:
     values: list[float]
     """One a round; empty when it was not measured."""
     errors: int
-    """In the runs that it is made of."""
+    """Errors in the runs that the row is made of."""
     faultless: bool
-    """Whether an error makes it missed."""
+    """Whether a single error means that the bar is missed."""
 
     @property
     def verdict(self) -> str:
@@ -46,7 +46,7 @@ class Row:
 
 
 def rows(record: Record) -> list[Row]:
-    """Every row, in the order of the issue."""
+    """Every row, in the order of the report."""
     active = Load("get", ACTIVE)
     batch = record.of("get", "batch", GET)
     hello = record.of("get", "hello", Load("get", record.hello_connections))
@@ -75,7 +75,7 @@ def rows(record: Record) -> list[Row]:
 
 
 def cpu_note(record: Record) -> str:
-    """CPU a request against the others: on a busy machine it says more than the rates; empty without figures."""
+    """CPU per request beside the others: on a busy machine it says more than the rates; empty without figures."""
     told = []
     for operation, words in (("get", "GET"), ("post", "POST"), ("handoff", "hand-off")):
         load = Load(operation, 64)
@@ -89,7 +89,7 @@ def cpu_note(record: Record) -> str:
 
 
 def workers_note(record: Record) -> str:
-    """What two workers could do at the most where the load generator shares the machine; empty without figures."""
+    """What two workers could do at most while the load generator shares the machine; empty without figures."""
     two = record.of("workers", "two", GET)
     if not two:
         return ""
@@ -106,7 +106,7 @@ def workers_note(record: Record) -> str:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that so many are not above."""
+    """The smallest value that this share of the values is not above."""
     return sorted(values)[max(ceil(share * len(values)) - 1, 0)]
 
 
@@ -135,7 +135,7 @@ def _pools(costs: dict[int, list[float]]) -> Row:
 
 
 def _ratios(above: list[Figures], below: list[Figures], what: Callable[[Figures], float]) -> list[float]:
-    """Of each round in which both have a figure."""
+    """The ratio in each round for which both have a figure."""
     if not (above and below):
         return []
     return [what(one) / what(other) for one, other in zip(above, below, strict=True) if what(one) and what(other)]

@@ -1,4 +1,5 @@
-"""Says what a lease, a read, a renewal and a take cost Redis: ``script_costs.py CONFIG``, a line of JSON a line read.
+"""Prints what a lease, a read, a renewal and a take cost Redis: ``script_costs.py CONFIG``; a line of JSON for each
+line that it reads.
 
 It runs with the cticache of any checkout, on the pool that a service with this configuration has put in place.
 """
@@ -26,27 +27,27 @@ _BATCH = 250
 _TTL_MS = 60_000
 _VALUE = '{"account":"12345678","intent":"billing","language":"en"}'
 _LESSEE, _READER = "ivr", "desk"
-"""Two users, as in earnest: somebody else's first read writes."""
+"""Two users, as in real use: the first read by another user writes."""
 
 
 class Together:
-    """The store's way to Redis, on which all calls of a batch are one round trip."""
+    """The store's way to Redis, on which all operations of a batch share one round trip."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
 
     def run(self, commands: Sequence[tuple[str | int, ...]]) -> Any:
-        """The replies; a call of a batch waits here until all have come as far."""
+        """The replies; an operation of a batch waits here until all of them have come this far."""
         batch = getcurrent().parent
         return batch.switch(commands) if batch else self._send(commands)
 
     def drop(self) -> None:
-        """Nothing: there is one server."""
+        """Do nothing: there is one server."""
 
     def answers(self, calls: list[Callable[[], Any]]) -> tuple[list[Any], float]:
-        """What the calls return, and Redis's CPU a call in microseconds, reading and answering the command included.
+        """What the operations return, and Redis's CPU for each in microseconds, reading and answering included.
 
-        That CPU, not the time that Redis says its commands took: another program's turn would be in it.
+        CPU, and not the time that Redis says its commands took, which would include another program's turn.
         """
         waiting = [greenlet(call) for call in calls]
         commands = [command for each in waiting for command in each.switch()]
@@ -71,7 +72,7 @@ class Together:
 
 
 def batches(path: Path) -> Iterator[dict[str, float]]:
-    """Leases, reads, renews and takes a batch of calls each time: script -> Redis's CPU a call, in microseconds."""
+    """Leases, reads, renews and takes a batch of calls each time: script -> Redis's CPU for one, in microseconds."""
     settings = config.read(path, {})
     together = Together(Redis.from_url(settings.redis.url, decode_responses=True))
     store, scripts = new_store(together, settings)

@@ -17,7 +17,7 @@ EVERYBODY = (*FULL, "hello", "floor")
 IDLE, ACTIVE = 900, 16
 BESIDE, ARRIVING = 256, 200
 _COMPILING_S = 2.0
-"""What Node takes to compile what is called often."""
+"""The time in which Node compiles what runs often."""
 AT_ONCE, IN_TURN = "at once", "one every 10 ms"
 
 
@@ -28,9 +28,9 @@ class Pace:
     seconds: float
     rounds: int
     steady_seconds: float
-    """For 256 connections and more: their start, all at once, must not tell on the figures."""
+    """For 256 connections and more: their start, all at once, must not affect the figures."""
     short_seconds: float
-    """For what no bar is about."""
+    """For what has no bar to meet."""
     few_rounds: int
     crowd: tuple[int, ...]
     """Numbers of connections at which the others are measured beside 64."""
@@ -56,7 +56,7 @@ class Bench:
         self.record = Record()
 
     def sections(self) -> dict[str, Callable[[], None]]:
-        """By the names that --only knows."""
+        """The sections, by the names that --only takes."""
         return {
             "get": self._get,
             "post": lambda: self._alike("post"),

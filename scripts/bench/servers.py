@@ -71,21 +71,21 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs and has been checked."""
+    """A server that is running and has been checked."""
 
     name: str
     title: str
     pid: int
     port: int
     paths: Path
-    """A file with what can be had by GET, a path a line."""
+    """A file with the paths that GET can be sent for, one to a line."""
 
 
 class Servers:
     """Starts each server when it is first asked for, all on one Redis.
 
-    One that is named in ``trees`` is the cticache of that tree, with the settings that it is delivered with and with
-    keys of its own.
+    A server that is named in ``trees`` is the cticache of that tree, with its default settings and with keys of its
+    own.
     """
 
     def __init__(self, programs: Programs, folder: Path, trees: Mapping[str, Path] | None = None) -> None:
@@ -106,7 +106,7 @@ class Servers:
         """The proxies in front of Redis: near or far -> pid, port."""
 
     def get(self, name: str) -> Server:
-        """The server, which runs; Missing when it cannot be had."""
+        """The server, running; Missing when it cannot be had."""
         if name in self._missing:
             raise Missing(self._missing[name])
         if name not in self._running:
@@ -118,7 +118,7 @@ class Servers:
         return self._running[name]
 
     def tuned(self, name: str, tuning: Tuning) -> Server:
-        """A server under settings that are tried; ``stop`` it."""
+        """A server under settings that are being tried; the caller must ``stop`` it."""
         return self._start(name, tuning)
 
     def stop(self, server: Server) -> None:
@@ -246,11 +246,11 @@ roles = lease, read, take
 
 def importing(tree: Path) -> dict[str, str]:
     """The environment in which Python finds the cticache of a tree, whatever is installed."""
-    return {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}  # safe: not that of the folder it is started in
+    return {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}  # safe: not the one in the folder where it is started
 
 
 def has_workers(tree: Path) -> bool:
-    """Whether the cticache of this tree knows worker processes."""
+    """Whether the cticache of this tree has worker processes."""
     parser = ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     parser.read(tree / "config.ini", "utf-8")
     return parser.has_option("server", "workers")
@@ -287,7 +287,7 @@ def _wait_until_ready(server: Server) -> None:
 
 
 def _checked(server: Server) -> list[str]:
-    """Paths of calls that stay, after a look at whether this server does all that it is measured for."""
+    """Paths of calls that stay, once it is checked that this server does all that it is measured for."""
     value = json.loads(VALUE)
     status, location, _ = _post(server, "2999999999")
     _insist(server, status == 201 and location.startswith(CALLS + "/6"), f"POST: {status} {location}")
@@ -332,7 +332,7 @@ def _ask(
 
 
 def quiet_environment() -> None:
-    """No proxy and no CTICACHE_ variable of the caller's may change what is measured."""
+    """Keep proxies and CTICACHE_ variables of the environment from changing what is measured."""
     for name in list(os.environ):
         if name.startswith("CTICACHE_"):
             del os.environ[name]

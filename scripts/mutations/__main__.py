@@ -1,4 +1,4 @@
-"""Tries the mutations: each in a copy of the tree, where its tests must fail, and not because the code does not run."""
+"""Tries each mutation in a copy of the tree: its tests must fail, and not merely because the code does not run."""
 
 import os
 import re
@@ -13,13 +13,13 @@ from rows import ROOT, Mutation, WrongRows, read
 
 _LEAVE_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist")
 _TESTS_FAILED = 1
-"""pytest's exit status; others are for tests that could not be run."""
+"""pytest's exit status; any other means that the tests could not be run."""
 _DOES_NOT_RUN = re.compile("does not compile|SyntaxError|ImportError|NameError|nonexistent global variable")
 _PACKAGED = "import sys; sys.path.insert(0, 'tests'); from kit import servers; print(servers.packaged())"
 
 
 def main() -> int:
-    """Try those that the arguments choose; 1 when one survives."""
+    """Try the mutations that the arguments choose; 1 when one survives."""
     words = sys.argv[1:]
     try:
         mutations = read()
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _try(mutation: Mutation) -> tuple[bool, str]:
-    """Whether a test failed on the mutated copy, and the last line of the tests, or why there is none."""
+    """Whether a test failed on the mutated copy, and the last line that the tests wrote, or why there is none."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"
         shutil.copytree(ROOT, copy, ignore=_LEAVE_OUT)
@@ -62,7 +62,7 @@ def _try(mutation: Mutation) -> tuple[bool, str]:
 
 
 def _run(tree: Path, *tests: str) -> tuple[int, list[str]]:
-    """pytest's exit status for these tests, until one fails, and the lines it wrote."""
+    """pytest's exit status for these tests, run until one fails, and the lines it wrote."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "--hypothesis-profile", "unshrunk", "--hypothesis-seed", "0",
          "-p", "no:cacheprovider", *tests],
@@ -77,7 +77,7 @@ def _run(tree: Path, *tests: str) -> tuple[int, list[str]]:
 
 
 def _packaged() -> str:
-    """A server program that needs no Docker; empty without one."""
+    """A server program that needs no Docker; empty if there is none."""
     found = subprocess.run([sys.executable, "-c", _PACKAGED], cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip()
 

@@ -1,13 +1,13 @@
-"""The rows of the TOML files beside this one: each is a mutation, one thing that might have been written wrongly.
+"""The rows of the TOML files beside this one: each is a mutation, one thing that could have been written wrongly.
 
     [[mutation]]
-    what = "a sentence: what is wrong then"
-    old = "what is replaced: one file of the product has this text, once"
+    what = "a sentence that says what is wrong then"
+    old = "the text to replace, which one file of the product has, once"
     new = "what replaces it"
     tests = ["test_of_a_file", "test_of_another::test_by_name"]
 
-``where = "take.lua"`` says which file is meant, when several have the text. ``swap = ["a text", "the text after it"]``
-stands in place of old and new, when the two change places. A row names no folder: code and tests move without it.
+``where = "take.lua"`` says which file is meant when several have the text. ``swap = ["a text", "the text after it"]``
+replaces old and new where the two texts change places. A row names no folder, so that code and tests can move freely.
 """
 
 import tomllib
@@ -23,7 +23,7 @@ _LISTS = ("swap", "tests")
 
 
 class Mutation(NamedTuple):
-    """What is wrong then, the file that has its row, the file of the product, and what changes in it."""
+    """What is wrong with it in place, the file that has its row, the product's file, and what changes in that."""
 
     what: str
     rows: str
@@ -59,7 +59,7 @@ def read(folder: Path = _FOLDER, root: Path = ROOT) -> list[Mutation]:
 
 @contextmanager
 def _told(wrong: list[str], where: str) -> Iterator[None]:
-    """Puts a line among those that are wrong in place of a ValueError."""
+    """Adds a line to those that are wrong instead of letting a ValueError through."""
     try:
         yield
     except ValueError as error:
