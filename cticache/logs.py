@@ -26,7 +26,7 @@ _GATHER_S = 0.01
 def without_numbers(text: str) -> str:
     """The text with only the last digits left of every telephone number in it.
 
-    A count that may reach six digits is logged with commas between its thousands, so as not to be taken for one.
+    A count that may reach six digits is logged with commas between its thousands, so that it is left alone.
     """
     text = _KEY.sub(lambda key: f"{masked(key[1])}:{masked(key[2])}", text)
     return _LONG_NUMBER.sub(lambda match: masked(match[0]), text)

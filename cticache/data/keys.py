@@ -1,6 +1,6 @@
 """The names of all keys in Redis: the hash tag ``{pool}`` puts a pool's keys into one Cluster slot.
 
-While a slot moves from one node to another, its keys are spread over both. A script that ran then would stop half way
+While a slot moves from one node to another, its keys are spread over both. A script that ran then would stop halfway
 at a key that has left already, or take one that has not arrived yet for missing. So every script declares at least two
 keys, one of which never exists, a prefix such as ``stats:``: as long as the slot is moving, both nodes then refuse to
 begin the script. Only pool_claim declares, and touches, a single key, which is always on one of the nodes.

@@ -75,7 +75,7 @@ def _claims(pools: Pools) -> dict[str, str]:
 
 
 def _overruled(claims: Mapping[str, str], ruling: Mapping[str, str]) -> frozenset[str]:
-    """The pools that are not to be as claimed."""
+    """The pools for which the ruling differs from the claims."""
     return frozenset(name for name in claims.keys() | ruling.keys() if claims.get(name, "") != ruling.get(name, ""))
 
 

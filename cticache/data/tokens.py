@@ -10,9 +10,9 @@ _ready: deque[str] = deque()
 
 
 def token() -> str:
-    """One that was never given out before; from any thread.
+    """A token that was never given out before; from any thread.
 
-    They are made many at once: asking the system for each costs as much as all that a lease does in Python besides.
+    They are made in batches: asking the system for each one costs as much as all else that a lease does in Python.
     """
     try:
         return _ready.pop()

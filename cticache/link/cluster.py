@@ -8,8 +8,8 @@ Invariants:
 - Only a command that provably did not run (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) is repeated, and only until the time-out
   since its start has passed. After a lost connection or a time-out nobody knows what ran: nothing is repeated.
 - A node that is away or hangs fails the commands for its own slots, and no others.
-- One thread at a time asks the nodes, at most every ``probe`` seconds; a command whose node is known does not wait for
-  it.
+- One thread at a time asks the nodes, at most once every ``probe`` seconds; a command whose node is known does not wait
+  for it.
 """
 
 import random

@@ -74,9 +74,9 @@ def _watched(url: str, options: dict[str, Any]) -> Redis:
 
 
 def _greet(connection: Any) -> None:
-    """What redis-py does on connecting, and a PING, with whose answer is read what TLS 1.3 sends after its handshake.
+    """Connect as redis-py does, and PING: what TLS 1.3 sends after its handshake is read along with the answer.
 
-    If that were left unread, redis-py would take it for a reply that nobody asked for and give up the connection.
+    If it were left unread, redis-py would take it for a reply that nobody asked for and give up the connection.
     """
     connection.on_connect()
     connection.send_command("PING")

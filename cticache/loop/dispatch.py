@@ -7,11 +7,12 @@ commands in one write; and sends the answers that are ready.
 Invariants:
 
 - No thread runs a request. What may block (a password hash) goes to a thread, and the greenlet is parked meanwhile.
-- No request is started or resumed while the loop walks the result of a poll: it could close a socket further on in it.
+- No request is started or resumed while the loop walks the result of a poll: it could close a socket that is still to
+  come in it.
 - At most MOST_TASKS requests start in a turn, so that newcomers are served during a long burst. Only a few clients are
-  accepted in a turn, so that one worker process does not take them all; more are while turns are that long.
+  accepted in a turn (more after a long one), so that one worker process does not take them all.
 - The poll never sleeps while anything is queued.
-- A request that ends, however it ends, leaves its channel free for the next one, or closed.
+- However a request ends, it leaves its channel free for the next one, or closed.
 - A wait ends once. A second attempt to end it wakes nothing: by then its greenlet may be serving another request.
 - A client that does not read its answer has no further request served until it does; nobody else waits for it.
 - A signal sets a flag and nothing else.
@@ -47,7 +48,7 @@ MOST_ACCEPTS_IN_A_BURST = 32
 _MOST_IDLE = 256
 """Idle greenlets kept for later requests: making one takes a third of the time that a request takes."""
 _LONGEST_SLEEP_S = 1.0
-"""The longest that a poll sleeps: the listener's maintenance must find idle clients."""
+"""The longest that a poll sleeps, so that the listener's maintenance finds idle clients in time."""
 _FOREVER = float("inf")
 _OUT_OF_REACH = 1 << 60
 """A limit in bytes that nothing reaches."""

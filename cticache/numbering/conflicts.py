@@ -53,7 +53,7 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
 
 
 def shared(pools: Sequence[Pool]) -> Iterator[Shared]:
-    """Each two pools with numbers in common, and a few of those numbers."""
+    """Each pair of pools with numbers in common, and a few of those numbers."""
     found: dict[tuple[int, int], list[Span]] = {}
     for one, other, span in overlaps([pool.numbers | pool.draining for pool in pools]):
         spans = found.setdefault((one, other), [])

@@ -102,7 +102,7 @@ class Pools:
         self._leaving: Mapping[str, list[str]] = {}
         self._known: dict[str, list[Place]] = {}
         self.leaving: Mapping[str, list[str]] | None = None
-        """Which numbers left each pool; None until that is known: before, no number can be said to be in no pool."""
+        """Which numbers left each pool; None while that is unknown, and no number can be said to be in no pool."""
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._by_name.values())
@@ -117,8 +117,8 @@ class Pools:
         The number may be given whole, or by as many trailing digits as its pool goes by. There is one place, except
         for a number that left its pool while calls were live on it. If another pool has it now, there is a place in
         each, the old pool first; if another number ends in the same digits, there are places of both numbers. The old
-        pool may no longer be configured. As ever, its name decides who may use it: users of every pool, but not users
-        of the pool that has the number now, who could not see these calls before.
+        pool may no longer be configured. Its name still decides who may find its calls: users who may use every pool,
+        but not those of the pool that has the number now, who could not see these calls before.
         """
         known = self._known  # replaced when numbers leave: what is found meanwhile then goes into the old one
         places = known.get(dnis)
