@@ -8,7 +8,7 @@ sent again as EVAL, which carries the script with it. So nobody waits for all sc
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, Resp
 from cticache.errors import ScriptError
 from cticache.link.connection import Command, Runner
 
-Argument = str | int | Iterable[str]
-"""What goes into a slot of ARGV; several texts for a last slot that takes any number of them."""
+Argument = str | int | Sequence[str]
+"""What goes into a slot of ARGV; for a last slot that takes any number several texts, which may have to be sent twice."""
 
 _PLACES = tuple(folder / "lua" for folder in Path(__file__).parents[1:3])
 """In a wheel, and in a checkout."""

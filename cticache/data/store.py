@@ -208,7 +208,7 @@ class Store:
             count=count,
             rest_ms=pool.rest_ms,
             free_ms=free_ms,
-            dnises=dnises,
+            dnises=[*dnises],
         )
 
     def pool_stats(self, pools: Sequence[Pool]) -> list[PoolStats]:

@@ -273,6 +273,16 @@ def test_a_rollback_after_half_a_sync_is_not_taken_for_done_by_the_count_alone(c
     assert numbers(client) == set(old.numbers)
 
 
+def test_numbers_that_can_be_gone_through_once_arrive_though_the_script_is_sent_again(
+    client: Redis, store: Store
+) -> None:
+    pool = make_pool("100-104")
+    assert store.pool_sync(pool, "begin", fingerprint="x", count=5) == 0
+    client.script_flush()
+    assert store.pool_sync(pool, "add", fingerprint="x", dnises=iter(["100", "101"])) == 2
+    assert numbers(client) == {"100", "101"}
+
+
 def test_a_claim_without_its_fingerprint_is_refused(client: Redis, store: Store) -> None:
     for step, claims in (("claim", ["one"]), ("dance", ["one", "x"])):
         with pytest.raises(BadArgument):
