@@ -94,9 +94,12 @@ class Scripts:
             again = self._runner.run([self._in_full(*invocations[at]) for at in unknown])
             for at, reply in zip(unknown, again, strict=True):
                 replies[at] = reply
+        self._leave_if_demoted(replies)
+        return replies
+
+    def _leave_if_demoted(self, replies: Sequence[Any]) -> None:
         if any(_is_demoted(reply) for reply in replies):
             self._runner.drop()
-        return replies
 
     def _ordered(self, name: str, given: Mapping[str, Argument]) -> list[Any]:
         """The arguments in the order of the script's header."""
@@ -147,6 +150,7 @@ class Scripts:
         if isinstance(reply, ResponseError):
             if _NO_FLAGS in str(reply):
                 return False
+            self._leave_if_demoted([reply])
             raise reply
         return True
 

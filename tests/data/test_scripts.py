@@ -4,10 +4,23 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import MasterDownError
 
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.errors import ScriptError
-from cticache.link.connection import Direct
+from cticache.link.connection import Command, Direct
+
+
+class Demoted:
+    """A server that is a replica by now and serves nothing until it has caught up."""
+
+    drops = 0
+
+    def run(self, commands: list[Command]) -> list[object]:
+        return [MasterDownError("Link with MASTER is down") for _ in commands]
+
+    def drop(self) -> None:
+        self.drops += 1
 
 
 def test_a_script_that_does_not_compile_is_told_by_its_name(client: Redis, tmp_path: Path) -> None:
@@ -29,3 +42,10 @@ def test_a_folder_without_scripts_is_an_incomplete_installation(tmp_path: Path, 
     with pytest.raises(ScriptError, match="installation is incomplete") as caught:
         read_scripts(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_server_demoted_before_it_was_asked_how_it_takes_scripts_is_left_like_any_other() -> None:
+    runner = Demoted()
+    with pytest.raises(MasterDownError):
+        Scripts(runner, {"one": "#!lua\nreturn 1\n"}).run([("one", [], {})])
+    assert runner.drops == 1
