@@ -159,7 +159,8 @@ def _advise(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     settings = _config(arguments)
     pools = Pools(settings.pools)
-    audit = Audit(settings.server.audit_key)
+    # Without a key each process of the service has one of its own, and no log has a digest that is made here.
+    digest = Audit(settings.server.audit_key).digest if settings.server.audit_key else lambda _ani: ""
     with ExitStack() as stack:
         store = _open(settings, stack)
         learn_leaving(store, pools)
@@ -173,7 +174,7 @@ def _explain(arguments: argparse.Namespace) -> int:
             written(arguments.ani)
         except ValueError as error:
             raise UserError(f"the ANI {arguments.ani!r} {error}") from None
-        explained = [explain(store, place, arguments.ani, audit.digest) for place in found]
+        explained = [explain(store, place, arguments.ani, digest) for place in found]
     print("\n".join(line for place in explained for line in explain_lines(place)))
     return _WELL
 

@@ -15,14 +15,16 @@ class Refusal(Exception):
     ``str(refusal)`` is the sentence that the client reads: never a path, a Redis text, or a caller's value.
     """
 
-    status = 500
-    code = "internal"
-    says = "A fault in cticache; its log tells where."
-    """The sentence, unless a more telling one is given where it is raised."""
+    status: int
+    code: str
+    says = ""
+    """The sentence, unless a more telling one is given where it is raised; empty where that must be."""
     script = ""
     """The code under which a script of lua/ reports it; empty where none does."""
 
     def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
+        if not (detail or self.says):
+            raise TypeError(f"a {type(self).__name__} without its sentence")
         super().__init__(detail or self.says)
         self.retry_after = retry_after
         """Whole seconds after which the same request may succeed; None if waiting will not help."""
@@ -37,9 +39,16 @@ class Refusal(Exception):
 
 def refusals(family: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
     """Every kind of refusal."""
-    yield family
     for kind in family.__subclasses__():
+        yield kind
         yield from refusals(kind)
+
+
+class Internal(Refusal):
+    """A fault of this program."""
+
+    status, code = 500, "internal"
+    says = "A fault in cticache; its log tells where."
 
 
 class NotJson(Refusal):

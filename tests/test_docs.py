@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cticache import cli
+from cticache.data.counters import COUNTERS
 from cticache.data.replies import PoolStats
 from cticache.operate.metrics import exposition
 from kit.checkout import CHECKOUT, ROOT
@@ -142,3 +143,8 @@ def test_every_variable_stands_for_an_option_of_config_ini(doc: Path) -> None:
 def test_every_metric_is_exposed(doc: Path) -> None:
     exposed = exposition({"system-y": PoolStats.of([0] * 7, [], [])}).decode()
     assert set(re.findall(r"\bcticache_[a-z_]+", DOCS[doc])) <= set(re.findall(r"\bcticache_\w+", exposed))
+
+
+def test_every_counter_has_its_metric_in_the_operators_table() -> None:
+    rows = "".join(re.findall(r"^\| (`cticache_[^|]+) \|", DOCS[ROOT / "docs" / "operate.md"], re.MULTILINE))
+    assert {f"cticache_{counter.metric}_total" for counter in COUNTERS} <= set(re.findall(r"cticache_\w+", rows))

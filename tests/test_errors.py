@@ -27,10 +27,13 @@ def test_its_body_has_its_code_status_and_sentence(kind: type[Refusal]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_its_own_sentence_is_one(kind: type[Refusal]) -> None:
-    if "says" in vars(kind):
+def test_it_has_a_sentence_of_its_own_or_is_given_one(kind: type[Refusal]) -> None:
+    if kind.says:
         assert re.fullmatch(r"[A-Z][^\n]+\.|[A-Z][^\n]+again\.", kind.says)
         assert str(kind()) == kind.says
+    else:
+        with pytest.raises(TypeError):
+            kind()
 
 
 def test_the_documented_table_has_every_status_and_code_and_no_other() -> None:

@@ -18,7 +18,7 @@ from cticache.errors import ScriptError
 from cticache.link.connection import Command, Runner
 
 Argument = str | int | Sequence[str]
-"""What goes into a slot of ARGV; for a last slot that takes any number several texts, which may have to be sent twice."""
+"""What goes into a slot of ARGV; several texts for a last slot that takes any number. They may be sent twice."""
 
 _PLACES = tuple(folder / "lua" for folder in Path(__file__).parents[1:3])
 """In a wheel, and in a checkout."""

@@ -18,9 +18,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import build_http_date
 
-from cticache.errors import BadRequest, HeadersTooLarge, Refusal, TooLarge, UnsupportedCoding
+from cticache.errors import BadRequest, HeadersTooLarge, Internal, TooLarge, UnsupportedCoding
 
-_OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Refusal, UnsupportedCoding)}
+_OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Internal, UnsupportedCoding)}
 """What waitress's own refusals become, by their status."""
 
 _TARGET = re.compile(r"/|https?://|\*$", re.IGNORECASE)

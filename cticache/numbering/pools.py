@@ -42,10 +42,10 @@ class Pool:
     max_ttl_ms: int = declared(Whole(1, 86_400, "seconds", times=1000), 3_600_000, name="max_ttl")
     cooldown_ms: int = declared(Whole(0, 86_400, "seconds", times=1000), 5_000, name="cooldown")
     exhausted: Exhausted = declared(Word(*get_args(Exhausted)), "share")
-    share_scan: int = declared(Whole(1, 1000, "numbers"), 64)
-    max_callers: int = declared(Whole(1, MOST_CALLERS, "callers"), 20)
     fallback: str = declared(Text(_number), "")
     """The number for callers beyond the pool's own; empty without one."""
+    share_scan: int = declared(Whole(1, 1000, "numbers"), 64)
+    max_callers: int = declared(Whole(1, MOST_CALLERS, "callers"), 20)
     match: Match = declared(Word(*get_args(Match)), "exact")
     """The loosest grade by which a call is found."""
     match_digits: int = declared(Whole(1, 32, "digits"), 7)

@@ -21,7 +21,8 @@ _OUTCOMES = {
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
     """One place where a call may be, as an object for JSON; values stay hidden and other ANI masked.
 
-    ``digest`` returns the audit's digest of an ANI. ``ani`` must be a number (numbering.ani.written).
+    ``digest`` returns the audit's digest of an ANI, empty where it is not known. ``ani`` must be a number
+    (numbering.ani.written).
     """
     pool = place.pool
     taken = steps(ani, pool.country)

@@ -40,27 +40,26 @@ class _Pools(Collector):
             for state in ("free", "leased", "cooling"):
                 numbers.add_metric([pool, state], getattr(stats, state))
             transits.add_metric([pool], _cumulative(stats.transits), None)
-        yield from (numbers, transits)
+        yield numbers
+        yield from self._counters(labelled=True)
+        yield transits
         for name, (text, attribute) in _GAUGES.items():
             gauge = GaugeMetricFamily(f"cticache_{name}", text, labels=["pool"])
             for pool, stats in self._figures.items():
                 gauge.add_metric([pool], getattr(stats, attribute))
             yield gauge
-        yield from self._counters()
+        yield from self._counters(labelled=False)
 
-    def _counters(self) -> Iterator[Metric]:
+    def _counters(self, *, labelled: bool) -> Iterator[Metric]:
         families: dict[str, CounterMetricFamily] = {}
+        labels = ["pool", "match"] if labelled else ["pool"]
         for counter in COUNTERS:
-            family = families.setdefault(
-                counter.metric,
-                CounterMetricFamily(
-                    f"cticache_{counter.metric}",
-                    counter.says,
-                    labels=["pool", "match"] if counter.label else ["pool"],
-                ),
-            )
-            for pool, stats in self._figures.items():
-                family.add_metric([pool, counter.label] if counter.label else [pool], stats.counts[counter.figure])
+            if bool(counter.label) == labelled:
+                made = CounterMetricFamily(f"cticache_{counter.metric}", counter.says, labels=labels)
+                family = families.setdefault(counter.metric, made)
+                for pool, stats in self._figures.items():
+                    values = [pool, counter.label] if labelled else [pool]
+                    family.add_metric(values, stats.counts[counter.figure])
         yield from families.values()
 
 

@@ -34,12 +34,17 @@ def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:
     yield f"pool {place['pool']}, number {place['dnis']}, match = {place['rule']}"
     for step in place["steps"]:
         yield f"  {step['step']}: {step['gives'] or 'withheld'}"
-    yield f"  canonical: {place['canonical'] or 'withheld'}; digest in the audit: {place['digest']}"
+    yield f"  canonical: {place['canonical'] or 'withheld'}" + _of(place, "; digest in the audit: {}")
     for call in place["live"]:
         yield (
-            f"  live: {call['ani']} ({call['digits']} digits, digest {call['digest']}), leased by {call['lessee']} at "
+            f"  live: {call['ani']} ({call['digits']} digits{_of(call, ', digest {}')}), leased by {call['lessee']} at "
             f"{call['leased_at']}, token {call['token']}, ends in {call['expires_in']} s"
         )
     if not place["live"]:
         yield "  live: no call on this number"
     yield f"  {place['says']}"
+
+
+def _of(told: Mapping[str, Any], words: str) -> str:
+    """The digest in these words; nothing where it is not known."""
+    return words.format(told["digest"]) if told["digest"] else ""

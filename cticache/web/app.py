@@ -12,7 +12,7 @@ from falcon import Request, Response
 from cticache.access.passwords import Verifier
 from cticache.data.store import Store
 from cticache.data.sync import InPlace
-from cticache.errors import BadRequest, NoSuchMethod, NoSuchUrl, Refusal, WrongCredentials
+from cticache.errors import BadRequest, Internal, NoSuchMethod, NoSuchUrl, Refusal, WrongCredentials
 from cticache.handover import HandOver
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
@@ -96,7 +96,7 @@ def _falcon_error(_req: Request, resp: Response, error: falcon.HTTPError, _param
 def _internal(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
     """Log where it happened, without the message: it may quote a caller's data."""
     frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-    refusal = Refusal()
+    refusal = Internal()
     became(req, refusal.code)
     _log.error("%s in %s\n%s", type(error).__name__, req.method, frames)
     _answer(resp, refusal)

@@ -12,6 +12,7 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool, Pools
+from cticache.web.audit import Audit
 from kit.aging import age, everything
 from kit.samples import at, make_pool
 
@@ -131,6 +132,22 @@ def test_explain_tells_every_step_and_hides_what_is_others(
     assert "the value" not in text
     assert " 2345678901" not in text
     assert client.zscore("cti:{system-y}:pending", f"{dnis}:2345678901"), "a look is no claim"
+
+
+def test_explain_prints_the_digest_of_the_audit_and_none_where_no_log_has_it(
+    store: Store, new_pool: MakePool, run: Print, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = new_pool()
+    dnis = store.lease(pool, "2345678901", "1", "ivr", 60_000).dnis
+    pools = f"[pool:system-y]\nnumbers = {pool.numbers}\n"
+    (shown,) = set(
+        re.findall(r"digest(?: in the audit:)? ([0-9a-f]{16})", "".join(run(pools, "explain", dnis, "2345678901")))
+    )
+    assert shown == Audit("sixteen-letters-").digest("2345678901")
+    monkeypatch.setenv("CTICACHE_SERVER_AUDIT_KEY", "")
+    text = "".join(run(pools, "explain", dnis, "2345678901"))
+    assert "live: \N{HORIZONTAL ELLIPSIS}901 (10 digits), leased by ivr" in text
+    assert "digest" not in text
 
 
 def test_explain_tells_that_a_call_was_taken_and_that_there_is_none(
