@@ -90,10 +90,8 @@ class Store:
             reap_step=_REAP_STEP,
             most_callers=MOST_CALLERS,
         )
-        if reply[0] == "exhausted":
-            raise self._exhausted(pool, *reply[1:])
-        if reply[0] == "max_live":
-            raise _too_many(pool, lessee, max_live, *reply[1:])
+        if reply[0] in ("exhausted", "max_live"):
+            raise self._not_lent(pool, lessee, max_live, *reply)
         return Lease(*reply)
 
     def read(self, place: Place, ani: str, reader: str) -> Held | None:
@@ -256,12 +254,18 @@ class Store:
                     return BadArgument(str(error))
         return RedisUnavailable(retry_after=self._retry_after)
 
-    def _exhausted(self, pool: Pool, wait_ms: int) -> Refusal:
+    def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, wait_ms: int) -> Refusal:
+        seconds = _seconds(wait_ms)
+        if why == "max_live":
+            return TooManyLive(
+                f"User {lessee} has {max_live} live leases in pool {pool.name}, which is the most allowed; "
+                f"the first of them ends in {seconds} s.",
+                retry_after=seconds,
+            )
         if wait_ms < 0 and pool.numbers:
             return NotReady(f"The numbers of pool {pool.name} are not in place yet.", retry_after=self._retry_after)
         if wait_ms < 0:
             return PoolExhausted(f"Pool {pool.name} has no numbers to lease.", retry_after=self._retry_after)
-        seconds = _seconds(wait_ms)
         return PoolExhausted(
             f"Every number of pool {pool.name} is in use; the next falls free in {seconds} s.", retry_after=seconds
         )
@@ -271,15 +275,6 @@ def _held(reply: Any) -> Held | None:
     if isinstance(reply, int):
         raise Gone(f"The call was taken, at {utc(reply)}.")
     return Held(*reply[:5], *map(bool, reply[5:])) if reply else None
-
-
-def _too_many(pool: Pool, lessee: str, max_live: int, wait_ms: int) -> TooManyLive:
-    seconds = _seconds(wait_ms)
-    return TooManyLive(
-        f"User {lessee} has {max_live} live leases in pool {pool.name}, which is the most allowed; "
-        f"the first of them ends in {seconds} s.",
-        retry_after=seconds,
-    )
 
 
 def _fingerprint(*said: str | int) -> str:

@@ -30,12 +30,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 from waitress.server import BaseWSGIServer
 
 from cticache.loop.client import READ, HubChannel
+from cticache.loop.waiting import Peer, Waiter
 
 _log = logging.getLogger(__name__)
 
@@ -52,32 +53,6 @@ _LONGEST_SLEEP_S = 1.0
 _FOREVER = float("inf")
 _OUT_OF_REACH = 1 << 60
 """A limit in bytes that nothing reaches."""
-
-
-class Peer(Protocol):
-    """Something besides the clients that the loop looks after, such as the connection to Redis."""
-
-    def flush(self) -> None:
-        """Send the commands of this turn."""
-
-    def deadline(self) -> float:
-        """When ``tick`` is due, by time.monotonic(); infinity for never."""
-
-    def tick(self, now: float) -> None:
-        """Do what is due."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
-class Waiter:
-    """One wait of the greenlet that makes it."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self) -> None:
-        self.owner: greenlet | None = getcurrent()
-        """None once the wait is over."""
 
 
 class Hub:

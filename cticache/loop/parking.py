@@ -3,7 +3,8 @@
 import time
 from concurrent.futures import Future
 
-from cticache.loop.dispatch import Hub, Waiter
+from cticache.loop.dispatch import Hub
+from cticache.loop.waiting import Waiter
 
 _FOREVER = float("inf")
 

@@ -38,7 +38,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner
 from cticache.loop.client import READ, WRITE
-from cticache.loop.dispatch import Hub, Waiter
+from cticache.loop.dispatch import Hub
+from cticache.loop.waiting import Waiter
 
 _log = logging.getLogger(__name__)
 
