@@ -104,13 +104,11 @@ class Scripts:
     def _ordered(self, name: str, given: Mapping[str, Argument]) -> list[Any]:
         """The arguments in the order of the script's header."""
         slots, open_ended = self._slots[name]
-        try:
-            ordered: list[Any] = [given[slot] for slot in slots]
-        except KeyError:
-            ordered = []
-        if len(ordered) != len(given):
-            wrong = ", ".join(sorted(set(slots) ^ given.keys()))
-            raise TypeError(f"lua/{name}.lua and what it is given differ in {wrong}")
+        if tuple(given) != slots:  # as the store gives them, they are in order
+            if wrong := ", ".join(sorted(set(slots) ^ given.keys())):
+                raise TypeError(f"lua/{name}.lua and what it is given differ in {wrong}")
+            given = {slot: given[slot] for slot in slots}
+        ordered: list[Any] = list(given.values())
         if open_ended:
             ordered[-1:] = ordered[-1]
         return ordered
@@ -155,9 +153,9 @@ class Scripts:
         return True
 
 
-def _slots(source: str) -> tuple[list[str], bool]:
+def _slots(source: str) -> tuple[tuple[str, ...], bool]:
     listed = _SLOT.findall(source)
-    return [name for _, name in listed], bool(listed and listed[-1][0])
+    return tuple(name for _, name in listed), bool(listed and listed[-1][0])
 
 
 def _is_demoted(reply: Any) -> bool:
