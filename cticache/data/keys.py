@@ -113,4 +113,5 @@ class Keys:
         return self._of(pool, "stats", "stats:")
 
     def _of(self, pool: str, *names: str) -> list[str]:
-        return [f"{self._prefix}:{{{pool}}}:{name}" for name in names]
+        head = f"{self._prefix}:{{{pool}}}:"
+        return [head + name for name in names]

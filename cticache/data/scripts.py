@@ -115,7 +115,8 @@ class Scripts:
 
     def _by_sha(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
         """The command by SHA1; the first one finds out how Redis takes scripts, if it was away until now."""
-        return ("EVALSHA", self._one(name)[0], len(keys), *keys, *self._ordered(name, arguments))
+        sha1, _ = self._known.get(name) or self._one(name)
+        return ("EVALSHA", sha1, len(keys), *keys, *self._ordered(name, arguments))
 
     def _in_full(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
         """The same with the source, for a server that does not know the script; from then on it does."""
