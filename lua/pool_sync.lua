@@ -18,11 +18,12 @@
 -- KEYS[7]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving' or 'erase'
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: ignored
--- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: how many to skip
+-- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: time (ms) from which to list
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
 -- ARGV[5]  rest_ms         drop, add: rest of a number after its last call
 -- ARGV[6]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
--- ARGV[7...]  dnises       drop: numbers to drop; add: numbers to add
+-- ARGV[7]  skip            leaving: how many to pass over, or 0
+-- ARGV[8...]  dnises       drop: numbers to drop; add: numbers to add
 --
 -- Writes    numbers, shared, leaving, synced, pending, stats
 -- Includes  whole, ms, expire_with_last, clock
@@ -35,8 +36,8 @@
 local numbers, shared, leaving, synced, pending, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local callers_prefix = KEYS[7]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
-local dnises = {unpack(ARGV, 7)}
+local rest_ms, free_ms, skip = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local dnises = {unpack(ARGV, 8)}
 
 local whole, ms, expire_with_last = include('whole'), include('ms'), include('expire_with_last')
 local now = include('clock')()
@@ -117,7 +118,8 @@ function steps.finish()
 end
 
 function steps.leaving()
-  return redis.call('ZRANGE', leaving, ms(now), '+inf', 'BYSCORE', 'LIMIT', cursor, count, 'WITHSCORES')
+  local from = math.max(now, tonumber(cursor))
+  return redis.call('ZRANGE', leaving, ms(from), '+inf', 'BYSCORE', 'LIMIT', skip, count, 'WITHSCORES')
 end
 
 function steps.erase()
@@ -129,7 +131,8 @@ function steps.erase()
 end
 
 if not steps[step]
-  or not (whole(tonumber(cursor), 0) and whole(count, 0) and whole(rest_ms, 0) and whole(free_ms, 0)) then
+  or not (whole(tonumber(cursor), 0) and whole(count, 0) and whole(rest_ms, 0) and whole(free_ms, 0)
+    and whole(skip, 0)) then
   return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
 end
 local guarded = {list = true, drop = true, add = true, finish = true}

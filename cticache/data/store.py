@@ -194,6 +194,7 @@ class Store:
         cursor: str = "0",
         count: int = 0,
         free_ms: int = 0,
+        skip: int = 0,
         dnises: Iterable[str] = (),
     ) -> Any:
         """One bounded step of bringing the pool's numbers in line; lua/pool_sync.lua lists the steps and replies."""
@@ -206,6 +207,7 @@ class Store:
             count=count,
             rest_ms=pool.rest_ms,
             free_ms=free_ms,
+            skip=skip,
             dnises=[*dnises],
         )
 

@@ -126,11 +126,18 @@ class _Task:
     def leaving(self) -> dict[str, int]:
         """The numbers taken out whose calls may still be asked for: DNIS -> ms until which."""
         ends: dict[str, int] = {}
-        skip = 0
-        while page := self._step("leaving", cursor=str(skip), count=LIST_STEP):
-            ends.update(zip(page[::2], map(int, page[1::2]), strict=True))
-            skip += len(page) // 2
-        return ends
+        since, skip = 0, 0
+        while True:
+            page = self._step("leaving", cursor=str(since), count=LIST_STEP, skip=skip)
+            times = list(map(int, page[1::2]))
+            ends.update(zip(page[::2], times, strict=True))
+            if len(times) < LIST_STEP:
+                return ends
+            # By time, not by place: what ends while this is read would move what is still to come into what was read.
+            # The last time is listed again, for more numbers may have it; only where it fills a page are they skipped.
+            last = times[-1]
+            skip = 0 if times[0] < last else LIST_STEP + (skip if since == last else 0)
+            since = last
 
     def fill(self, elsewhere: Mapping[str, int]) -> None:
         """Add the missing numbers, those still in use in another pool as free only later, and finish."""

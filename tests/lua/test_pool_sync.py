@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from cticache.data.keys import Keys
 from cticache.data.store import Store
-from cticache.data.sync import CHANGE_STEP, sync
+from cticache.data.sync import CHANGE_STEP, learn_leaving, sync
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.numbering.pools import Pool, Pools
 from kit.aging import age, everything, now_ms
@@ -87,6 +88,36 @@ def test_a_number_taken_out_is_still_known_after_another_restart(
     sync(store, pools, take_over=True)
     assert not pools.of("100")
     assert not client.exists(LEAVING)
+
+
+class Meanwhile(Store):
+    """A store that does something after each page of the leaving numbers."""
+
+    deed: Callable[[], object]
+
+    def pool_sync(self, pool: Pool, step: str, **arguments: Any) -> Any:
+        page = super().pool_sync(pool, step, **arguments)
+        if step == "leaving":
+            self.deed()
+        return page
+
+
+@pytest.mark.parametrize("ends", ["one after the other", "many at a time", "all at once"])
+def test_no_leaving_number_is_missed_while_others_end(client: Redis, store: Store, ends: str) -> None:
+    """Pages by place missed as many of them as ended before the next page."""
+    late = now_ms(client) + 60_000
+    apart = {"one after the other": 1, "many at a time": 400, "all at once": 10_000}[ends]
+    early = {f"1{number:05}": now_ms(client) + 5_000 + number // 10 for number in range(700)}
+    staying = {f"2{number:05}": late + number // apart for number in range(2_300)}
+    client.zadd(LEAVING, early | staying)
+    client.expire(LEAVING, 100)
+    ended = iter(range(200, len(early), 50))
+    through = Meanwhile(store._scripts, Keys("cti"), retry_after=2)
+    through.deed = lambda: client.zremrangebyscore(LEAVING, "-inf", sorted(early.values())[next(ended)])
+    pools = Pools([make_pool("900")])
+    learn_leaving(through, pools)
+    assert pools.leaving
+    assert staying.keys() <= set(pools.leaving["system-y"])
 
 
 def test_of_the_leaving_numbers_those_whose_calls_have_ended_are_dropped(
