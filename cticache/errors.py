@@ -77,6 +77,13 @@ class Forbidden(Refusal):
     status, code = 403, "forbidden"
 
 
+class ForeignCall(Forbidden):
+    """The call was leased by another user, and this one may not read."""
+
+    script = "FOREIGN"
+    says = "Another user leased this call: to renew it takes the role read, too."
+
+
 class NoSuchCall(Refusal):
     """Nothing is live under this key."""
 

@@ -91,11 +91,15 @@ class HandOver:
     ) -> Found:
         """Find a call and start its time again, with a new value if one is given.
 
-        Raises what ``read`` does, Stale, and WrongFields for a time longer than the call's pool allows.
+        The answer has the value, so a user without the role read renews only what that user leased.
+
+        Raises what ``read`` does, ForeignCall, Stale, and WrongFields for a time longer than the call's pool allows.
         """
+        only = "" if "read" in user.roles else user.name
 
         def renew(place: Place, canonical: str) -> Held | None:
-            return self._store.renew(place, canonical, _ttl_ms(place.pool, ttl_s), value, if_match=if_match)
+            ttl_ms = _ttl_ms(place.pool, ttl_s)
+            return self._store.renew(place, canonical, ttl_ms, value, if_match=if_match, only=only)
 
         return self._first(user, dnis, ani, looking, renew)
 

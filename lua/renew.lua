@@ -25,6 +25,7 @@
 -- ARGV[9]   value         opaque text
 -- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
 -- ARGV[11]  moved         1 when the number is another pool's by now, else 0
+-- ARGV[12]  only          the user who must have leased the call; '' for whoever has
 --
 -- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, stats_prefix
 -- Includes  whole, is_rule, ms, ends, expire_with_last, clock, tally, match, held
@@ -35,13 +36,14 @@
 --          taken; nil when nothing is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
+--          FOREIGN    another user leased the call.
 --          STALE      the lease that is live has none of the tokens.
 
 local numbers, shared, leaving, pending, stats, callers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, ttl_ms, rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local replace, value, if_match, moved = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local replace, value, if_match, moved, only = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
 local whole = include('whole')
 
@@ -60,6 +62,9 @@ local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, ru
 local held, reply = include('held')(grade, found, call_prefix, tally)
 if not held then
   return reply
+end
+if only ~= '' and held[4] ~= only then
+  return redis.error_reply('FOREIGN another user leased the call')
 end
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   return redis.error_reply('STALE the lease is another by now')

@@ -138,11 +138,13 @@ class Store:
         )
 
     def renew(
-        self, place: Place, ani: str, ttl_ms: int, value: str | None = None, *, if_match: str = ""
+        self, place: Place, ani: str, ttl_ms: int, value: str | None = None, *, if_match: str = "", only: str = ""
     ) -> Held | None:
         """Start the call's time again, with a new value if one is given; None when nothing is live there.
 
-        Raises Gone, Ambiguous and Stale.
+        ``only`` is the user who must have leased the call; empty for whoever has.
+
+        Raises Gone, Ambiguous, ForeignCall and Stale.
         """
         pool, dnis, rule, moved = place
         return _held(
@@ -160,6 +162,7 @@ class Store:
                 value=value or "",
                 if_match=if_match,
                 moved=int(moved),
+                only=only,
             )
         )
 

@@ -2,11 +2,13 @@
 
 import pytest
 from falcon.testing import TestClient
+from redis import Redis
 
 from cticache.access.passwords import Verifier
 from cticache.access.users import ROLES, Role
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from kit.aging import everything
 from kit.running import Service
 from kit.samples import basic, user
 
@@ -45,3 +47,33 @@ def test_a_verb_is_served_to_who_has_its_role_and_to_nobody_else(
     for role in sorted(ROLES, key=lambda role: role == needed):  # the right one last: it may take the call
         answer = ask[role].simulate_request(method, path, body=body)
         assert answer.status_code in ((200, 201) if role == needed else (403,)), f"{method} as {role}: {answer.text}"
+
+
+@pytest.fixture
+def ask(service: Service) -> dict[str, TestClient]:
+    """Two who may lease, one of whom may read."""
+    users = [user("x", roles=("lease",)), user("z", roles=("lease",)), user("both", roles=("lease", "read"))]
+    verifier = Verifier(users, remember_s=3600, size=100)
+    app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=4096)
+    return {each.name: TestClient(app, headers={"Authorization": basic(each.name)}) for each in users}
+
+
+@pytest.mark.parametrize("body", ["", '{"value":"mine"}', '{"ttl":1}'], ids=["bare", "value", "ttl"])
+@pytest.mark.parametrize("tag", [{}, {"If-Match": "*"}, {"If-Match": '"a-guess"'}], ids=["", "any", "a guess"])
+def test_who_may_lease_and_not_read_cannot_renew_what_another_user_leased(
+    ask: dict[str, TestClient], client: Redis, body: str, tag: dict[str, str]
+) -> None:
+    assert ask["z"].simulate_post(CALLS, body=BODY).status_code == 201
+    before = everything(client)
+    answer = ask["x"].simulate_put(CALL, body=body, headers=tag)
+    assert (answer.status_code, answer.json["error"]) == (403, "forbidden")
+    assert '"v"' not in answer.text
+    assert "etag" not in answer.headers
+    assert everything(client) == before
+
+
+def test_who_leased_it_renews_it_and_so_does_who_may_read(ask: dict[str, TestClient]) -> None:
+    ask["x"].simulate_post(CALLS, body=BODY)
+    assert ask["x"].simulate_put(CALL, body='{"value":"x"}').json == {"value": "x"}
+    assert ask["both"].simulate_put(CALL, body='{"value":"both"}').json == {"value": "both"}
+    assert ask["x"].simulate_put(CALL).json == {"value": "both"}
