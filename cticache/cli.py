@@ -145,7 +145,7 @@ def _advise(arguments: argparse.Namespace) -> int:
         stats = store.pool_stats(settings.pools)
         for pool, figures in zip(settings.pools, stats, strict=True):
             advice = advise(
-                [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS)],
+                [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS, running=False)],
                 size=len(pool.numbers),
                 cooldown_ms=pool.rest_ms,
                 ttl_ms=pool.ttl_ms,

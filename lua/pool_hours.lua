@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  stats         hash    counters
 -- KEYS[2]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour; the script finds the hours
--- ARGV[1]  hours         how many hours back, this one included, integer > 0
+-- ARGV[1]  hours         how many hours back, the one that runs included, integer > 0
+-- ARGV[2]  running       1 when the hour that runs is to be told, too, else 0
 --
 -- Writes    nothing
 -- Includes  whole, clock
@@ -13,7 +14,7 @@
 -- Errors   BADARG  hours is not an integer > 0.
 
 local stats, stats_prefix = KEYS[1], KEYS[2]
-local hours = tonumber(ARGV[1])
+local hours, running = tonumber(ARGV[1]), ARGV[2]
 
 if not include('whole')(hours, 1) then
   return redis.error_reply('BADARG hours must be an integer > 0')
@@ -25,7 +26,7 @@ end
 
 local this_hour = math.floor(include('clock')() / 3600000)
 local reply = {}
-for hour = this_hour - hours + 1, this_hour do
+for hour = this_hour - hours + 1, this_hour - (running == '1' and 0 or 1) do
   local counters = redis.call('HGETALL', string.format('%s%.0f', stats_prefix, hour))
   if #counters > 0 then
     reply[#reply + 1] = hour

@@ -114,5 +114,5 @@ else
   redis.call('ZREM', shared, dnis)
 end
 tally('renewed', 1)
-tally('held_ms', ttl_ms - left)
+tally('held_ms', ttl_ms - left, held[3])
 return {held[1], held[2], grade, tonumber(held[3]), ttl_ms}

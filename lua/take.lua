@@ -112,7 +112,7 @@ end
 redis.call('ZREM', live, member)
 
 tally('taken', 1)
-tally('held_ms', 0 - left) -- never -0, which Redis 7.0 would not count
+tally('held_ms', 0 - left, held[3]) -- never -0, which Redis 7.0 would not count
 if was_pending then
   redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)

@@ -228,9 +228,10 @@ class Store:
         )
         return [PoolStats.of(*reply) for reply in replies]
 
-    def pool_hours(self, pool: Pool, hours: int) -> list[tuple[int, dict[str, int]]]:
-        """The counters of the last hours, this one included: hours since 1970 -> counter -> count."""
-        reply = iter(self._run("pool_hours", self._keys.pool_hours(pool.name), hours=hours))
+    def pool_hours(self, pool: Pool, hours: int, *, running: bool = True) -> list[tuple[int, dict[str, int]]]:
+        """The counters of the last hours, with the one that runs or without: hours since 1970 -> counter -> count."""
+        keys = self._keys.pool_hours(pool.name)
+        reply = iter(self._run("pool_hours", keys, hours=hours, running=int(running)))
         return [
             (hour, {name: int(float(count)) for name, count in pairs(islice(reply, 2 * size))})
             for hour, size in zip(reply, reply, strict=False)

@@ -226,7 +226,7 @@ def _suspects(misses: Mapping[str, int], size: int, unclaimed: float) -> dict[st
 def lines(advice: Advice, pool_name: str) -> list[str]:
     """The advice as sentences for a person at a terminal, one to a line."""
     if not advice.busy:
-        return [f"{pool_name}: nothing has been leased in the last eight days"]
+        return [f"{pool_name}: nothing has been leased in the last eight days, this hour left out"]
     calls = advice.busy.calls
     return [
         f"{pool_name}: busy hour {advice.busy.start:%Y-%m-%d %H:%M} UTC, {calls:,} call{'' if calls == 1 else 's'} "

@@ -1,7 +1,8 @@
 -- tally -- counts what has been done with a pool, in total and by the hour; an hour is kept for eight days.
 --
--- tally(stats, stats_prefix, now) returns a function(field, by), and another that keeps the highest `peak`. It reads
--- both keys, so a script that makes its tally before its first write is stopped by a key of the wrong type in time.
+-- tally(stats, stats_prefix, now) returns a function(field, by, since), and another that keeps the highest `peak`. What
+-- belongs to a lease is booked in the hour in which that lease began, at `since` (ms); all else in the hour that runs.
+-- It reads both keys, so a script that makes its tally before its first write is stopped by a key of the wrong type.
 --
 -- Writes    stats, stats_prefix
 
@@ -9,10 +10,12 @@ return function(stats, stats_prefix, now)
   local index = math.floor(now / 3600000)
   local hour = string.format('%s%.0f', stats_prefix, index)
   local peak, hour_peak = redis.call('HGET', stats, 'peak'), redis.call('HGET', hour, 'peak')
-  local function count(field, by)
+  local function count(field, by, since)
+    local at = since and math.floor(since / 3600000) or index
+    local key = since and string.format('%s%.0f', stats_prefix, at) or hour
     redis.call('HINCRBY', stats, field, by)
-    if redis.call('HINCRBY', hour, field, by) == by then
-      redis.call('PEXPIREAT', hour, string.format('%.0f', (index + 193) * 3600000))
+    if redis.call('HINCRBY', key, field, by) == by then
+      redis.call('PEXPIREAT', key, string.format('%.0f', (at + 193) * 3600000))
     end
   end
   return count, function(seen)

@@ -57,5 +57,5 @@ def test_a_counter_is_a_figure_a_metric_and_a_word(counter: Counter) -> None:
 
 def test_the_counters_of_an_hour_are_kept_as_long_everywhere() -> None:
     """In Lua it is written out: an include would cost something each time."""
-    assert f"index + {KEPT_HOURS + 1}) * 3600000" in LUA
+    assert f"at + {KEPT_HOURS + 1}) * 3600000" in LUA
     assert f"now + {KEPT_HOURS * 3_600_000})" in LUA

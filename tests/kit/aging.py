@@ -52,6 +52,13 @@ def on_the_second(client: Redis) -> None:
     client.eval(_SHIFT, 0, 0, 1000)
 
 
+def an_hour_passes(client: Redis) -> None:
+    """Make what was counted in each hour the count of the hour before."""
+    for key in sorted(client.keys("*:stats:*")):
+        head, _, hour = key.rpartition(":")
+        client.rename(key, f"{head}:{int(hour) - 1}")
+
+
 def hold(client: Redis, since_ms: int, unit_ms: int) -> int:
     """Take back the time since ``since_ms`` and round what is left to everything to units; the server's time in ms.
 

@@ -10,7 +10,7 @@ from cticache.data.replies import PoolStats
 from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Stale, TooManyLive
 from cticache.numbering.pools import Pool
-from kit.aging import age, everything, now_ms
+from kit.aging import age, an_hour_passes, everything, now_ms
 from kit.samples import at
 
 MakePool = Callable[..., Pool]
@@ -35,13 +35,6 @@ def counted(client: Redis) -> dict[str, int]:
 
 def this_hour(client: Redis) -> int:
     return now_ms(client) // HOUR_MS
-
-
-def an_hour_passes(client: Redis) -> None:
-    """Make what was counted in each hour the count of the hour before."""
-    for key in sorted(client.keys("*:stats:*")):
-        head, _, hour = key.rpartition(":")
-        client.rename(key, f"{head}:{int(hour) - 1}")
 
 
 # Each counter
@@ -304,6 +297,34 @@ def test_a_renewal_adds_what_it_prolongs_and_takes_off_what_it_shortens(
     assert held_ms(client) == near(70_000)
 
 
+def test_what_a_lease_held_is_booked_in_its_own_hour(client: Redis, store: Store, new_pool: MakePool) -> None:
+    """It was given back in the hour of the take: too much in the one, less than nothing in the other."""
+    pool = new_pool("100-109", max_ttl_ms=3 * HOUR_MS)
+    taken, renewed = lease(store, pool, "1", 5_000), lease(store, pool, "2", 5_000)
+    age(client, HOUR_MS)
+    an_hour_passes(client)
+    store.renew(at(pool, renewed), "2", 7_200_000)
+    store.take(at(pool, taken), "1", "y")
+    (last, then), (this, now) = store.pool_hours(pool, 2)
+    assert this == last + 1
+    assert then["held_ms"] == near(HOUR_MS + HOUR_MS + 7_200_000)
+    assert "held_ms" not in now
+    assert (then["leased"], now["taken"], now["renewed"]) == (2, 1, 1)
+    assert all(client.ttl(key) > 7 * 24 * 3_600 for key in client.keys("*:stats:*"))
+
+
+def test_the_hour_that_runs_is_told_or_left_out(client: Redis, store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100-109")
+    lease(store, pool, "1")
+    assert not store.pool_hours(pool, 2, running=False)
+    age(client, HOUR_MS)
+    an_hour_passes(client)
+    lease(store, pool, "2")
+    ((_, counters),) = store.pool_hours(pool, 2, running=False)
+    assert counters["leased"] == 1
+    assert len(store.pool_hours(pool, 2)) == 2
+
+
 # How long a call is on its way
 
 
@@ -393,6 +414,7 @@ def test_each_hour_has_a_peak_of_its_own(client: Redis, store: Store, new_pool: 
     for ani in "123":
         store.take(at(pool, lease(store, pool, ani)), ani, "y")
     dnises = [(lease(store, pool, ani), ani) for ani in "4"]
+    age(client, HOUR_MS)
     an_hour_passes(client)
     for dnis, ani in dnises:
         store.take(at(pool, dnis), ani, "y")

@@ -396,7 +396,7 @@ def test_blocking_is_a_share_that_tells_something(size: int, blocking: str) -> N
 @pytest.mark.parametrize("hours", [[], [_hour()], [_hour(taken=3, unclaimed=1, transits={8: 3})]])
 def test_where_nothing_was_offered_one_line_says_so(hours: list[Hour]) -> None:
     advice = _advise(*hours, misses={"5551": 9})
-    assert lines(advice, "system-y") == ["system-y: nothing has been leased in the last eight days"]
+    assert lines(advice, "system-y") == ["system-y: nothing has been leased in the last eight days, this hour left out"]
 
 
 def test_a_pool_that_only_rejected_has_something_to_say() -> None:

@@ -13,7 +13,7 @@ from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool, Pools
 from cticache.web.audit import Audit
-from kit.aging import age, everything
+from kit.aging import age, an_hour_passes, everything
 from kit.samples import at, make_pool
 
 MakePool = Callable[..., Pool]
@@ -106,6 +106,9 @@ def test_advise_names_the_number_that_nobody_picks_up(
             if dnis != "105":
                 store.take(at(pool, dnis), str(ani), "y")
         age(client, 60_000)
+    (line,) = run("[pool:system-y]\nnumbers = 100-109\n", "advise")
+    assert line.endswith("nothing has been leased in the last eight days, this hour left out")
+    an_hour_passes(client)
     text = " ".join(run("[pool:system-y]\nnumbers = 100-109\ncooldown = 0\nexhausted = reject\n", "advise"))
     assert re.search(r"look at 105: its last 4 leases were not picked up", text)
     assert "look at 104" not in text
