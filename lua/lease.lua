@@ -5,7 +5,8 @@
 -- free longest is lent to this caller alone. With none free, `share` puts the caller on the number with the fewest live
 -- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. No number is shared
 -- by two calls with one ANI (or one tail, where tails tell calls apart), or lent to an ANI whose last call on it still
--- rests. Where tails tell calls apart, a resting number is lent to nobody.
+-- rests. Where tails tell calls apart, a resting number is lent to nobody. A withheld caller gets a free number or none,
+-- and has it alone: another caller, whose ANI is lost on the way, would be taken for the withheld one.
 --
 -- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared          zset    DNIS -> time (ms) until which it has more than one live caller
@@ -101,11 +102,12 @@ local function live_on(dnis, most)
   return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most, now)
 end
 
--- Whether a call of this ANI, or of its tail, is live on the number, or ended so recently that it may be asked for.
+-- Whether a call of this ANI, or of its tail, is live on the number, or ended so recently that it may be asked for; or
+-- a withheld caller's call is live there.
 local function clashes(dnis)
-  local callers = callers_prefix .. dnis
+  local callers, withheld = callers_prefix .. dnis, call_prefix .. dnis .. ':'
   local ended = redis.call('ZSCORE', callers, ani)
-  if (ended and ended + rest_ms > now) or redis.call('EXISTS', call_prefix .. dnis .. ':' .. ani) == 1 then
+  if (ended and ended + rest_ms > now) or redis.call('EXISTS', withheld .. ani, withheld) > 0 then
     return true
   end
   if tail_digits > 0 and #ani >= tail_digits then
@@ -144,14 +146,19 @@ for _ = 1, share_scan do
   if not free then
     break
   end
-  local last_end = live_on(free, 1)[1]
+  local last_end = live_on(free, most_callers)[1]
   if not last_end and not clashes(free) then
     dnis = free
     break
   end
   -- The score says that it is free, and its callers say otherwise (a restored or edited database): correct the score.
-  local left = math.max(redis.call('PTTL', call_prefix .. free .. ':' .. ani), 1)
+  local withheld = call_prefix .. free .. ':'
+  local left = math.max(redis.call('PTTL', withheld .. ani), redis.call('PTTL', withheld), 1)
   redis.call('ZADD', numbers, 'XX', ms(math.max(last_end or 0, now + left) + rest_ms), free)
+end
+
+if ani == '' then
+  exhausted = 'reject'
 end
 
 if not dnis and exhausted == 'share' then

@@ -153,6 +153,8 @@ class PoolModel:
         free = {dnis: since for dnis, since in self.free.items() if since <= self.now}
         if free:
             return Choice("leased", {dnis for dnis, since in free.items() if since == min(free.values())})
+        if not ani:
+            return Choice("", set())
         fit = [dnis for dnis in self.free if self._has_room(dnis, ani)]
         if self.pool.exhausted == "share":
             if busy := {dnis: len(self.live(dnis)) for dnis in fit if self.live(dnis)}:
@@ -166,8 +168,11 @@ class PoolModel:
     def _has_room(self, dnis: str, ani: str) -> bool:
         """One more caller may be put beside those on the number, and will be told from them and from the last ones."""
         digits = self.pool.match_digits if self.pool.match == "suffix" else 0
-        return len(self.live(dnis)) < self.pool.max_callers and not any(
-            call.ani == ani or (digits and same_tail(call.ani, ani, digits)) for call in self.resting(dnis)
+        live = self.live(dnis)
+        return (
+            len(live) < self.pool.max_callers
+            and all(call.ani for call in live)
+            and not any(call.ani == ani or (digits and same_tail(call.ani, ani, digits)) for call in self.resting(dnis))
         )
 
     def has_leased(self, request: Request, outcome: str, dnis: str, token: str) -> None:

@@ -280,11 +280,13 @@ def _on_one_number(pool: Pool, dnis: str, entries: list[Entry], lives: dict[str,
 def _a_lease(pool: Pool, entry: Entry, active: list[Life], sure: list[Life]) -> Iterator[str]:
     if len(sure) >= (1 if pool.exhausted == "reject" else pool.max_callers):
         yield f"too many callers: {entry} and {[life.lease for life in sure]}"
+    if any(not life.lease.ani for life in sure):
+        yield f"beside a withheld caller: {entry} and {[life.lease for life in sure]}"
     for life in active:
         if life.lease.end >= entry.begin or life.lease.token == entry.token:
             continue
         rests = entry.end < life.first_end() + pool.rest_ms * MS
-        if rests and (pool.exhausted == "reject" or _grade(pool, life.lease.ani, entry.ani)):
+        if rests and (pool.exhausted == "reject" or not entry.ani or _grade(pool, life.lease.ani, entry.ani)):
             yield f"lent while it could be mistaken for another: {entry} and {life}"
 
 

@@ -1,6 +1,6 @@
 """Whose call is meant: every operation finds the same one, and none is ever guessed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, PoolExhausted
 from cticache.numbering.pools import MOST_CALLERS, Pool
 from kit.aging import age, everything, now_ms, on_the_second
+from kit.older import STAND_IN, withhold
 from kit.samples import at
 
 MakePool = Callable[..., Pool]
@@ -82,11 +83,18 @@ NOT_FOUND = {
 }
 
 
-def live(new_pool: MakePool, store: Store, rule: str, digits: int, callers: Iterable[str]) -> Pool:
-    """A pool whose only number these callers have, whatever the rule would say: it was exact when they called."""
+def live(
+    client: Redis, new_pool: MakePool, store: Store, rule: str, callers: Collection[str], *, digits: int = 7
+) -> Pool:
+    """A pool whose only number these callers have, whatever the rule would say: it was exact when they called.
+
+    One who is withheld called when such a caller still shared a number.
+    """
     exact = new_pool("100")
     for ani in callers:
-        store.lease(exact, ani, f'"of {ani}"', "x", 60_000)
+        store.lease(exact, ani or STAND_IN, f'"of {ani}"', "x", 60_000)
+    if "" in callers:
+        withhold(client, "100")
     return replace(exact, match=rule, match_digits=digits, exhausted="reject")
 
 
@@ -101,9 +109,18 @@ def operations(store: Store, pool: Pool) -> dict[str, Callable[[str], Held | Non
 
 @pytest.mark.parametrize(("rule", "digits", "callers", "ani", "grade", "found"), FOUND.values(), ids=FOUND.keys())
 def test_every_operation_finds_the_call_that_is_meant(
-    store: Store, new_pool: MakePool, *, rule: str, digits: int, callers: list[str], ani: str, grade: str, found: str
+    client: Redis,
+    store: Store,
+    new_pool: MakePool,
+    *,
+    rule: str,
+    digits: int,
+    callers: list[str],
+    ani: str,
+    grade: str,
+    found: str,
 ) -> None:
-    pool = live(new_pool, store, rule, digits, callers)
+    pool = live(client, new_pool, store, rule, callers, digits=digits)
     assert store.explain(at(pool, "100"), ani)[:2] == (grade, found)
     for ask in operations(store, pool).values():
         held = ask(ani)
@@ -117,7 +134,7 @@ def test_every_operation_finds_the_call_that_is_meant(
 def test_no_operation_guesses_which_of_two_is_meant(
     client: Redis, store: Store, new_pool: MakePool, *, rule: str, digits: int, callers: list[str], ani: str
 ) -> None:
-    pool = live(new_pool, store, rule, digits, callers)
+    pool = live(client, new_pool, store, rule, callers, digits=digits)
     assert store.explain(at(pool, "100"), ani).grade == "ambiguous"
     before = everything(client)
     for ask in operations(store, pool).values():
@@ -133,7 +150,7 @@ def test_no_operation_guesses_which_of_two_is_meant(
 def test_what_does_not_fit_is_not_found_and_nothing_changes(
     client: Redis, store: Store, new_pool: MakePool, *, rule: str, digits: int, callers: list[str], ani: str
 ) -> None:
-    pool = live(new_pool, store, rule, digits, callers)
+    pool = live(client, new_pool, store, rule, callers, digits=digits)
     before = everything(client)
     assert store.explain(at(pool, "100"), ani)[:2] == ("", "")
     for ask in operations(store, pool).values():
@@ -145,7 +162,7 @@ def test_what_does_not_fit_is_not_found_and_nothing_changes(
 def test_a_caller_whose_call_has_ended_is_no_candidate(
     client: Redis, store: Store, new_pool: MakePool, rule: str
 ) -> None:
-    pool = live(new_pool, store, rule, 7, [])
+    pool = live(client, new_pool, store, rule, [])
     store.lease(replace(pool, exhausted="share", match="exact"), SAME_TAIL, '"old"', "x", 1_000)
     store.lease(replace(pool, exhausted="share", match="exact"), A, '"new"', "x", 60_000)
     age(client, 1_000)
@@ -156,7 +173,7 @@ def test_a_caller_whose_call_has_ended_is_no_candidate(
 
 
 def test_a_listed_caller_whose_call_is_lost_is_no_candidate(client: Redis, store: Store, new_pool: MakePool) -> None:
-    pool = live(new_pool, store, "sole", 7, [A, OTHER])
+    pool = live(client, new_pool, store, "sole", [A, OTHER])
     client.delete(f"cti:{{system-y}}:call:100:{OTHER}")
     assert store.explain(at(pool, "100"), PBX)[:2] == ("sole", A)
     assert store.take(at(pool, "100"), PBX, "y").value == f'"of {A}"'  # type: ignore[union-attr]
@@ -166,7 +183,7 @@ def test_a_listed_caller_whose_call_is_lost_is_no_candidate(client: Redis, store
 def test_among_more_callers_than_are_looked_at_nobody_is_picked(
     client: Redis, store: Store, new_pool: MakePool, rule: str
 ) -> None:
-    pool = live(new_pool, store, rule, 7, [A])
+    pool = live(client, new_pool, store, rule, [A])
     crowd = {str(ani): now_ms(client) + 50_000 for ani in range(MOST_CALLERS)}
     client.zadd("cti:{system-y}:callers:100", crowd)
     for ask in operations(store, pool).values():
@@ -183,7 +200,7 @@ BY = {"exact": A, "suffix": A_AS_Y_SEES_IT, "sole": PBX}
 def test_a_taken_call_is_gone_under_the_ani_presented_and_the_ani_kept(
     client: Redis, store: Store, new_pool: MakePool, grade: str
 ) -> None:
-    pool = live(new_pool, store, grade, 7, [A])
+    pool = live(client, new_pool, store, grade, [A])
     before = now_ms(client)
     assert store.take(at(pool, "100"), BY[grade], "y").grade == grade  # type: ignore[union-attr]
     assert set(client.keys("*:gone:*")) == {f"cti:{{system-y}}:gone:100:{ani}" for ani in (A, BY[grade])}
@@ -205,7 +222,7 @@ def test_a_taken_call_is_gone_under_the_ani_presented_and_the_ani_kept(
 def test_a_taken_call_is_gone_for_a_minute_and_then_not_found(
     client: Redis, store: Store, new_pool: MakePool, grade: str
 ) -> None:
-    pool = live(new_pool, store, grade, 7, [A])
+    pool = live(client, new_pool, store, grade, [A])
     assert store.take(at(pool, "100"), BY[grade], "y")
     age(client, REST_S * 1000 - 2_000)
     for ask in operations(store, pool).values():
@@ -258,9 +275,9 @@ def test_who_asks_late_for_an_expired_call_does_not_meet_the_next_call(
 
 
 def test_a_repeated_take_beside_another_caller_is_gone_and_the_other_call_stays(
-    store: Store, new_pool: MakePool
+    client: Redis, store: Store, new_pool: MakePool
 ) -> None:
-    pool = live(new_pool, store, "sole", 7, [A, OTHER])
+    pool = live(client, new_pool, store, "sole", [A, OTHER])
     assert store.take(at(pool, "100"), A_AS_Y_SEES_IT, "y").grade == "suffix"  # type: ignore[union-attr]
     for ani in (A_AS_Y_SEES_IT, A):
         with pytest.raises(Gone):
@@ -319,7 +336,7 @@ def test_a_new_call_of_the_same_caller_is_found_though_the_one_before_was_taken(
 def test_a_renewal_finds_by_the_same_grade_and_renews_the_one_that_it_found(
     client: Redis, store: Store, new_pool: MakePool, grade: str
 ) -> None:
-    pool = live(new_pool, store, grade, 7, [A])
+    pool = live(client, new_pool, store, grade, [A])
     held = store.renew(at(pool, "100"), BY[grade], 120_000, '"new"')
     assert held
     assert (held.value, held.grade) == ('"new"', grade)
@@ -332,9 +349,10 @@ def test_a_renewal_finds_by_the_same_grade_and_renews_the_one_that_it_found(
 def test_explaining_changes_nothing_and_tells_every_live_call_but_no_value(
     client: Redis, store: Store, new_pool: MakePool, rule: str
 ) -> None:
-    pool = live(new_pool, store, rule, 7, [])
+    pool = live(client, new_pool, store, rule, [])
     exact = replace(pool, match="exact", exhausted="share")
-    leases = {ani: store.lease(exact, ani, '"secret"', who, 60_000) for ani, who in ((A, "x"), ("", "bob"))}
+    leases = {ani: store.lease(exact, ani or STAND_IN, '"secret"', who, 60_000) for ani, who in ((A, "x"), ("", "bob"))}
+    withhold(client, "100")
     before = everything(client)
     told = store.explain(at(pool, "100"), A)
     assert {call.ani: (call.token, call.lessee, call.leased_ms) for call in told.calls} == {

@@ -13,8 +13,9 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, RedisUnavailable, Stale, TooManyLive
 from cticache.numbering.pools import Place, Pool, Pools
-from kit.aging import age
+from kit.aging import age, now_ms
 from kit.model import outcome
+from kit.older import STAND_IN, withhold
 from kit.samples import at, make_pool
 
 MakePool = Callable[..., Pool]
@@ -65,25 +66,27 @@ def test_two_calls_whose_last_digits_agree_are_never_guessed(store: Store, new_p
     assert take(store, place(pool, "suffix"), "5551234") == '"15551234"'
 
 
-def test_sole_finds_the_only_call_and_never_one_of_two(store: Store, new_pool: MakePool) -> None:
+def test_sole_finds_the_only_call_and_never_one_of_two(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     lease(store, pool, "1")
     held = store.read(place(pool, "sole"), "999", "y")
     assert held
     assert (held.value, held.grade) == ('"1"', "sole")
-    lease(store, pool, "")
+    lease(store, pool, STAND_IN)
+    withhold(client, "100")
     for presented in ("999", "1999"):
         with pytest.raises(Ambiguous):
             store.take(place(pool, "sole"), presented, "y")
     assert take(store, place(pool, "sole"), "1") == '"1"'
 
 
-def test_a_withheld_number_has_no_last_digits(store: Store, new_pool: MakePool) -> None:
+def test_a_withheld_number_has_no_last_digits(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100", match="suffix", match_digits=1)
-    lease(store, pool, "")
+    lease(store, pool, STAND_IN, '"withheld"')
     lease(store, pool, "12")
+    withhold(client, "100")
     assert take(store, at(pool, "100"), "3") is None
-    assert take(store, at(pool, "100"), "") == '""'
+    assert take(store, at(pool, "100"), "") == '"withheld"'
 
 
 # ---- a repeated take
@@ -251,7 +254,95 @@ def test_where_last_digits_tell_calls_apart_no_two_on_a_number_agree_in_them(sto
     for ani in ("25551234", "1234", "15551234"):
         with pytest.raises(PoolExhausted):
             lease(store, pool, ani)
-    assert {lease(store, pool, ani).outcome for ani in ("234", "", "15555678")} == {"shared"}
+    assert {lease(store, pool, ani).outcome for ani in ("234", "15555678")} == {"shared"}
+
+
+@pytest.mark.parametrize("match", ["exact", "suffix"])
+def test_a_withheld_caller_is_put_on_no_number_that_is_in_use_or_rests_nor_on_the_fallback_number(
+    client: Redis, store: Store, new_pool: MakePool, match: str
+) -> None:
+    for exhausted in ("share", "fallback"):
+        pool = new_pool("100", name=exhausted, match=match, exhausted=exhausted, fallback="900")
+        lease(store, pool, "1")
+        with pytest.raises(PoolExhausted):
+            lease(store, pool, "")
+        take(store, at(pool, "100"), "1")
+        with pytest.raises(PoolExhausted) as refused:
+            lease(store, pool, "")
+        assert refused.value.retry_after == pool.rest_ms // 1000
+        age(client, pool.rest_ms)
+        assert lease(store, pool, "").outcome == "leased"
+
+
+@pytest.mark.parametrize("match", ["exact", "suffix"])
+def test_nobody_is_put_beside_a_withheld_caller(client: Redis, store: Store, new_pool: MakePool, match: str) -> None:
+    pool = new_pool("100-101", match=match)
+    assert lease(store, pool, "").dnis == "100"
+    assert [lease(store, pool, ani).dnis for ani in "123"] == ["101"] * 3
+    store.renew(at(pool, "100"), "", 600_000)
+    age(client, 125_000)
+    assert [lease(store, pool, ani)[:2] for ani in "12"] == [("leased", "101"), ("shared", "101")]
+
+
+def test_nobody_is_put_beside_a_withheld_caller_on_the_fallback_number(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100", exhausted="fallback", fallback="900")
+    assert [lease(store, pool, ani).dnis for ani in ("1", STAND_IN)] == ["100", "900"]
+    withhold(client, "900")
+    with pytest.raises(PoolExhausted):
+        lease(store, pool, "2")
+    assert take(store, at(pool, "900"), "")
+    assert lease(store, pool, "2").dnis == "900"
+
+
+@pytest.mark.parametrize("match", ["exact", "suffix"])
+def test_a_withheld_caller_whom_an_older_release_put_beside_another_gets_no_more_company(
+    client: Redis, store: Store, new_pool: MakePool, match: str
+) -> None:
+    pool = new_pool("100", match=match)
+    for ani in ("1", STAND_IN):
+        store.lease(pool, ani, f'"{ani}"', "x", 60_000, max_live=2)
+    withhold(client, "100")
+    assert store.pool_stats([pool])[0].shared == 1
+    assert set(client.zrange("cti:{system-y}:live:x", 0, -1)) == {"100:", "100:1"}
+    for ttl_ms, ani in ((60_000, "2"), (600_000, "3")):
+        assert store.renew(at(pool, "100"), "", ttl_ms)
+        with pytest.raises(PoolExhausted):
+            lease(store, pool, ani)
+    assert take(store, at(pool, "100"), "") == f'"{STAND_IN}"'
+    assert lease(store, pool, "2").outcome == "shared"
+    assert [take(store, at(pool, "100"), ani) for ani in "12"] == ['"1"', '"2"']
+
+
+@pytest.mark.parametrize(("there", "comes"), [("", "1"), ("1", ""), ("", "")])
+def test_a_number_that_only_seems_free_is_not_lent_beside_or_to_a_withheld_caller(
+    client: Redis, store: Store, new_pool: MakePool, there: str, comes: str
+) -> None:
+    """As in an edited database: the score says free, and the last of the listed callers has lost its call."""
+    pool = new_pool("100")
+    lease(store, pool, there)
+    client.zadd("cti:{system-y}:callers:100", {"9": now_ms(client) + 60_000})
+    client.zadd("cti:{system-y}:numbers", {"100": 0})
+    with pytest.raises(PoolExhausted) as refused:
+        lease(store, pool, comes)
+    assert refused.value.retry_after == 65
+    age(client, 65_000)
+    assert lease(store, pool, comes).outcome == "leased"
+
+
+def test_a_number_with_a_withheld_call_that_is_not_listed_is_lent_when_that_has_ended(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    lease(store, pool, "")
+    client.delete("cti:{system-y}:callers:100")
+    client.zadd("cti:{system-y}:numbers", {"100": 0})
+    with pytest.raises(PoolExhausted) as refused:
+        lease(store, pool, "1")
+    assert refused.value.retry_after == 65
+    age(client, 65_000)
+    assert lease(store, pool, "1").outcome == "leased"
 
 
 def test_a_fallback_number_is_shared_under_the_same_rules(store: Store, new_pool: MakePool) -> None:

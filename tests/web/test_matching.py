@@ -16,6 +16,7 @@ from cticache.numbering.pools import Pool
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.aging import age, on_the_second
+from kit.older import withhold
 from kit.running import MAX_BODY, Service
 from kit.samples import basic, make_pool, user
 
@@ -25,6 +26,7 @@ CALLS = "/cticache/DNIS-ANI"
 EXPLAIN = "/cticache/explain"
 NUMBER = "5551234560"
 A, A_AS_Y_SEES_IT, SAME_TAIL, OTHER, PBX = "2125551234", "12125551234", "3135551234", "4159990000", "8005550000"
+STAND_IN = "0"  # of a withheld caller
 VERBS = [("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/take")]
 EVERY_VERB = pytest.mark.parametrize(("method", "suffix"), VERBS, ids=["GET", "PUT", "DELETE", "take"])
 EVERY_WRITER = pytest.mark.parametrize(("method", "suffix"), VERBS[1:], ids=["PUT", "DELETE", "take"])
@@ -55,10 +57,15 @@ def one_number(match: str, **changes: Any) -> Pool:
 
 
 def as_callers_found_it(new_service: NewService, match: str, *callers: str) -> TestClient:
-    """The service on a pool of one number that these callers share, since the pool was exact when they called."""
-    api = api_of(new_service(make_pool(NUMBER)))
+    """The service on a pool of one number that these callers share, since the pool was exact when they called.
+
+    One who is withheld called when such a caller still shared a number.
+    """
+    service = new_service(make_pool(NUMBER))
     for ani in callers:
-        post(api, ani)
+        post(api_of(service), ani or STAND_IN, f"of {ani}")
+    if "" in callers:
+        withhold(service.client, NUMBER, STAND_IN)
     return api_of(new_service(one_number(match)))
 
 
@@ -508,9 +515,11 @@ def test_explain_tells_the_grade_by_which_a_call_would_be_found(new_service: New
 
 
 def test_explain_hides_values_and_the_ani_of_other_callers(new_service: NewService) -> None:
-    api = api_of(new_service(make_pool(NUMBER)))
-    for ani in (A, OTHER, "12345", ""):
+    service = new_service(make_pool(NUMBER))
+    api = api_of(service)
+    for ani in (A, OTHER, "12345", STAND_IN):
         post(api, ani, "secret-value")
+    withhold(service.client, NUMBER, STAND_IN)
     answer = api.simulate_get(EXPLAIN, params={"dnis": NUMBER, "ani": PBX})
     assert "secret" not in answer.text
     assert A not in answer.text

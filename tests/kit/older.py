@@ -1,0 +1,27 @@
+"""Leaves in Redis what an older release may have left there, and this one does not write."""
+
+from redis import Redis
+
+STAND_IN = "w"
+"""An ANI to withhold: it shares no digit with any other."""
+
+
+def withhold(client: Redis, dnis: str, ani: str = STAND_IN, pool: str = "system-y") -> None:
+    """Make this live call a withheld caller's, whoever else is on the number: callers were once put beside those.
+
+    It must have been leased with no idempotency key, and in no retry window.
+    """
+    prefix = f"cti:{{{pool}}}:"
+    call, of_withheld = f"{dnis}:{ani}", f"{dnis}:"
+    client.rename(f"{prefix}call:{call}", f"{prefix}call:{of_withheld}")
+    client.delete(f"{prefix}gone:{of_withheld}")
+    lessee = client.hget(f"{prefix}call:{of_withheld}", "lessee")
+    for key, old, new in (
+        (f"callers:{dnis}", ani, ""),
+        ("pending", call, of_withheld),
+        (f"live:{lessee}", call, of_withheld),
+    ):
+        end = client.zscore(prefix + key, old)
+        if end is not None:
+            client.zadd(prefix + key, {new: end})  # before the other goes: the last member takes the key's end with it
+            client.zrem(prefix + key, old)
