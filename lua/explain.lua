@@ -10,7 +10,7 @@
 -- ARGV[4]  most_callers  most live callers looked at, integer > 0
 --
 -- Writes    nothing
--- Includes  whole, is_rule, clock, match
+-- Includes  wrong_question, clock, match
 --
 -- The call and gone keys are built here because the script finds the callers. If call_prefix ended in that colon, it
 -- would be the key of a withheld caller's call, and every key declared here might exist (see cticache/data/keys.py).
@@ -23,13 +23,9 @@
 local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2] .. ':', KEYS[3]
 local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local whole = include('whole')
-
-if not (whole(match_digits, 1) and whole(most_callers, 1)) then
-  return redis.error_reply('BADARG match_digits and most_callers must be integers > 0')
-end
-if not include('is_rule')(rule) then
-  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
+local wrong = include('wrong_question')(rule, match_digits, most_callers)
+if wrong then
+  return wrong
 end
 
 local now = include('clock')()

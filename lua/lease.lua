@@ -5,8 +5,8 @@
 -- free longest is lent to this caller alone. With none free, `share` puts the caller on the number with the fewest live
 -- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. No number is shared
 -- by two calls with one ANI (or one tail, where tails tell calls apart), or lent to an ANI whose last call on it still
--- rests. Where tails tell calls apart, a resting number is lent to nobody. A withheld caller gets a free number or none,
--- and has it alone: another caller, whose ANI is lost on the way, would be taken for the withheld one.
+-- rests. Where tails tell calls apart, a resting number is lent to nobody. A withheld caller gets a free number or
+-- none, and has it alone: another caller, whose ANI is lost on the way, would be taken for the withheld one.
 --
 -- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared          zset    DNIS -> time (ms) until which it has more than one live caller

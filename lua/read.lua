@@ -19,7 +19,7 @@
 -- ARGV[6]  reader        the user who asks
 --
 -- Writes    pending, unclaimed, stats, stats_prefix
--- Includes  whole, is_rule, clock, match, tally, held
+-- Includes  wrong_question, clock, tally, match, held
 --
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
@@ -33,27 +33,25 @@ local call_prefix, gone_prefix, stats_prefix = KEYS[5], KEYS[6], KEYS[7]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
 
-local whole = include('whole')
-
-if not (whole(match_digits, 1) and whole(most_callers, 1)) then
-  return redis.error_reply('BADARG match_digits and most_callers must be integers > 0')
-end
-if not include('is_rule')(rule) then
-  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
+local wrong = include('wrong_question')(rule, match_digits, most_callers)
+if wrong then
+  return wrong
 end
 
-local now = include('clock')()
+local clock, new_tally = include('clock'), include('tally')
+local now = rule ~= 'exact' and clock() -- an exact call is there or is not, whatever the time
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+local call = found and call_prefix .. found
 -- A tally reads both its keys, and few reads count anything.
-local tally = grade == 'ambiguous' and include('tally')(stats, stats_prefix, now)
-local held, reply = include('held')(grade, found, call_prefix, tally)
+local tally = grade == 'ambiguous' and new_tally(stats, stats_prefix, now)
+local held, reply = include('held')(grade, found, call, tally)
 if not held then
   return reply
 end
-local call, member = call_prefix .. found, dnis .. ':' .. found
+local member = dnis .. ':' .. found
 
 if held[4] ~= reader and redis.call('ZSCORE', pending, member) then
-  tally = include('tally')(stats, stats_prefix, now)
+  tally = new_tally(stats, stats_prefix, now or clock())
   redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)
   tally('match_' .. grade, 1)

@@ -28,7 +28,7 @@
 -- ARGV[12]  only          the user who must have leased the call; '' for whoever has
 --
 -- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, stats_prefix
--- Includes  whole, is_rule, ms, ends, expire_with_last, clock, tally, match, held
+-- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, match, held
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -47,11 +47,12 @@ local replace, value, if_match, moved, only = ARGV[8], ARGV[9], ARGV[10], ARGV[1
 
 local whole = include('whole')
 
-if not (whole(match_digits, 1) and whole(most_callers, 1) and whole(ttl_ms, 1) and whole(rest_ms, 0)) then
-  return redis.error_reply('BADARG match_digits, most_callers, ttl_ms and rest_ms must be integers in range')
+if not (whole(ttl_ms, 1) and whole(rest_ms, 0)) then
+  return redis.error_reply('BADARG ttl_ms and rest_ms must be integers in range')
 end
-if not include('is_rule')(rule) then
-  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
+local wrong = include('wrong_question')(rule, match_digits, most_callers)
+if wrong then
+  return wrong
 end
 
 local ms, ends, expire_with_last = include('ms'), include('ends'), include('expire_with_last')
@@ -59,7 +60,8 @@ local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
-local held, reply = include('held')(grade, found, call_prefix, tally)
+local call = found and call_prefix .. found
+local held, reply = include('held')(grade, found, call, tally)
 if not held then
   return reply
 end
@@ -69,7 +71,7 @@ end
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   return redis.error_reply('STALE the lease is another by now')
 end
-local call, member = call_prefix .. found, dnis .. ':' .. found
+local member = dnis .. ':' .. found
 
 -- The ends of the live calls on this number, the latest first. These reads also fail, before any write, on a key of the
 -- wrong type.

@@ -29,7 +29,7 @@
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
 --           stats_prefix
--- Includes  whole, is_rule, ms, ends, clock, tally, match, held
+-- Includes  whole, wrong_question, ms, ends, clock, tally, match, held
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -48,11 +48,12 @@ local keyed, if_match = ARGV[8], ARGV[9]
 
 local whole = include('whole')
 
-if not (whole(match_digits, 1) and whole(most_callers, 1) and whole(rest_ms, 0) and whole(gone_ms, 1)) then
-  return redis.error_reply('BADARG match_digits, most_callers, rest_ms and gone_ms must be integers in range')
+if not (whole(rest_ms, 0) and whole(gone_ms, 1)) then
+  return redis.error_reply('BADARG rest_ms and gone_ms must be integers in range')
 end
-if not include('is_rule')(rule) then
-  return redis.error_reply("BADARG rule must be 'exact', 'suffix' or 'sole'")
+local wrong = include('wrong_question')(rule, match_digits, most_callers)
+if wrong then
+  return wrong
 end
 
 local ms, ends = include('ms'), include('ends')
@@ -71,14 +72,15 @@ if keyed == '1' then
 end
 
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
-local held, reply = include('held')(grade, found, call_prefix, tally)
+local call = found and call_prefix .. found
+local held, reply = include('held')(grade, found, call, tally)
 if not held then
   return reply
 end
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   return redis.error_reply('STALE the lease is another by now')
 end
-local call, member = call_prefix .. found, dnis .. ':' .. found
+local member = dnis .. ':' .. found
 
 -- These reads also fail, before any write, on a key of the wrong type.
 local stay = ends(callers, call_prefix, found, most_callers, now)
