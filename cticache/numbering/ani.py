@@ -33,8 +33,8 @@ class Ani(NamedTuple):
 def canonical(text: str, country: Country | None = None) -> str:
     """The form under which a call is kept: 1 to 32 ASCII digits, or ``WITHHELD``; it is its own canonical form.
 
-    It is made from the number that ``written`` gives, by the rules of ``country``; without a country it is just the
-    digits. ValueError when the text is no number.
+    It is made from the number that ``written`` gives, by the rules of ``country``, which may put a plus before the
+    digits; without a country it is just the digits. ValueError when the text is no number.
     """
     *_, (_, form) = _worked(text, country)
     return form
@@ -69,7 +69,7 @@ def steps(text: str, country: Country | None = None) -> list[tuple[str, str]]:
 
 def masked(text: str) -> str:
     """The last digits of a number, for a log: enough to find a call, too few to name a caller."""
-    return "\N{HORIZONTAL ELLIPSIS}" + text[-3:] if len(text) > 5 else "\N{HORIZONTAL ELLIPSIS}"
+    return "\N{HORIZONTAL ELLIPSIS}" + text[-3:] if len(text.removeprefix("+")) > 5 else "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _worked(text: str, country: Country | None) -> Iterator[tuple[str, str]]:

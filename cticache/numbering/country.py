@@ -1,30 +1,31 @@
 """How the numbers of one country are written, so that ``+1 555..``, ``001555..`` and ``1555..`` are one number.
 
-A country's trunk prefix, its international prefix and the lengths of its national numbers come from phonenumberslite.
-The parser of that library is not used: it asks whether a number is assigned, and would treat a fictional one such as
-1234567890 differently from others. Here only lengths decide.
+What is known of a country is its metadata in phonenumberslite: the prefixes that are dialled, and the lengths and
+patterns of its national numbers. The parser of that library is not used: it asks whether a number is assigned, and
+would treat a fictional one such as 1234567890 unlike others. Here a pattern only decides between two ways to read the
+same digits; where none does, their length decides.
 """
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, REGION_CODE_FOR_NON_GEO_ENTITY, PhoneMetadata
 
 _REGIONS = {
-    str(code): regions[0]  # the main region, where several share a code
+    str(code): regions[0]  # the main one, where several share a code
     for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()
     if regions[0] != REGION_CODE_FOR_NON_GEO_ENTITY
 }
 _MOST_DIGITS = 15
-"""Most digits of an international number, its calling code included (E.164 section 6.2.1)."""
+"""Of an international number, its calling code included (E.164 section 6.2.1)."""
 _FEWEST_DIGITS = 8
-"""Fewest digits of an international number without a plus: fewer may be a local number or an extension."""
-_INTERNATIONAL = re.compile(r"(?:\+|\+?00)([1-9][0-9]*)")  # no calling code starts with 0
+"""Of one that is written without a plus: fewer may be a local number or an extension."""
 
 _WITHHELD = "withheld: it has no number"
 _OWN = "a number of this country, by its calling code"
 _NATIONAL = "a national number: without its trunk prefix, after the calling code"
-_FOREIGN = "a number of another country, after 00"
+_FOREIGN = "a number of another country, after a plus"
 _OTHER = "an extension, a short code or no full number: the digits as they are"
 
 
@@ -33,35 +34,44 @@ class Country:
     """How numbers are written in the country of a calling code; make one by ``Country.of``.
 
     Countries are equal when their calling codes are. The canonical form of a number is the calling code and the
-    national number when it is one of this country, 00 and the number when it is one of another country, and else
+    national number if it is one of this country, a plus and the number if it is one of another country, and otherwise
     its digits. The first of these rules that fits decides:
 
-    1. A plus or 00, and then a digit other than 0: an international number. It is of this country when a national
-       number follows the calling code, else of another country if it has at most 15 digits.
+    1. A plus before another digit than 0, the country's own international prefix such as 011, or 00: what follows is
+       an international number. It is of this country when a national number follows the calling code; otherwise of
+       another country if it has at most 15 digits and, after an own prefix, at least 8.
     2. The calling code and a national number, even if that might be a national number as a whole: of this country.
     3. A national number: of this country.
-    4. The country's own international prefix, such as 011, before 8 to 15 digits: as with a plus.
-    5. At least 8 digits, and a length that no national or local number has: international without its plus.
-    6. Anything else: the digits as they are, because extensions, emergency numbers and short codes must not change.
+    4. At least 8 digits and a length that no national and no local number has: international without its plus.
+    5. Anything else: the digits as they are, as extensions, emergency numbers and other short codes must stay.
 
-    A national number has one of the country's possible lengths, after or without the trunk prefix. Where that prefix is
-    0, one zero is removed whenever the rest has such a length and does not begin with a zero; another trunk prefix,
-    such as Russia's 8, is removed only when the whole has no such length. Italy and others have no trunk prefix, and
-    keep their leading 0. A plus before a 0 means nothing.
+    A national number fits the country's pattern or has one of its possible lengths, after the trunk prefix or without
+    it. That may be more than one prefix, and have a carrier's code in it, as in Brazil. The whole stays if it fits;
+    otherwise the prefix goes if what is left does. If neither fits, lengths decide: a trunk prefix 0 goes whenever
+    what is left has such a length and no zero in front; another one, such as the 8 of Russia, only if the whole has
+    no such length. Italy and others have none, and their leading 0 stays. A plus before a 0, or before more than 15
+    digits, means nothing.
     """
 
     code: str
     """The calling code, such as ``1`` or ``44``."""
     trunk: str = field(compare=False)
-    """What is dialled before a national number without being part of it; empty where there is no such prefix."""
+    """What is dialled before a national number and is not part of it; empty where there is no such prefix."""
+    other_trunks: re.Pattern[str] | None = field(compare=False, repr=False)
+    """What else may be dialled before it; None where that is nothing else."""
+    rewritten: str = field(compare=False)
+    """What stands for a match of ``other_trunks`` whose last group has matched; empty: nothing."""
     prefix: str = field(compare=False)
     """What is dialled before an international number; empty where that is 00 or depends on the carrier."""
     lengths: frozenset[int] = field(compare=False)
     """How many digits a national number may have."""
     foreign: frozenset[int] = field(compare=False)
-    """How many digits only a number of another country can have, its calling code included."""
+    """How many digits only a number of another country has, its calling code included."""
+    pattern: re.Pattern[str] = field(compare=False, repr=False)
+    """What every national number fits."""
 
     @classmethod
+    @cache
     def of(cls, code: str) -> "Country":
         """The country of a calling code; ValueError when there is none."""
         region = _REGIONS.get(code)
@@ -70,63 +80,94 @@ class Country:
             raise ValueError(
                 f"{code!r} is no country's calling code: give its digits without a plus, such as 1, 44 or 852"
             )
+        trunk, trunks = metadata.national_prefix or "", metadata.national_prefix_for_parsing or ""
+        prefix = (metadata.preferred_international_prefix or metadata.international_prefix or "").replace("~", "")
         lengths = frozenset(metadata.general_desc.possible_length)
         longer = range(max(_FEWEST_DIGITS, min(lengths) + 1), _MOST_DIGITS + 1)
-        prefix = metadata.international_prefix or ""
         return cls(
             code,
-            metadata.national_prefix or "",
+            trunk,
+            re.compile(trunks) if trunks != trunk else None,
+            metadata.national_prefix_transform_rule or "",
             prefix if prefix.isdigit() and prefix != "00" else "",  # it may be a pattern
             lengths,
             frozenset(longer) - lengths - frozenset(metadata.general_desc.possible_length_local_only),
+            re.compile(metadata.general_desc.national_number_pattern or ""),
         )
 
     def canonical(self, written: str) -> str:
-        """The one form of a number as ``numbering.ani.written`` gives it: 1 to 32 digits, or empty when withheld.
+        """The one form of a number as ``numbering.ani.written`` gives it; empty when withheld.
 
-        It is its own canonical form.
+        It is 1 to 32 digits, after a plus where the digits alone would be another number. It is its own canonical form.
         """
         return self.read(written)[1]
 
     def read(self, written: str) -> tuple[str, str]:
-        """What kind of number this was taken for, in plain words, and its canonical form."""
+        """What kind of number it was taken for, in plain words, and its canonical form."""
         if not written:
             return _WITHHELD, written
-        if international := _INTERNATIONAL.fullmatch(written):
-            number = international[1]
-            if own := self._after_code(number):
-                return _OWN, own
-            if len(number) <= _MOST_DIGITS:
-                return _FOREIGN, "00" + number
         digits = written.removeprefix("+")
-        if own := self._after_code(digits):
-            return _OWN, own
-        if national := self._national(digits):
+        found = None
+        if digits[0] != "0" and digits != written:
+            found = self._international(digits, 1)
+        if not found and self.prefix and digits.startswith(self.prefix):
+            found = self._international(digits[len(self.prefix) :], _FEWEST_DIGITS)
+        if not found and digits.startswith("00") and not self._is_short_national(digits):
+            found = self._international(digits[2:], 1)
+        return found or self._without_plus(digits)
+
+    def _international(self, number: str, fewest: int) -> tuple[str, str] | None:
+        """As ``read``, of what follows a plus or an international prefix; None when it is no international number."""
+        if number[:1] in ("", "0"):  # no calling code starts with 0
+            return None
+        if number.startswith(self.code):
+            national, _ = self._national(number[len(self.code) :])
+            if national:
+                return _OWN, self.code + national
+        return (_FOREIGN, "+" + number) if fewest <= len(number) <= _MOST_DIGITS else None
+
+    def _without_plus(self, digits: str) -> tuple[str, str]:
+        """As ``read``, of digits after neither a plus nor an international prefix."""
+        if digits.startswith(self.code) and (national := self._national(digits[len(self.code) :])[0]):
+            return _OWN, self.code + national
+        national, _ = self._national(digits)
+        if national:
             return _NATIONAL, self.code + national
-        if self.prefix and digits.startswith(self.prefix):
-            number = digits.removeprefix(self.prefix)
-            if _FEWEST_DIGITS <= len(number) <= _MOST_DIGITS and number[0] != "0":
-                return self.read("+" + number)
         if len(digits) in self.foreign and digits[0] != "0":
-            return _FOREIGN, "00" + digits
+            return _FOREIGN, "+" + digits
         return _OTHER, digits
 
-    def _after_code(self, digits: str) -> str:
-        """The calling code and the national number after it; empty when the digits are something else."""
-        if not digits.startswith(self.code):
-            return ""
-        national = self._national(digits[len(self.code) :])
-        return self.code + national if national else ""
+    def _is_short_national(self, digits: str) -> bool:
+        """Whether digits that begin with 00 fit as a national number, and are few for one of another country."""
+        return len(digits) < 2 + _FEWEST_DIGITS and self._national(digits)[1]
 
-    def _national(self, digits: str) -> str:
-        """The national number without its trunk prefix; empty when the digits are something else."""
+    def _national(self, digits: str) -> tuple[str, bool]:
+        """The national number without its trunk prefix, and whether it fits; empty when the digits are something else.
+
+        It is its own national number.
+        """
+        fits = self.pattern.fullmatch
+        if fits(digits):
+            return digits, True
         bare = digits.removeprefix(self.trunk)
-        if self.trunk != "0":
-            likely, other = digits, bare
-        elif bare.startswith("0"):  # if it lost one zero, it would lose the next when it is read again
-            likely = other = digits
-        else:
-            likely, other = bare, digits
-        if len(likely) in self.lengths:
-            return likely
-        return other if len(other) in self.lengths else ""
+        if bare != digits and fits(bare):
+            return bare, True
+        other = self._without_other_trunk(digits)
+        if other != digits and fits(other):
+            return other, True
+        if self.trunk != "0" and len(digits) in self.lengths:
+            return digits, False
+        for national in (bare, other):
+            # What loses one of its zeros would lose the next one when it is read again.
+            is_bare = national != digits and not (self.trunk == "0" and national.startswith("0"))
+            if is_bare and len(national) in self.lengths:
+                return self._national(national)
+        return (digits if len(digits) in self.lengths else ""), False
+
+    def _without_other_trunk(self, digits: str) -> str:
+        """The digits without one of ``other_trunks``; as they are where they have none."""
+        match = self.other_trunks.match(digits) if self.other_trunks else None
+        if not match:
+            return digits
+        is_rewritten = self.rewritten and match[match.re.groups] is not None
+        return (match.expand(self.rewritten) if is_rewritten else "") + digits[match.end() :]

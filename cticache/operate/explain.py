@@ -49,7 +49,7 @@ def _sentence(place: Place, found: Explanation) -> str:
 def _live(call: LiveCall, digest: Callable[[str], str]) -> dict[str, Any]:
     return {
         "ani": masked(call.ani) if call.ani else "withheld",
-        "digits": len(call.ani),
+        "digits": len(call.ani.removeprefix("+")),
         "digest": digest(call.ani),
         "token": call.token,
         "lessee": call.lessee,

@@ -6,6 +6,8 @@
 -- gone       no call under this ANI is live, and one was taken a moment ago
 -- ambiguous  more than one live caller fits, and nothing is guessed
 --
+-- The plus of an ANI is no digit, though it is counted: a tail that reaches it is the whole ANI, and nobody else's.
+--
 -- A rule includes the grades before it. Gone comes before suffix and sole: a repeated take must not find the call that
 -- came after its own.
 --

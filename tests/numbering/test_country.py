@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import pytest
 from hypothesis import given
@@ -97,6 +98,43 @@ def _row(code: str, sent: str, seen: str, *, same: bool, why: str) -> object:
             "375", "8 17 123 45 67", "+375 8 17 123 45 67", same=True, why="its trunk 8, which a number may start with"
         ),
         _row("254", "000 44 20 7946 0000", "+442079460000", same=True, why="its international prefix of three zeros"),
+        _row("234", "009 44 20 7946 0000", "+442079460000", same=True, why="its international prefix, before 00"),
+        _row("234", "009 1 555 123 4567", "+91 55512 34567", same=False, why="America and India"),
+        _row("234", "009 1 555 123 4567", "+1 555 123 4567", same=True, why="America"),
+        _row("7", "8 10 44 20 7946 0000", "+442079460000", same=True, why="its prefix of two parts"),
+        _row("7", "810 810 1234 5678", "+810 1234 5678", same=True, why="its prefix twice"),
+        _row("7", "+81 012 345 6789", "+012 345 6789", same=False, why="a plus before what its prefix begins like"),
+        _row("375", "810 375 17 123 45 67", "8 017 123 45 67", same=True, why="its prefix to itself"),
+        _row("61", "0011 61 412 345 678", "0412 345 678", same=True, why="its preferred prefix to itself"),
+        _row("61", "0011 44 20 7946 0000", "+442079460000", same=True, why="its preferred prefix"),
+        _row("230", "020 44 20 7946 0000", "+442079460000", same=True, why="its preferred prefix"),
+        _row("238", "0 44 20 7946 0000", "+442079460000", same=True, why="a prefix of one zero"),
+        _row("238", "0 238 221 12 34", "2211234", same=True, why="a prefix of one zero to itself"),
+        _row("685", "0 685 20123", "20123", same=True, why="a prefix of one zero before eight digits"),
+        _row("976", "001 44 20 7946 0000", "+442079460000", same=True, why="its international prefix 001"),
+        _row("375", "80 17 123 45 67", "+375 17 123 45 67", same=True, why="the other trunk prefix"),
+        _row("375", "88000233", "8 8000233", same=True, why="its trunk 8 before an 8"),
+        _row("375", "8 80 15 451 04 56", "+375 15 451 04 56", same=True, why="its trunk 8 and the other prefix"),
+        _row("370", "8 612 34567", "0 612 34567", same=True, why="the old and the new trunk prefix"),
+        _row("55", "0 41 11 98765 4321", "0 11 98765 4321", same=True, why="with and without a carrier's code"),
+        _row("55", "90 11 98765 4321", "+55 11 98765 4321", same=True, why="collect"),
+        _row("57", "03 321 123 4567", "0 321 123 4567", same=True, why="a carrier's code like its first digit"),
+        _row("57", "0444 601 234 5678", "+57 601 234 5678", same=True, why="a carrier's code of three digits"),
+        _row("82", "081 2 312 3456", "02 312 3456", same=True, why="with and without a carrier's code"),
+        _row("82", "080 123 4567", "+82 80 123 4567", same=True, why="freephone, not a carrier's code"),
+        _row(
+            "54",
+            "011 15 2345 6789",
+            "+54 9 11 2345 6789",
+            same=True,
+            why="the 15 of a mobile number, 9 abroad",
+        ),
+        _row("54", "011 2345 6789", "+54 9 11 2345 6789", same=False, why="a fixed line and a mobile number"),
+        _row("378", "886377", "+378 0549 886377", same=True, why="its only area code left out"),
+        _row("992", "004320859", "+992 004320859", same=True, why="a mobile number that begins with 00"),
+        _row("250", "0 06001934", "+250 06001934", same=True, why="the trunk 0 before a number that begins with 0"),
+        _row("81", "0 0037 1067 0046", "+81 0037 1067 0046", same=True, why="the trunk 0 before two zeros"),
+        _row("1", "310 1234", "+1 310 1234", same=True, why="a Canadian number of seven digits"),
     ],
 )
 def test_what_x_sends_and_y_sees_is_one_caller_or_two(code: str, sent: str, seen: str, same: bool) -> None:
@@ -119,18 +157,22 @@ def test_what_x_sends_and_y_sees_is_one_caller_or_two(code: str, sent: str, seen
         pytest.param("44", "000", "000", id="zeros"),
         pytest.param("44", "+0", "0", id="plus and zero"),
         pytest.param("44", "+00442079460000", "442079460000", id="plus and 00"),
-        pytest.param("44", "+7", "007", id="plus and one digit"),
+        pytest.param("44", "+7", "+7", id="plus and one digit"),
+        pytest.param("44", "007", "+7", id="00 and one digit"),
+        pytest.param("44", "0015551234567", "+15551234567", id="another country"),
         pytest.param("44", "79460000", "79460000", id="local, though no national number is as short as this"),
-        pytest.param("44", "+" + "1" * 15, "00" + "1" * 15, id="15 digits with a plus"),
+        pytest.param("44", "+" + "1" * 15, "+" + "1" * 15, id="15 digits with a plus"),
         pytest.param("44", "+" + "1" * 16, "1" * 16, id="16 digits with a plus"),
         pytest.param("44", "00" + "1" * 16, "00" + "1" * 16, id="16 digits after 00"),
         pytest.param("44", "9" * 32, "9" * 32, id="32 digits"),
         pytest.param("49", "7042", "497042", id="four digits are a national number in Germany"),
         pytest.param("49", "000000", "49000000", id="zeros where so many digits are a national number"),
         pytest.param("39", "3921234567", "3921234567", id="an ambiguous number has the code"),
+        pytest.param("7", "+81012345678901234", "+12345678901234", id="17 digits with a plus: its own prefix"),
+        pytest.param("7", "81012345678", "+12345678", id="its own prefix before eight digits"),
     ],
 )
-def test_the_canonical_form_is_the_calling_code_and_the_number_or_00_and_the_number(
+def test_the_canonical_form_is_the_calling_code_and_the_number_or_a_plus_and_the_number(
     code: str, written: str, form: str
 ) -> None:
     assert Country.of(code).canonical(written) == form
@@ -160,15 +202,20 @@ def test_each_country_reads_its_own_numbers(code: str) -> None:
     country = Country.of(code)
     for length in country.lengths:
         number = "9" * length
-        assert country.canonical(f"+{code}{number}") == country.canonical(f"00{code}{number}") == code + number
+        assert country.canonical(f"+{code}{number}") == country.canonical(f"00{code}{number}")
+        assert country.canonical(f"+{code}{number}").removeprefix("+") == code + number
 
 
 def _national(digits: str, country: Country) -> set[str]:
-    """The national numbers that this may be, without their trunk prefix."""
-    bare = digits.removeprefix(country.trunk)
-    possible = {number for number in (digits, bare) if len(number) in country.lengths}
-    if country.trunk == "0" and bare != digits:  # a single zero is the trunk prefix if it can be, more are not
-        return possible & {digits} if bare.startswith("0") or bare not in possible else {bare}
+    """The national numbers that this may be, without their trunk prefix: those that fit, if any does."""
+    possible = {digits, digits.removeprefix(country.trunk), country._without_other_trunk(digits)}
+    if fitting := {number for number in possible if country.pattern.fullmatch(number)}:
+        return fitting
+    possible = {number for number in possible if len(number) in country.lengths}
+    if country.trunk == "0":  # a single zero is the trunk prefix if it can be, more are not
+        possible = {number for number in possible if number == digits or not number.startswith("0")}
+        if bare := possible - {digits}:
+            return set().union(*(_national(number, country) for number in bare))
     return possible
 
 
@@ -178,18 +225,18 @@ def _after_code(digits: str, country: Country) -> set[str]:
 
 
 def _meant(written: str, country: Country) -> set[str]:
-    """The canonical forms of all numbers that this may mean, found by trying each way to write one."""
+    """All international numbers that this may mean, without a plus, found by trying each way to write one."""
     plus, digits = written[:1] == "+", written.removeprefix("+")
     if plus:
-        return _after_code(digits, country) or {"00" + digits}
+        return _after_code(digits, country) or {digits}
     found = _after_code(digits, country)
     found |= {country.code + number for number in _national(digits, country)}
     for prefix, fewest in (("00", 1), (country.prefix or "00", 8)):
         number = digits.removeprefix(prefix)
-        if number != digits and fewest <= len(number) <= 15 and number[0] != "0":
-            found |= _after_code(number, country) or {"00" + number}
+        if number != digits and number[:1] not in ("", "0"):
+            found |= _after_code(number, country) or ({number} if fewest <= len(number) <= 15 else set())
     if not found and len(digits) in country.foreign and digits[0] != "0":
-        found.add("00" + digits)
+        found.add(digits)
     return found
 
 
@@ -214,12 +261,12 @@ _BOTH = _ANY.flatmap(lambda country: st.tuples(st.just(country), _written(countr
 
 
 @given(_BOTH)
-def test_the_canonical_form_is_1_to_32_digits_and_its_own_canonical_form(both: tuple[Country, str]) -> None:
+def test_the_canonical_form_is_a_plus_or_none_and_1_to_32_digits_and_its_own_canonical_form(
+    both: tuple[Country, str],
+) -> None:
     country, written = both
     form = country.canonical(written)
-    assert form.isascii()
-    assert form.isdigit()
-    assert len(form) <= 32
+    assert re.fullmatch("[+]?[0-9]{1,32}", form)
     assert country.canonical(form) == form
 
 
@@ -230,7 +277,7 @@ def test_what_can_mean_one_number_alone_is_read_as_that(both: tuple[Country, str
         return
     meant = _meant(written, country)
     if len(meant) == 1:
-        assert {country.canonical(written)} == meant
+        assert country.canonical(written) == country.canonical(f"+{meant.pop()}")
 
 
 def _edited(digits: str, at: int, digit: str, kind: str) -> str:
@@ -285,9 +332,11 @@ def test_every_way_to_write_one_number_is_one_caller(
     ways = [f"+{full}", f"00{full}", full, f"+{country.code}{country.trunk}{number}", country.trunk + number, number]
     if country.prefix:
         ways.append(country.prefix + full)
-    for way in ways[:3] + [way for way in ways[3:] if _meant(way, country) == {full}]:
-        assert canonical(dress.format(separator.join(way)), country) == full
-        assert canonical(f"sip:{way.replace('+', '%2B')}@example.com", country) == full
+    form = country.canonical(f"+{full}")
+    assert form.removeprefix("+") == full
+    for way in ways[:2] + [way for way in ways[2:] if _meant(way, country) == {full}]:
+        assert canonical(dress.format(separator.join(way)), country) == form
+        assert canonical(f"sip:{way.replace('+', '%2B')}@example.com", country) == form
 
 
 @given(_ANY, st.from_regex(r"[1-9][0-9]{7,14}", fullmatch=True), st.sampled_from(_DRESSES))
@@ -296,8 +345,8 @@ def test_every_way_to_write_a_number_of_another_country_is_one_caller(
 ) -> None:
     if _after_code(number, country):
         return
-    form = "00" + number
-    for way in [f"+{number}", number, form, country.prefix + number]:
-        if _meant(way, country) == {form}:
+    form = "+" + number
+    for way in [form, number, "00" + number, country.prefix + number]:
+        if _meant(way, country) == {number}:
             assert canonical(dress.format(way), country) == form
     assert canonical(f"sip:%2B{number}@example.com", country) == form

@@ -12,6 +12,7 @@ from redis import Redis
 
 from cticache.access.passwords import Verifier
 from cticache.access.users import ROLES
+from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
@@ -101,6 +102,20 @@ def test_what_the_rule_does_not_find_is_404_and_stays(
     post(api, A)
     assert refused(api.simulate_request(method, call(ani) + suffix), 404, "not_found")
     assert api.simulate_delete(call(A)).json == {"value": f"of {A}"}
+
+
+@EVERY_VERB
+def test_a_caller_from_abroad_is_found_in_each_spelling_and_no_other_is(
+    new_service: NewService, method: str, suffix: str
+) -> None:
+    api = api_of(new_service(make_pool("5551234560-5551234569", country=Country.of("234"))))
+    for asked in ("%2B15551234567", "00915551234567", "009 1 555 123 4567"):  # each of these is American
+        posted = post(api, "00915551234567")
+        dnis = posted.json["dnis"]
+        assert refused(api.simulate_request(method, call("%2B915551234567", dnis) + suffix), 404, "not_found")
+        assert refused(api.simulate_request(method, call("15551234567"[1:], dnis) + suffix), 404, "not_found")
+        assert api.simulate_request(method, call(asked, dnis) + suffix).json == {"value": "of 00915551234567"}
+        api.simulate_delete(call(asked, dnis))
 
 
 @EVERY_VERB
@@ -528,6 +543,17 @@ def test_explain_hides_values_and_the_ani_of_other_callers(new_service: NewServi
     assert place["grade"] == ""
     assert sorted(call["ani"] for call in place["live"]) == sorted(["\u2026234", "\u2026000", "\u2026", "withheld"])
     assert {call["digest"] for call in place["live"] if call["ani"] == "withheld"} == {"withheld"}
+
+
+def test_explain_does_not_count_the_plus_of_a_caller_from_abroad(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool(NUMBER, country=Country.of("1"))))
+    post(api, "011 44 20 7946 0000")
+    (place,) = explain(api, NUMBER, "+442079460000")["places"]
+    assert (place["canonical"], place["steps"], place["grade"]) == ("+442079460000", [], "exact")
+    (live,) = place["live"]
+    assert (live["ani"], live["digits"]) == ("\u2026000", 12)
+    (place,) = explain(api, NUMBER, "442079460000")["places"]
+    assert place["steps"] == [{"step": "a number of another country, after a plus", "gives": "+442079460000"}]
 
 
 def test_explain_tells_what_was_taken_what_is_ambiguous_and_what_is_not_there(new_service: NewService) -> None:

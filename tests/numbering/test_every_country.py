@@ -1,0 +1,123 @@
+"""What holds in the countries of all calling codes, for numbers of every type that phonenumberslite knows."""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
+from cticache.numbering.ani import canonical
+from cticache.numbering.country import _REGIONS, Country
+
+CASES = [
+    json.loads(line) for line in (Path(__file__).parent / "cases" / "numbers.jsonl").read_text("utf-8").splitlines()
+]
+"""Each two spellings of one caller, after public reports of faults in other software, which ``source`` names."""
+OTHER_KINDS = {"number beginning with its own calling code", "tel with a global phone-context"}
+"""What a country does not decide."""
+CODES = sorted(_REGIONS)
+TYPES = [
+    "fixed_line",
+    "mobile",
+    "toll_free",
+    "premium_rate",
+    "shared_cost",
+    "personal_number",
+    "voip",
+    "pager",
+    "uan",
+    "voicemail",
+]
+
+
+class Sample(NamedTuple):
+    """A national number, and how numbers are dialled in its region."""
+
+    code: str
+    number: str
+    trunk: str
+    prefix: str
+
+    def spellings(self) -> Iterator[tuple[str, str]]:
+        """How it may be written, and the way by its name."""
+        yield "a plus", f"+{self.code}{self.number}"
+        yield "00", f"00{self.code}{self.number}"
+        yield "no plus", f"{self.code}{self.number}"
+        yield "national", self.number
+        if self.trunk:
+            yield "a trunk prefix", f"{self.trunk}{self.number}"
+            yield "a trunk prefix after the code", f"+{self.code}{self.trunk}{self.number}"
+        if self.prefix:
+            yield "an international prefix", f"{self.prefix}{self.code}{self.number}"
+
+
+def samples(count: int) -> Iterator[Sample]:
+    """For each region and type of numbers the example, and so many others of that type, the same each time."""
+    chance = random.Random(1)
+    for region in (region for code in CODES for region in COUNTRY_CODE_TO_REGION_CODE[int(code)]):
+        metadata = PhoneMetadata.metadata_for_region(region)
+        assert metadata
+        code = str(metadata.country_code)
+        prefix = (metadata.preferred_international_prefix or metadata.international_prefix or "").replace("~", "")
+        dialled = metadata.national_prefix or "", prefix if prefix.isdigit() and prefix != "00" else ""
+        for kind in filter(None, (getattr(metadata, name) for name in TYPES)):
+            if example := kind.example_number:
+                pattern = re.compile(
+                    rf"(?=(?:{metadata.general_desc.national_number_pattern})$)"
+                    rf"(?:{kind.national_number_pattern})"
+                )
+                yield from (Sample(code, number, *dialled) for number in _like(example, pattern, count, chance))
+
+
+def _like(example: str, pattern: re.Pattern[str], count: int, chance: random.Random) -> list[str]:
+    found = {example: None}
+    for _ in range(20 * count):
+        if len(found) > count:
+            break
+        digits = list(chance.choice(list(found)))
+        for at in chance.sample(range(len(digits)), min(chance.randint(1, 5), len(digits))):
+            digits[at] = chance.choice("0123456789")
+        if pattern.fullmatch("".join(digits)):
+            found["".join(digits)] = None
+    return list(found)
+
+
+EXAMPLES = list(dict.fromkeys(samples(0)))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case["kind"] not in OTHER_KINDS])
+def test_two_spellings_of_a_caller_from_the_reports_are_one(case: dict[str, str]) -> None:
+    country = Country.of(case["country_code"])
+    assert case["want"] == "one caller"
+    assert canonical(case["posted"], country) == canonical(case["asked"], country)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_examples_of_two_countries_are_never_one_caller(code: str) -> None:
+    """In no country, in none of the spellings that say which country is meant."""
+    country = Country.of(code)
+    owners: dict[str, str] = {}
+    for sample in EXAMPLES:
+        number = sample.code + sample.number
+        spellings = [f"+{number}", f"00{number}", country.prefix + number if country.prefix else f"+{number}"]
+        if sample.code == code:
+            spellings += [spelling for way, spelling in sample.spellings() if way != "no plus"]
+        for spelling in spellings:
+            assert owners.setdefault(country.canonical(spelling), number) == number, spelling
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_canonical_form_of_whatever_digits_is_its_own(code: str) -> None:
+    country = Country.of(code)
+    chance = random.Random(code)
+    starts = ["", "0", "00", code, country.trunk, country.prefix, code + country.trunk, country.prefix + code]
+    starts += [sample.number for sample in EXAMPLES if sample.code == code]
+    for start, length, plus in product(dict.fromkeys(starts), range(1, 21), ("", "+")):
+        digits = (start + "".join(chance.choices("0123456789", k=20)))[:length]
+        form = country.canonical(plus + digits)
+        assert country.canonical(form) == form, plus + digits
