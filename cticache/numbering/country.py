@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, REGION_CODE_FOR_NON_GEO_ENTITY, PhoneMetadata
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, REGION_CODE_FOR_NON_GEO_ENTITY, PhoneMetadata, PhoneNumberDesc
 
 _REGIONS = {
     str(code): regions[0]  # the main one, where several share a code
@@ -21,6 +21,10 @@ _MOST_DIGITS = 15
 """Of an international number, its calling code included (E.164 section 6.2.1)."""
 _FEWEST_DIGITS = 8
 """Of one that is written without a plus: fewer may be a local number or an extension."""
+_NOTHING = "(?!)"
+_NO_FIXED_LINES = (
+    "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan", "voicemail"
+)  # fmt: skip
 
 _WITHHELD = "withheld: it has no number"
 _OWN = "a number of this country, by its calling code"
@@ -35,12 +39,15 @@ class Country:
 
     Countries are equal when their calling codes are. The canonical form of a number is the calling code and the
     national number if it is one of this country, a plus and the number if it is one of another country, and otherwise
-    its digits. The first of these rules that fits decides:
+    its digits. A short number of this country has the plus, too, where the digits alone would be read as another one.
+    The first of these rules that fits decides:
 
     1. A plus before another digit than 0, the country's own international prefix such as 011, or 00: what follows is
        an international number. It is of this country when a national number follows the calling code; otherwise of
        another country if it has at most 15 digits and, after an own prefix, at least 8.
-    2. The calling code and a national number, even if that might be a national number as a whole: of this country.
+    2. The calling code and a national number, or a national number that begins like the calling code: the one of them
+       that fits the country's pattern. If both do, it is the calling code if what follows is a mobile number; or if
+       it is a freephone or premium number, and the whole is no mobile number. If neither does, it is the calling code.
     3. A national number: of this country.
     4. At least 8 digits and a length that no national and no local number has: international without its plus.
     5. Anything else: the digits as they are, as extensions, emergency numbers and other short codes must stay.
@@ -65,10 +72,15 @@ class Country:
     """What is dialled before an international number; empty where that is 00 or depends on the carrier."""
     lengths: frozenset[int] = field(compare=False)
     """How many digits a national number may have."""
+    longest: int = field(compare=False)
+    """The most of them, but for fixed lines with an extension, as in Kosovo: any number with the code would be one."""
     foreign: frozenset[int] = field(compare=False)
     """How many digits only a number of another country has, its calling code included."""
     pattern: re.Pattern[str] = field(compare=False, repr=False)
     """What every national number fits."""
+    mobile: re.Pattern[str] = field(compare=False, repr=False)
+    service: re.Pattern[str] = field(compare=False, repr=False)
+    """What freephone and premium numbers fit: they have blocks that no area code begins like."""
 
     @classmethod
     @cache
@@ -83,6 +95,7 @@ class Country:
         trunk, trunks = metadata.national_prefix or "", metadata.national_prefix_for_parsing or ""
         prefix = (metadata.preferred_international_prefix or metadata.international_prefix or "").replace("~", "")
         lengths = frozenset(metadata.general_desc.possible_length)
+        others = [getattr(metadata, kind) for kind in _NO_FIXED_LINES]
         longer = range(max(_FEWEST_DIGITS, min(lengths) + 1), _MOST_DIGITS + 1)
         return cls(
             code,
@@ -91,8 +104,11 @@ class Country:
             metadata.national_prefix_transform_rule or "",
             prefix if prefix.isdigit() and prefix != "00" else "",  # it may be a pattern
             lengths,
+            max((length for kind in others if kind for length in kind.possible_length), default=max(lengths)),
             frozenset(longer) - lengths - frozenset(metadata.general_desc.possible_length_local_only),
-            re.compile(metadata.general_desc.national_number_pattern or ""),
+            _pattern(metadata.general_desc),
+            _pattern(metadata.mobile),
+            _pattern(metadata.toll_free, metadata.premium_rate),
         )
 
     def canonical(self, written: str) -> str:
@@ -121,18 +137,21 @@ class Country:
         if number[:1] in ("", "0"):  # no calling code starts with 0
             return None
         if number.startswith(self.code):
-            national, _ = self._national(number[len(self.code) :])
+            national, fits = self._national(number[len(self.code) :])
             if national:
-                return _OWN, self.code + national
+                return _OWN, self._form(national, fits)
         return (_FOREIGN, "+" + number) if fewest <= len(number) <= _MOST_DIGITS else None
 
     def _without_plus(self, digits: str) -> tuple[str, str]:
         """As ``read``, of digits after neither a plus nor an international prefix."""
-        if digits.startswith(self.code) and (national := self._national(digits[len(self.code) :])[0]):
-            return _OWN, self.code + national
-        national, _ = self._national(digits)
+        if digits.startswith(self.code):
+            rest = digits[len(self.code) :]
+            national, fits = self._national(rest)
+            if national and self._is_after_code(digits, rest, fits):
+                return _OWN, digits if national == rest else self._form(national, fits)
+        national, fits = self._national(digits)
         if national:
-            return _NATIONAL, self.code + national
+            return _NATIONAL, self._form(national, fits)
         if len(digits) in self.foreign and digits[0] != "0":
             return _FOREIGN, "+" + digits
         return _OTHER, digits
@@ -140,6 +159,21 @@ class Country:
     def _is_short_national(self, digits: str) -> bool:
         """Whether digits that begin with 00 fit as a national number, and are few for one of another country."""
         return len(digits) < 2 + _FEWEST_DIGITS and self._national(digits)[1]
+
+    def _form(self, national: str, fits: bool) -> str:
+        """The canonical form of a number of this country; ``fits`` as ``_national`` says."""
+        digits = self.code + national
+        return digits if self._is_after_code(digits, national, fits) else "+" + digits
+
+    def _is_after_code(self, digits: str, rest: str, rest_fits: bool) -> bool:
+        """Whether ``digits`` are the calling code and ``rest``, and not a national number that begins like it."""
+        if len(digits) > self.longest:
+            return True
+        whole, whole_fits = self._national(digits)
+        if not (whole_fits and rest_fits):
+            return not whole_fits
+        is_mobile = self.mobile.fullmatch
+        return bool(is_mobile(rest) or (self.service.fullmatch(rest) and not is_mobile(whole)))
 
     def _national(self, digits: str) -> tuple[str, bool]:
         """The national number without its trunk prefix, and whether it fits; empty when the digits are something else.
@@ -171,3 +205,9 @@ class Country:
             return digits
         is_rewritten = self.rewritten and match[match.re.groups] is not None
         return (match.expand(self.rewritten) if is_rewritten else "") + digits[match.end() :]
+
+
+def _pattern(*kinds: PhoneNumberDesc | None) -> re.Pattern[str]:
+    """What numbers of these kinds fit; nothing where there are none."""
+    patterns = [kind.national_number_pattern for kind in kinds if kind]
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns if pattern and pattern != "NA") or _NOTHING)

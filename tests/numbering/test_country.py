@@ -10,7 +10,7 @@ from cticache.numbering.country import _REGIONS, Country
 
 _CODES = ["1", "44", "49", "39", "7", "33", "34", "81", "86", "852", "36", "375", "55", "61"]
 _WATCHED = st.sampled_from(_CODES).map(Country.of)
-_ANY = st.one_of(_WATCHED, st.sampled_from(sorted(_REGIONS)).map(Country.of))
+_ANY = st.one_of(_WATCHED, st.sampled_from([Country.of(code) for code in sorted(_REGIONS)]))
 
 
 def _row(code: str, sent: str, seen: str, *, same: bool, why: str) -> object:
@@ -98,6 +98,21 @@ def _row(code: str, sent: str, seen: str, *, same: bool, why: str) -> object:
             "375", "8 17 123 45 67", "+375 8 17 123 45 67", same=True, why="its trunk 8, which a number may start with"
         ),
         _row("254", "000 44 20 7946 0000", "+442079460000", same=True, why="its international prefix of three zeros"),
+        _row("39", "3921234567", "+39 392 123 4567", same=True, why="a mobile number that begins with the code"),
+        _row("39", "393921234567", "392 123 4567", same=True, why="the same after the code, without the plus"),
+        _row("91", "9123456789", "+91 91234 56789", same=True, why="a mobile number that begins with the code"),
+        _row("55", "55991234567", "+55 55 99123 4567", same=True, why="an area code like the calling code"),
+        _row("55", "5511987654321", "+55 11 98765 4321", same=True, why="the code before an area code"),
+        _row("90", "9001253557", "+90 900 125 35 57", same=True, why="a number that begins with the code and a zero"),
+        _row("49", "4921 12345", "+49 4921 12345", same=True, why="an area code like the calling code"),
+        _row("49", "4915111630004", "+49 1511 1630004", same=True, why="the code before a mobile number, no plus"),
+        _row("383", "38328012345", "+383 28 012345", same=True, why="the code before a fixed line, no plus"),
+        _row("31", "31 800 0710", "+31 800 0710", same=True, why="the code before a freephone number, no plus"),
+        _row("44", "44 1234567", "+44 1234567", same=True, why="the code before what fits no more than the whole"),
+        _row("91", "9118001802", "+91 1800 1802", same=False, why="a mobile number, not a freephone one"),
+        _row("91", "9118001802", "+91 91180 01802", same=True, why="a mobile number like a freephone one"),
+        _row("46", "460206138", "+46 46 020 61 38", same=True, why="no trunk prefix after the code without a plus"),
+        _row("55", "5532221234", "+55 3222 1234", same=False, why="an eight-digit number and one that begins so"),
         _row("234", "009 44 20 7946 0000", "+442079460000", same=True, why="its international prefix, before 00"),
         _row("234", "009 1 555 123 4567", "+91 55512 34567", same=False, why="America and India"),
         _row("234", "009 1 555 123 4567", "+1 555 123 4567", same=True, why="America"),
@@ -165,9 +180,12 @@ def test_what_x_sends_and_y_sees_is_one_caller_or_two(code: str, sent: str, seen
         pytest.param("44", "+" + "1" * 16, "1" * 16, id="16 digits with a plus"),
         pytest.param("44", "00" + "1" * 16, "00" + "1" * 16, id="16 digits after 00"),
         pytest.param("44", "9" * 32, "9" * 32, id="32 digits"),
-        pytest.param("49", "7042", "497042", id="four digits are a national number in Germany"),
-        pytest.param("49", "000000", "49000000", id="zeros where so many digits are a national number"),
-        pytest.param("39", "3921234567", "3921234567", id="an ambiguous number has the code"),
+        pytest.param("49", "7042", "+497042", id="four digits are a national number in Germany"),
+        pytest.param("49", "000000", "+49000000", id="zeros where so many digits are a national number"),
+        pytest.param("39", "3921234567", "393921234567", id="a number that begins with the code"),
+        pytest.param("49", "+4930123456", "4930123456", id="no national number after all"),
+        pytest.param("55", "+5532221234", "+5532221234", id="what would be another number without its plus"),
+        pytest.param("55", "5532221234", "555532221234", id="that other number"),
         pytest.param("7", "+81012345678901234", "+12345678901234", id="17 digits with a plus: its own prefix"),
         pytest.param("7", "81012345678", "+12345678", id="its own prefix before eight digits"),
     ],

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ CASES = [
     json.loads(line) for line in (Path(__file__).parent / "cases" / "numbers.jsonl").read_text("utf-8").splitlines()
 ]
 """Each two spellings of one caller, after public reports of faults in other software, which ``source`` names."""
-OTHER_KINDS = {"number beginning with its own calling code", "tel with a global phone-context"}
+OTHER_KINDS = {"tel with a global phone-context"}
 """What a country does not decide."""
 CODES = sorted(_REGIONS)
 TYPES = [
@@ -33,6 +34,16 @@ TYPES = [
     "uan",
     "voicemail",
 ]
+TWO_MEANINGS = {
+    "468123456": "Stockholm, or Lund by its area code 46",
+    "4918012345": "a shared-cost number, or Leer by its area code 491",
+    "4916412345": "a pager, or Leer",
+    "4918500123456": "a company's number, or Leer",
+    "5540041234": "a shared-cost number, or Santa Maria by its area code 55",
+    "62218350123": "Jakarta, or Pematangsiantar by its area code 622",
+    "841992000": "a company's number, or a mobile number that begins with 84",
+}
+"""Numbers with their calling code but no plus that are national numbers, too, and read as these."""
 
 
 class Sample(NamedTuple):
@@ -54,6 +65,8 @@ class Sample(NamedTuple):
             yield "a trunk prefix after the code", f"+{self.code}{self.trunk}{self.number}"
         if self.prefix:
             yield "an international prefix", f"{self.prefix}{self.code}{self.number}"
+        if self.number.startswith(self.code):
+            yield "its own code first", self.number
 
 
 def samples(count: int) -> Iterator[Sample]:
@@ -95,6 +108,34 @@ def test_two_spellings_of_a_caller_from_the_reports_are_one(case: dict[str, str]
     country = Country.of(case["country_code"])
     assert case["want"] == "one caller"
     assert canonical(case["posted"], country) == canonical(case["asked"], country)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_spelling_of_an_example_number_is_one_caller(code: str) -> None:
+    country = Country.of(code)
+    examples = [sample for sample in EXAMPLES if sample.code == code]
+    assert examples
+    for sample in examples:
+        form = country.canonical(f"+{code}{sample.number}")
+        assert form.removeprefix("+") == code + sample.number
+        for way, spelling in sample.spellings():
+            assert (country.canonical(spelling) == form) == (way != "no plus" or spelling not in TWO_MEANINGS), way
+
+
+def test_almost_every_spelling_of_every_number_is_one_caller() -> None:
+    right, all_of = Counter[str](), Counter[str]()
+    for sample in samples(60):
+        country = Country.of(sample.code)
+        form = country.canonical(f"+{sample.code}{sample.number}")
+        assert form.removeprefix("+") == sample.code + sample.number
+        for way, spelling in sample.spellings():
+            all_of[way] += 1
+            right[way] += country.canonical(spelling) == form
+    assert all_of["a plus"] > 60_000
+    assert all_of["its own code first"] > 300
+    shares = {way: right[way] / all_of[way] for way in all_of}
+    least = dict.fromkeys(all_of, 0.999) | {"no plus": 0.99, "national": 0.995, "its own code first": 0.995}
+    assert not {way: share for way, share in shares.items() if share < least[way]}
 
 
 @pytest.mark.parametrize("code", CODES)
