@@ -27,7 +27,7 @@ from cticache.handover import places
 from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
 from cticache.link.redis_url import kind
-from cticache.numbering.ani import written
+from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools
 from cticache.operate import doctor
 from cticache.operate.advice import Hour, advise, lines
@@ -171,7 +171,7 @@ def _explain(arguments: argparse.Namespace) -> int:
                 f"{arguments.dnis} is a number of no pool in {settings.source}: compare it with `numbers`"
             ) from None
         try:
-            written(arguments.ani)
+            read(arguments.ani)
         except ValueError as error:
             raise UserError(f"the ANI {arguments.ani!r} {error}") from None
         explained = [explain(store, place, arguments.ani, digest) for place in found]

@@ -91,6 +91,11 @@ def _read(folder: Path, text: str | bytes) -> Config:
             ["[pool:x] numbers", "'9-1'", "backwards"],
             id="in a continued line",
         ),
+        pytest.param(
+            "[pool:x]\nnumbers = 100,\n  020 7946 0001\n",
+            ["[pool:x] numbers", "'020 7946 0001' has a space inside", "as in 02079460001"],
+            id="a space in a number",
+        ),
         pytest.param(f"{POOL}[user:bob]\n", ["[user:bob] password", "missing", "cticache user NAME"], id="no password"),
     ],
 )
@@ -111,7 +116,7 @@ def _fault(folder: Path, text: str) -> list[str]:
 
 
 def test_of_many_numbers_in_two_pools_the_first_are_named(tmp_path: Path) -> None:
-    numbers = " ".join(str(number) for number in range(1000, 3000, 2))
+    numbers = ", ".join(str(number) for number in range(1000, 3000, 2))
     lines = _fault(tmp_path, f"[pool:x]\nnumbers = {numbers}\n[pool:y]\nnumbers = 5\ndraining = {numbers}\n")
     assert lines == [
         f"{tmp_path / 'config.ini'}: [pool:x] and [pool:y] both have 1000, 1002, 1004 and more; "
@@ -131,7 +136,7 @@ def test_every_two_pools_with_a_common_number_are_told(tmp_path: Path) -> None:
 def test_fifty_pools_of_thousands_of_separate_numbers_are_read(tmp_path: Path) -> None:
     """Compared each with each, number by number, they would take longer than anybody waits."""
     pools = (
-        f"[pool:p{at}]\nnumbers = " + " ".join(str(10**6 + 100 * n + at) for n in range(2_000)) + "\n"
+        f"[pool:p{at}]\nnumbers = " + ", ".join(str(10**6 + 100 * n + at) for n in range(2_000)) + "\n"
         for at in range(0, 100, 2)
     )
     read = _read(tmp_path, "".join(pools))

@@ -23,11 +23,22 @@ _AFTER_HOST = re.compile(r"[:;?]")
 _NUMBER = re.compile(r"\+?[0-9]{1,32}")
 
 
+MOST_CHARACTERS = 256
+"""Most of an ANI as it is sent: it comes back in a Location, each of its characters as up to twelve."""
+
+
 class Ani(NamedTuple):
     """A caller's number as it was sent, and as ``written`` gives it; "" when it is withheld."""
 
     sent: str
     written: str
+
+
+def read(text: str) -> Ani:
+    """The caller's number as a system sent it; ValueError when it is none, or too long a text."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"must not be longer than {MOST_CHARACTERS} characters")
+    return Ani(text, written(text))
 
 
 def canonical(text: str, country: Country | None = None) -> str:

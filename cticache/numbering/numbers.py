@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 MAX_DIGITS = 32
 _NUMBER = re.compile(rf"(\+?)([0-9]{{1,{MAX_DIGITS}}})")
+_MOST_SHOWN = 50
+"""Characters of a part that is wrong: it may be a whole list."""
 
 
 class Span(NamedTuple):
@@ -57,9 +59,10 @@ class NumberSet:
     def parse(cls, text: str, limit: int) -> "NumberSet":
         """Read ``5551234560-5551234599, 5559990000``; ValueError says which part is wrong, or that there are too many.
 
-        The size is checked before anything is expanded: ``limit`` is the most numbers allowed.
+        A comma or the end of a line stands between two numbers; spaces may stand around a number, but not in it. The
+        size is checked before anything is expanded: ``limit`` is the most numbers allowed.
         """
-        numbers = cls(_span(part) for part in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip())) if part)
+        numbers = cls(map(_span, listed(re.sub(r"\s*-\s*", "-", text))))
         size = numbers._size()  # len() itself fails beyond sys.maxsize
         if size > limit:
             raise ValueError(f"{size} numbers are more than the {limit} allowed")
@@ -140,6 +143,23 @@ class NumberSet:
         return hashlib.sha256(str(self).encode()).hexdigest()[:32]
 
 
+def listed(text: str) -> list[str]:
+    """What stands between commas and line ends, without the spaces around it."""
+    return [part for piece in re.split(r"[,\r\n]", text) if (part := piece.strip())]
+
+
+def unspaced(part: str) -> str:
+    """The same; ValueError where a space is within it: nobody can tell whether one number is meant or several."""
+    if not re.search(r"\s", part):
+        return part
+    shown = part if len(part) <= _MOST_SHOWN else part[:_MOST_SHOWN] + "\N{HORIZONTAL ELLIPSIS}"
+    joined = re.sub(r"\s", "", part)
+    hint = f", as in {joined}" if all(map(_NUMBER.fullmatch, joined.split("-"))) else ""
+    raise ValueError(
+        f"{shown!r} has a space inside: write one number without spaces{hint}, and a comma or a new line between two"
+    )
+
+
 def overlaps(sets: Sequence[NumberSet]) -> Iterator[tuple[int, int, Span]]:
     """Where two of the sets share numbers: the indexes of the two, the lower first, and a span that they share."""
     begun: list[tuple[int, Span]] = []  # at most one span of each set, since the spans of a set do not overlap
@@ -151,7 +171,7 @@ def overlaps(sets: Sequence[NumberSet]) -> Iterator[tuple[int, int, Span]]:
 
 
 def _span(part: str) -> Span:
-    first, dash, last = part.partition("-")
+    first, dash, last = unspaced(part).partition("-")
     start, end = _NUMBER.fullmatch(first), _NUMBER.fullmatch(last if dash else first)
     if not start or not end:
         raise ValueError(

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
-from cticache.numbering.ani import written
+from cticache.numbering.ani import MOST_CHARACTERS, written
 from cticache.numbering.country import Country
-from cticache.numbering.numbers import MAX_DIGITS, NumberSet
+from cticache.numbering.numbers import MAX_DIGITS, NumberSet, unspaced
 from cticache.options import Text, Whole, Word, declared
 
 Exhausted = Literal["share", "reject", "fallback"]
@@ -24,7 +24,7 @@ def _numbers(text: str) -> NumberSet:
 
 
 def _number(text: str) -> str:
-    if text and not re.fullmatch(rf"\+?[0-9]{{1,{MAX_DIGITS}}}", text):
+    if text and not re.fullmatch(rf"\+?[0-9]{{1,{MAX_DIGITS}}}", unspaced(text)):
         raise ValueError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
     return text
 
@@ -118,11 +118,14 @@ class Pools:
         for a number that left its pool while calls were live on it. If another pool has it now, there is a place in
         each, the old pool first; if another number ends in the same digits, there are places of both numbers. The old
         pool may no longer be configured. Its name still decides who may find its calls: users who may use every pool,
-        but not those of the pool that has the number now, who could not see these calls before.
+        but not those of the pool that has the number now, who could not see these calls before. A text longer than an
+        ANI may be is a number of no pool.
         """
         known = self._known  # replaced when numbers leave: what is found meanwhile then goes into the old one
         places = known.get(dnis)
         if places is None:
+            if len(dnis) > MOST_CHARACTERS:  # remembered, such texts would fill the memory
+                return []
             if len(known) >= _MOST_KNOWN:
                 known.clear()
             places = known[dnis] = self._look_up(dnis)

@@ -15,7 +15,7 @@ from cticache.data.store import Store
 from cticache.data.sync import InPlace
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
 from cticache.handover import Found, HandOver, places
-from cticache.numbering.ani import written
+from cticache.numbering.ani import read
 from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool, Pools
 from cticache.operate.explain import explain
@@ -137,7 +137,7 @@ class Explain:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
         found = places(self._pools, dnis, user)
         try:
-            written(ani)
+            read(ani)
         except ValueError as error:
             raise WrongFields({"ani": [f"It {error}."]}) from None
         explained = [explain(self._store, place, ani, self._audit.digest) for place in found]
@@ -272,7 +272,7 @@ def _split(key: str) -> tuple[str, str]:
     if not colon:
         raise WrongFields({"key": ["No colon: the URL ends in the DNIS, a colon and the ANI."]})
     try:
-        return dnis, written(ani)
+        return dnis, read(ani).written
     except ValueError as error:
         raise WrongFields({"ani": [f"The ANI in the URL {error}."]}) from None
 

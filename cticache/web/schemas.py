@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from cticache.errors import WrongFields
-from cticache.numbering.ani import Ani, written
+from cticache.numbering.ani import Ani, read
 
 _MOST_SECONDS_DIGITS = 9
 
@@ -20,9 +20,9 @@ class AniField(fields.Field[Ani]):
         if not isinstance(value, str):
             raise ValidationError("Not a string: put the number in quotes, or its leading zeros are lost.")
         try:
-            return Ani(value, written(value))
-        except ValueError:
-            raise ValidationError('Not a telephone number of 1 to 32 digits; "" if it is withheld.') from None
+            return read(value)
+        except ValueError as error:
+            raise ValidationError(f"It {error}.") from None
 
 
 class SecondsField(fields.Field[int]):

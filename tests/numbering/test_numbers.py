@@ -38,7 +38,8 @@ def _parse(text: str) -> NumberSet:
         pytest.param("08-11", ["08", "09", "10", "11"], id="range"),
         pytest.param("5-5", ["5"], id="range of one"),
         pytest.param("1, 3,5", ["1", "3", "5"], id="commas"),
-        pytest.param("1 3\t5", ["1", "3", "5"], id="spaces"),
+        pytest.param(" 1 ,\t3\u00a0, 5\t", ["1", "3", "5"], id="spaces around"),
+        pytest.param("1 \n \n 3,\n\t5 ,\n", ["1", "3", "5"], id="lines with spaces around"),
         pytest.param("1\n3\r\n5", ["1", "3", "5"], id="lines"),
         pytest.param(",1,,3,", ["1", "3"], id="superfluous commas"),
         pytest.param("1 - 3", ["1", "2", "3"], id="spaces around the dash"),
@@ -71,12 +72,19 @@ def test_numbers_and_ranges_are_read_as_written(text: str, numbers: list[str]) -
         pytest.param("++5", ["'++5'", "not a number"], id="two pluses"),
         pytest.param("+", ["'+'", "not a number"], id="a plus alone"),
         pytest.param("1.5", ["'1.5'", "not a number"], id="fraction"),
+        pytest.param("7, 020 7946 0001", ["'020 7946 0001'", "as in 02079460001, and a comma"], id="spaces inside"),
+        pytest.param("+44 20\u00a07946\t0001", ["+44 20", "as in +442079460001"], id="other spaces inside"),
+        pytest.param("020 1 - 020 9", ["'020 1-020 9'", "as in 0201-0209"], id="spaces inside a range"),
+        pytest.param("1\n3 5\n7", ["'3 5'", "a comma or a new line between two"], id="numbers without a comma"),
+        pytest.param("(020) 7946", ["'(020) 7946'", "without spaces, and"], id="spaces and brackets"),
+        pytest.param(" ".join(["5551234567"] * 999), ["'5551234567 55", "without spaces, and"], id="a list by spaces"),
     ],
 )
 def test_a_wrong_part_is_named(text: str, named: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"digits|backwards") as caught:
+    with pytest.raises(ValueError, match=r"digits|backwards|space inside") as caught:
         _parse(text)
     assert all(piece in str(caught.value) for piece in named)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
@@ -145,6 +153,13 @@ def test_a_set_holds_just_the_numbers_written(parts: list[tuple[str, int, int, i
     assert bool(parsed) == bool(numbers)
     everything = {f"{plus}{value:0{digits}d}" for plus in ("", "+") for digits in (1, 2, 3) for value in range(75)}
     assert {number for number in everything if number in parsed} == numbers & everything
+
+
+@given(st.from_regex(r"\+?[0-9]{2,20}", fullmatch=True), st.sampled_from(" \t\u00a0\u202f"), st.data())
+def test_a_space_within_a_number_never_makes_two_of_it(number: str, space: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(1, len(number) - 1))
+    with pytest.raises(ValueError, match="space inside"):
+        _parse(f"1, {number[:at]}{space}{number[at:]}")
 
 
 @given(st.lists(_PARTS, max_size=6), st.lists(_PARTS, max_size=6))

@@ -400,6 +400,13 @@ def test_what_is_no_number_is_in_no_pool(new_service: NewService, dnis: str) -> 
     assert refused(api.simulate_get(call(A, dnis)), 404, "not_found")
 
 
+def test_a_text_longer_than_an_ani_may_be_is_in_no_pool(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool()))
+    post(api, A)
+    for host, status in (("h" * 245, 200), ("h" * 246, 404)):
+        assert api.simulate_get(call(A, f"{NUMBER}@{host}")).status_code == status
+
+
 def test_the_last_digits_lead_to_draining_and_fallback_numbers_too(new_service: NewService) -> None:
     api = api_of(new_service(make_pool()))
     post(api, A)

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from falcon.testing import Result, TestClient
@@ -161,6 +162,7 @@ WRONG_ANIS = {
     "a plus alone": "+",
     "a colon": "123:456",
     "a brace": "{1}",
+    "257 characters": f'"{"J" * 240}" <tel:12345678>',
 }
 WRONG_TTLS: dict[str, Any] = {
     "true": True,
@@ -197,6 +199,32 @@ def test_a_field_that_is_missing_unknown_or_wrong_is_named(api: TestClient, body
 def test_an_ani_that_is_no_number_is_422(api: TestClient, ani: Any) -> None:
     answer = api.simulate_post(CALLS, body=json.dumps({"value": 1, "ani": ani}))
     assert check(answer, 422, "invalid_fields")["fields"].keys() == {"ani"}
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("length", [257, 15_000])
+def test_an_ani_that_is_too_long_is_422_in_a_body_and_in_a_url(roomy: TestClient, length: int) -> None:
+    ani = f'"{"J" * (length - 19)}" <tel:1234567890>'
+    assert len(ani) == length
+    said = {"ani": ["It must not be longer than 256 characters."]}
+    form = {"body": urlencode({"value": "v", "ani": ani}), "content_type": "application/x-www-form-urlencoded"}
+    for body in ({"body": json.dumps({"value": "v", "ani": ani})}, form):
+        assert check(roomy.simulate_post(CALLS, **body), 422, "invalid_fields")["fields"] == said
+    said = {"ani": ["The ANI in the URL must not be longer than 256 characters."]}
+    for method, suffix in VERBS:
+        answer = roomy.simulate_request(method, f"{CALLS}/5551234560:{quote(ani)}{suffix}")
+        assert check(answer, 422, "invalid_fields")["fields"] == said
+    answer = roomy.simulate_get("/cticache/explain", params={"dnis": "5551234560", "ani": ani})
+    assert check(answer, 422, "invalid_fields")["fields"].keys() == {"ani"}
+
+
+def test_an_ani_of_256_characters_has_a_location_that_every_proxy_lets_pass(api: TestClient) -> None:
+    ani = '"' + "\U0001f600" * 237 + '" <tel:1234567890>'
+    assert len(ani) == 256
+    posted = api.simulate_post(CALLS, body=json.dumps({"value": "v", "ani": ani}))
+    assert posted.status_code == 201
+    assert len(posted.headers["location"]) < 3_200
+    assert api.simulate_delete(posted.headers["location"]).json == {"value": "v"}
 
 
 @pytest.mark.usefixtures("untouched")
