@@ -28,7 +28,7 @@ from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
 from cticache.link.redis_url import kind
 from cticache.numbering.ani import read
-from cticache.numbering.pools import Pools
+from cticache.numbering.pools import Pools, readings
 from cticache.operate import doctor
 from cticache.operate.advice import Hour, advise, lines
 from cticache.operate.explain import explain
@@ -171,10 +171,10 @@ def _explain(arguments: argparse.Namespace) -> int:
                 f"{arguments.dnis} is a number of no pool in {settings.source}: compare it with `numbers`"
             ) from None
         try:
-            read(arguments.ani)
+            found_there = readings(found, read(arguments.ani).bare)
         except ValueError as error:
             raise UserError(f"the ANI {arguments.ani!r} {error}") from None
-        explained = [explain(store, place, arguments.ani, digest) for place in found]
+        explained = [explain(store, place, arguments.ani, digest) for place, _ in found_there]
     print("\n".join(line for place in explained for line in explain_lines(place)))
     return _WELL
 

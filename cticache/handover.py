@@ -12,7 +12,7 @@ from cticache.data.store import Store
 from cticache.data.sync import InPlace
 from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, WrongFields
 from cticache.numbering.ani import Ani
-from cticache.numbering.pools import Place, Pool, Pools, unambiguous
+from cticache.numbering.pools import Place, Pool, Pools, Reading, readings, unambiguous
 
 Looking = Callable[[str, str, str], None]
 """Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""
@@ -45,10 +45,15 @@ class HandOver:
     ) -> tuple[Pool, Lease]:
         """Lend a number of the named pool, or of the first one that the user may use, and keep the value.
 
-        Raises Forbidden, WrongFields for an unknown pool or too long a time, and what Store.lease raises.
+        Raises Forbidden, WrongFields for an unknown pool, an ANI that the pool cannot read or too long a time, and what
+        Store.lease raises.
         """
         lender = self._pools.lendable(self._lender(user, pool))
-        canonical, ttl_ms = lender.canonical(ani.written), _ttl_ms(lender, ttl_s)
+        try:
+            canonical = lender.canonical(ani.bare)
+        except ValueError as error:
+            raise _wrong_ani(error) from None
+        ttl_ms = _ttl_ms(lender, ttl_s)
         looking(lender.name, "", canonical)
         try:
             lease = self._store.lease(
@@ -60,9 +65,10 @@ class HandOver:
         return lender, lease
 
     def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:
-        """Find a call and leave it where it is; ``ani`` as cticache.numbering.ani.written gives it.
+        """Find a call and leave it where it is; ``ani`` is bare, as cticache.numbering.ani.read leaves it.
 
-        Raises NoSuchCall, Forbidden, Gone, Ambiguous, and NotReady while it is not certain that there is no such call.
+        Raises NoSuchCall, Forbidden, Gone, Ambiguous, WrongFields for an ANI that no pool can read, and NotReady while
+        it is not certain that there is no such call.
         """
         return self._first(
             user, dnis, ani, looking, lambda place, canonical: self._store.read(place, canonical, user.name)
@@ -121,34 +127,35 @@ class HandOver:
 
         A call that is live anywhere outranks one that was taken (Gone), which outranks that there is none (NoSuchCall).
         """
-        gone: tuple[Gone, Place] | None = None
-        for place in self._of_one_number(places(self._pools, dnis, user), ani):
-            canonical = place.pool.canonical(ani)
+        try:
+            found = readings(places(self._pools, dnis, user), ani)
+        except ValueError as error:
+            raise _wrong_ani(error) from None
+        gone: tuple[Gone, Place, str] | None = None
+        for place, canonical in self._of_one_number(found):
             looking(place.pool.name, place.dnis, canonical)
             try:
                 held = ask(place, canonical)
             except Gone as error:
-                gone = gone or (error, place)
+                gone = gone or (error, place, canonical)
                 continue
             if held:
                 return place, held
         if gone:
-            refusal, place = gone
-            looking(place.pool.name, place.dnis, place.pool.canonical(ani))
+            refusal, place, canonical = gone
+            looking(place.pool.name, place.dnis, canonical)
             raise refusal
         raise _for_sure(NoSuchCall(), self._pools)
 
-    def _of_one_number(self, found: list[Place], ani: str) -> list[Place]:
+    def _of_one_number(self, found: list[Reading]) -> list[Reading]:
         """The same places; where the last digits mean two numbers, only those of the number that has or had the call.
 
         Finding out takes a round trip for each place. Raises Ambiguous where two numbers have one.
         """
-        if len(found) == 1 or len({place.dnis for place in found}) == 1:
+        if len(found) == 1 or len({place.dnis for place, _ in found}) == 1:
             return found
-        having = [
-            place for place in found if self._store.explain(place, place.pool.canonical(ani)).grade in ("exact", "gone")
-        ]
-        if len({place.dnis for place in having}) > 1:
+        having = [reading for reading in found if self._store.explain(*reading).grade in ("exact", "gone")]
+        if len({place.dnis for place, _ in having}) > 1:
             raise Ambiguous("The last digits mean more than one number, and a call with this ANI is on two of them.")
         return having or found
 
@@ -174,6 +181,10 @@ def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
     if pools.leaving is not None:
         return refusal
     return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
+
+
+def _wrong_ani(error: ValueError) -> WrongFields:
+    return WrongFields({"ani": [f"It {error}."]})
 
 
 def _ttl_ms(pool: Pool, ttl_s: int | None) -> int:

@@ -79,6 +79,8 @@ max_callers = 3
 match = sole
 match_digits = 9
 country_code = 44
+withheld = +266696687, 0000000000,  No Caller  ID
+    Anonymous
 dnis_digits = 3
 retry_window = 4
 remember = 30
@@ -109,7 +111,8 @@ password = {HASH}
     assert (a.exhausted, a.share_scan, a.max_callers) == ("reject", 8, 3)
     assert (a.match, a.match_digits, a.dnis_digits, a.retry_window_ms, a.remember_ms) == ("sole", 9, 3, 4_000, 30_000)
     assert a.country == Country.of("44")
-    assert (b.exhausted, b.fallback, b.country, b.dnis_digits) == ("fallback", "+7", None, 0)
+    assert a.withheld == ("+266696687", "0000000000", "no caller id", "anonymous")
+    assert (b.exhausted, b.fallback, b.country, b.withheld, b.dnis_digits) == ("fallback", "+7", None, (), 0)
     bob, eve = read.users
     assert (bob.max_live, eve.max_live) == (6, 0)
     assert (bob.name, bob.password, bob.pools, bob.roles) == ("bob", HASH, {"a", "B_2.c-d"}, {"lease", "watch"})
@@ -213,6 +216,17 @@ _WRONG = [
     Wrong("pool:x", "fallback", "five", "one number of 1 to 32 digits"),
     Wrong("pool:x", "fallback", "020 7946 0001", "has a space inside: write one number without spaces, as in 0207"),
     Wrong("pool:x", "fallback", "5", "is a number of [pool:x]"),
+    Wrong("pool:x", "withheld", "0" * 33, "is not one number of 1 to 32 digits, such as +266696687"),
+    Wrong("pool:x", "withheld", "0, ++266696687", "'++266696687' is not one number"),
+    Wrong("pool:x", "withheld", "0000-0009", "'0000-0009' is not one number"),
+    Wrong("pool:x", "withheld", "No Caller ID, 0000000000 +266696687", "'0000000000 +266696687' has a space inside"),
+    Wrong("pool:x", "withheld", '"No Caller ID"', "give the word or the number alone, such as No Caller ID"),
+    Wrong("pool:x", "withheld", "sip:asterisk@10.0.0.1", "'sip:asterisk@10.0.0.1' has something around it"),
+    Wrong("pool:x", "withheld", "tel:+266696687", "'tel:+266696687' has something around it"),
+    Wrong(
+        "pool:x", "withheld", "7", "is a number of the pool itself; one that is not to be leased belongs in draining"
+    ),
+    Wrong("pool:x", "withheld", "x" * 257, "must not be longer than 256 characters"),
     Wrong("user:bob", "roles", "lease, admin", "lease, read, take, watch"),
     Wrong("user:bob", "pools", "y", "there are x"),
 ]
@@ -474,8 +488,25 @@ def test_a_password_that_is_no_hash_is_told_but_not_shown(tmp_path: Path, passwo
             "[pool:x]\nnumbers = 10-19\nfallback = 119\ndnis_digits = 2\n",
             ["[pool:x] dnis_digits = 2", "19", "119", "apart"],
         ),
+        (
+            "[pool:x]\nnumbers = 1\ndraining = 3\nwithheld = No Caller ID, 0, 3\n",
+            ["[pool:x] withheld = 3: is a number of the pool"],
+        ),
+        (
+            "[pool:x]\nnumbers = 1\nfallback = +3\nwithheld = 0, +3\n",
+            ["[pool:x] withheld = +3: is a number of the pool"],
+        ),
     ],
-    ids=["no fallback", "another's draining", "a second's", "sole and fallback", "ending", "the fallback's ending"],
+    ids=[
+        "no fallback",
+        "another's draining",
+        "a second's",
+        "sole and fallback",
+        "ending",
+        "the fallback's ending",
+        "withheld and draining",
+        "withheld and fallback",
+    ],
 )
 def test_rules_that_do_not_fit_together_are_told(tmp_path: Path, text: str, pieces: list[str]) -> None:
     line = _fault(tmp_path, text)

@@ -47,6 +47,9 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
             yield Conflict(pool.name, "dnis_digits", str(pool.dnis_digits), wanted)
         if wrong := _wrong_fallback(pool, pools):
             yield Conflict(pool.name, "fallback", pool.fallback, wrong)
+        for number in filter(every.__contains__, pool.withheld):
+            wanted = "is a number of the pool itself; one that is not to be leased belongs in draining"
+            yield Conflict(pool.name, "withheld", number, wanted)
         if pool.share_scan * pool.max_callers > MOST_LOOKS:
             most = f"times max_callers = {pool.max_callers} must not be above {MOST_LOOKS}, or a call holds up Redis"
             yield Conflict(pool.name, "share_scan", str(pool.share_scan), most)

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
-from cticache.numbering.ani import MOST_CHARACTERS, written
+from cticache.numbering.ani import MOST_CHARACTERS, WITHHELD, form_of, read, steps, word, written
 from cticache.numbering.country import Country
-from cticache.numbering.numbers import MAX_DIGITS, NumberSet, unspaced
+from cticache.numbering.numbers import MAX_DIGITS, NumberSet, listed, unspaced
 from cticache.options import Text, Whole, Word, declared
 
 Exhausted = Literal["share", "reject", "fallback"]
@@ -19,14 +20,35 @@ MOST_CALLERS = 1000
 """Most live callers on one number that are examined; with more, who is meant counts as ambiguous."""
 
 
+_NUMBER = re.compile(rf"\+?[0-9]{{1,{MAX_DIGITS}}}")
+_ALL_DIGITS = re.compile(r"[0-9+\s().\-/]+")
+"""What is meant as a number, or as several."""
+
+
 def _numbers(text: str) -> NumberSet:
     return NumberSet.parse(text, MOST_NUMBERS)
 
 
 def _number(text: str) -> str:
-    if text and not re.fullmatch(rf"\+?[0-9]{{1,{MAX_DIGITS}}}", unspaced(text)):
+    if text and not _NUMBER.fullmatch(unspaced(text)):
         raise ValueError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
     return text
+
+
+def _withheld(text: str) -> tuple[str, ...]:
+    """Numbers, and words as ``word`` gives them."""
+    return tuple(map(_one_withheld, listed(text)))
+
+
+def _one_withheld(part: str) -> str:
+    if _ALL_DIGITS.fullmatch(part):
+        if not _NUMBER.fullmatch(unspaced(part)):
+            raise ValueError(f"{part!r} is not one number of 1 to {MAX_DIGITS} digits, such as +266696687")
+        return part
+    bare = read(part).bare
+    if '"' in part or bare not in (part, WITHHELD):
+        raise ValueError(f"{part!r} has something around it: give the word or the number alone, such as No Caller ID")
+    return word(part)
 
 
 @dataclass(frozen=True)
@@ -51,15 +73,28 @@ class Pool:
     match_digits: int = declared(Whole(1, 32, "digits"), 7)
     country: Country | None = declared(Text(lambda code: Country.of(code) if code else None), None, name="country_code")
     """How callers' numbers are written; None: only their digits count."""
+    withheld: tuple[str, ...] = declared(Text(_withheld), ())
+    """Words and numbers that the carrier sends for a withheld number, beside those that every pool knows."""
     dnis_digits: int = declared(Whole(1, 32, "digits", empty=0), 0)
     """Trailing digits by which the receiving system names a number; 0: all of them."""
     retry_window_ms: int = declared(Whole(0, 3600, "seconds", times=1000), 0, name="retry_window")
     remember_ms: int = declared(Whole(1, 3600, "seconds", times=1000), 60_000, name="remember")
     """How long it is remembered that a call was taken."""
 
-    def canonical(self, number: str) -> str:
-        """The canonical form of a caller's number, given bare (cticache.numbering.ani.written)."""
-        return self.country.canonical(number) if self.country else number.removeprefix("+")
+    def canonical(self, bare: str) -> str:
+        """The canonical form of a caller's number that is bare already (cticache.numbering.ani.read).
+
+        ValueError when it is no number, nor a word that this pool has for a withheld one.
+        """
+        return form_of(bare, self.country, self._withheld_forms)
+
+    def steps(self, ani: str) -> list[tuple[str, str]]:
+        """How it arrives at the canonical form of an ANI as it was sent (cticache.numbering.ani.steps)."""
+        return steps(ani, self.country, self._withheld_forms)
+
+    @cached_property
+    def _withheld_forms(self) -> frozenset[str]:
+        return frozenset(form_of(each, self.country) if _NUMBER.fullmatch(each) else each for each in self.withheld)
 
     @property
     def rest_ms(self) -> int:
@@ -85,6 +120,24 @@ class Place(NamedTuple):
     """The loosest grade allowed there."""
     moved: bool = False
     """Whether the number belongs to another pool by now."""
+
+
+Reading = tuple[Place, str]
+"""A place, and the canonical form that an ANI has there."""
+
+
+def readings(found: list[Place], bare: str) -> list[Reading]:
+    """The places whose pools can read this ANI, which is bare; ValueError when none can."""
+    read_there: list[Reading] = []
+    wrong = None
+    for place in found:
+        try:
+            read_there.append((place, place.pool.canonical(bare)))
+        except ValueError as error:
+            wrong = error
+    if wrong and not read_there:
+        raise wrong
+    return read_there
 
 
 def unambiguous(places: list[Place]) -> list[Place]:

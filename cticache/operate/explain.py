@@ -5,7 +5,7 @@ from typing import Any
 
 from cticache.data.replies import Explanation, LiveCall, utc
 from cticache.data.store import Store
-from cticache.numbering.ani import masked, steps
+from cticache.numbering.ani import masked
 from cticache.numbering.pools import Place
 
 _OUTCOMES = {
@@ -21,11 +21,11 @@ _OUTCOMES = {
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
     """One place where a call may be, as an object for JSON; values stay hidden and other ANI masked.
 
-    ``digest`` returns the audit's digest of an ANI, empty where it is not known. ``ani`` must be a number
-    (numbering.ani.written).
+    ``digest`` returns the audit's digest of an ANI, empty where it is not known. ``ani`` must be one that the pool can
+    read.
     """
     pool = place.pool
-    taken = steps(ani, pool.country)
+    taken = pool.steps(ani)
     canonical = taken[-1][1] if taken else ani
     found = store.explain(place, canonical)
     return {

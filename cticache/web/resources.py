@@ -17,7 +17,7 @@ from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, 
 from cticache.handover import Found, HandOver, places
 from cticache.numbering.ani import read
 from cticache.numbering.numbers import MAX_DIGITS
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pools import Pool, Pools, readings
 from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE, exposition
 from cticache.web.audit import Audit, about, became, told
@@ -57,7 +57,7 @@ class Calls:
         resp.status = 201
         detail = _detail(req, pool, None, lease.leased_ms, lease.left_ms)
         resp.text = f'{{"dnis":{_text(lease.dnis)},"ani":{_text(ani.sent)},"value":{value}{detail}}}'
-        resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(ani.sent, safe='')}"
+        resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(ani.sent or '', safe='')}"
         resp.etag = lease.token
         _tell_replayed(resp, lease.outcome == "replayed")
 
@@ -76,7 +76,7 @@ class _OneCall:
             place, held = find(dnis, ani, looking=partial(about, req, op))
         except Refusal:
             if not told(req):  # no place was asked
-                about(req, op, "-", _NOT_IN_A_NUMBER.sub("?", dnis)[:MAX_DIGITS], ani.removeprefix("+"))
+                about(req, op, "-", _shown(dnis), _shown(ani).removeprefix("+"))
             raise
         became(req, "replayed" if held.replayed else held.grade, token=held.token)
         resp.text = f'{{"value":{held.value}{_detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)}}}'
@@ -137,10 +137,10 @@ class Explain:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
         found = places(self._pools, dnis, user)
         try:
-            read(ani)
+            found_there = readings(found, read(ani).bare)
         except ValueError as error:
             raise WrongFields({"ani": [f"It {error}."]}) from None
-        explained = [explain(self._store, place, ani, self._audit.digest) for place in found]
+        explained = [explain(self._store, place, ani, self._audit.digest) for place, _ in found_there]
         resp.media = {"dnis": dnis, "ani": ani, "places": explained}
 
 
@@ -263,6 +263,11 @@ def _detail(req: Request, pool: Pool, grade: str | None, leased_ms: int, left_ms
     return "," + json.dumps(more, separators=(",", ":"))[1:-1]
 
 
+def _shown(number: str) -> str:
+    """What a client sent for a number, fit for a line of the log."""
+    return _NOT_IN_A_NUMBER.sub("?", number)[:MAX_DIGITS]
+
+
 def _split(key: str) -> tuple[str, str]:
     """The DNIS and the bare ANI of a key, split at its first colon.
 
@@ -272,9 +277,9 @@ def _split(key: str) -> tuple[str, str]:
     if not colon:
         raise WrongFields({"key": ["No colon: the URL ends in the DNIS, a colon and the ANI."]})
     try:
-        return dnis, read(ani).written
+        return dnis, read(ani).bare
     except ValueError as error:
-        raise WrongFields({"ani": [f"The ANI in the URL {error}."]}) from None
+        raise WrongFields({"ani": [f"It {error}."]}) from None
 
 
 def _unquoted(segment: str) -> str:
@@ -286,5 +291,5 @@ def _unquoted(segment: str) -> str:
         raise WrongFields({"key": ["The escapes in the URL are not UTF-8."]}) from None
 
 
-def _text(text: str) -> str:
+def _text(text: str | None) -> str:
     return _ENCODER.encode(text)

@@ -8,13 +8,19 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from cticache.errors import WrongFields
-from cticache.numbering.ani import Ani, read
+from cticache.numbering.ani import WITHHELD, Ani, read
 
 _MOST_SECONDS_DIGITS = 9
 
 
 class AniField(fields.Field[Ani]):
-    """A telephone number in any of the forms of cticache.numbering.ani; "" is the withheld one."""
+    """A caller's number in any of the forms of cticache.numbering.ani, or a word that its pool may know; or null."""
+
+    def deserialize(
+        self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Ani:
+        """Null is the withheld number: marshmallow would make None of it."""
+        return Ani(None, WITHHELD) if value is None else super().deserialize(value, attr, data, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Ani:
         if not isinstance(value, str):

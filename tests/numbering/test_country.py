@@ -2,7 +2,7 @@ import pickle
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cticache.numbering.ani import canonical
@@ -350,6 +350,7 @@ def test_every_way_to_write_one_number_is_one_caller(
     ways = [f"+{full}", f"00{full}", full, f"+{country.code}{country.trunk}{number}", country.trunk + number, number]
     if country.prefix:
         ways.append(country.prefix + full)
+    assume(separator != "." or len(number) > 4)  # four digits between dots are an IP address
     form = country.canonical(f"+{full}")
     assert form.removeprefix("+") == full
     for way in ways[:2] + [way for way in ways[2:] if _meant(way, country) == {full}]:

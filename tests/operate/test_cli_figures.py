@@ -153,6 +153,15 @@ def test_explain_prints_the_digest_of_the_audit_and_none_where_no_log_has_it(
     assert "digest" not in text
 
 
+def test_explain_tells_that_an_ani_is_withheld_by_the_pools_list(store: Store, new_pool: MakePool, run: Print) -> None:
+    dnis = store.lease(new_pool(), "", "1", "ivr", 60_000).dnis
+    listed = EXPLAINED + "withheld = 0000000000, No Caller ID\n"
+    for ani in ("0000000000", "No Caller ID"):
+        text = "\n".join(run(listed, "explain", dnis, ani))
+        assert "withheld, by the pool's own list: withheld" in text
+        assert "It is found: a call under this very ANI is live." in text
+
+
 def test_explain_tells_that_a_call_was_taken_and_that_there_is_none(
     store: Store, new_pool: MakePool, run: Print
 ) -> None:

@@ -204,6 +204,16 @@ def test_a_withheld_ani_is_told_as_such(new_service: NewService, lines: Lines, a
     assert (line["ani"], line["digest"]) == ("withheld", "withheld")
 
 
+@pytest.mark.parametrize(("dnis", "status"), [(NUMBER, "422"), ("9999", "404")])
+def test_an_ani_that_is_no_number_is_told_without_its_characters(
+    new_service: NewService, lines: Lines, dnis: str, status: str
+) -> None:
+    api = audited(new_service(make_pool()))
+    assert api.simulate_get(call("Bob%0A2026%20INFO%20x", dnis)).status_code == int(status)
+    line = only(lines)
+    assert (line["dnis"], line["ani"], line["status"]) == (dnis, "\u2026???", status)
+
+
 @pytest.mark.parametrize("ani", ["5", "123", "12345"])
 def test_a_short_ani_shows_no_digit(new_service: NewService, lines: Lines, ani: str) -> None:
     post(audited(new_service(make_pool())), ani)

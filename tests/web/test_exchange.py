@@ -27,7 +27,7 @@ JSON = "application/json; charset=utf-8"
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 
 
-def post(api: TestClient, value: str = '"v"', ani: str = "1234567890", **more: Any) -> Result:
+def post(api: TestClient, value: str = '"v"', ani: str | None = "1234567890", **more: Any) -> Result:
     fields = f'"ani":{json.dumps(ani)}' + "".join(f',"{name}":{json.dumps(field)}' for name, field in more.items())
     return api.simulate_post(CALLS, body=f'{{"value":{value},{fields}}}', content_type="application/json")
 
@@ -220,11 +220,19 @@ def test_a_call_is_found_under_every_spelling_of_its_url(api: TestClient, key: s
     assert api.simulate_request(verb, f"{CALLS}/{key}{suffix}").text == '{"value":"v"}'
 
 
-@pytest.mark.parametrize("key", ["", "anonymous", "Anonymous", "%3Cnull%3E", "sip:anonymous@anonymous.invalid"])
-@pytest.mark.parametrize("sent", ["", "anonymous", "restricted", "unavailable", "private", "unknown", "withheld"])
-def test_a_withheld_number_is_one_ani_however_it_is_named(api: TestClient, sent: str, key: str) -> None:
+@pytest.mark.parametrize(
+    "key", ["", "anonymous", "Anonymous", "%3Cnull%3E", "sip:anonymous@anonymous.invalid", "sip:10.0.0.1:5060", "none"]
+)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *("", "anonymous", "restricted", "unavailable", "private", "unknown", "withheld", "undefined", "none"),
+        *("asserted-anonymous", '"" <>', "sip:10.0.0.1:5060", '"Anonymous" <sip:pbx.example>', "<10.0.0.1>", None),
+    ],
+)
+def test_a_withheld_number_is_one_ani_however_it_is_named(api: TestClient, sent: str | None, key: str) -> None:
     posted = post(api, ani=sent)
-    assert posted.headers["location"] == f"{CALLS}/5551234560:{sent}"
+    assert posted.headers["location"] == f"{CALLS}/5551234560:{quote(sent or '', safe='')}"
     assert posted.json["ani"] == sent
     assert api.simulate_get(f"{CALLS}/5551234560:{key}").text == '{"value":"v"}'
     assert api.simulate_post(f"{CALLS}/5551234560:{key}/take").text == '{"value":"v"}'

@@ -144,7 +144,6 @@ WRONG_FIELDS: dict[str, tuple[str, set[str]]] = {
 }
 WRONG_ANIS = {
     "a number": 1234567890,
-    "null": None,
     "true": True,
     "a list": ["1"],
     "an object": {},
@@ -210,7 +209,7 @@ def test_an_ani_that_is_too_long_is_422_in_a_body_and_in_a_url(roomy: TestClient
     form = {"body": urlencode({"value": "v", "ani": ani}), "content_type": "application/x-www-form-urlencoded"}
     for body in ({"body": json.dumps({"value": "v", "ani": ani})}, form):
         assert check(roomy.simulate_post(CALLS, **body), 422, "invalid_fields")["fields"] == said
-    said = {"ani": ["The ANI in the URL must not be longer than 256 characters."]}
+    said = {"ani": ["It must not be longer than 256 characters."]}
     for method, suffix in VERBS:
         answer = roomy.simulate_request(method, f"{CALLS}/5551234560:{quote(ani)}{suffix}")
         assert check(answer, 422, "invalid_fields")["fields"] == said
