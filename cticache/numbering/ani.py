@@ -86,7 +86,8 @@ def written(text: str) -> str:
 def form_of(bare: str, country: Country | None = None, withheld: Collection[str] = frozenset()) -> str:
     """The form under which a call is kept: 1 to 32 ASCII digits, or ``WITHHELD``; it is its own canonical form.
 
-    It is made from what ``read`` leaves, by the rules of ``country``; without a country it is just the digits.
+    It is made from what ``read`` leaves, by the rules of ``country``, which may put a plus before the digits; without a
+    country it is just the digits.
     ``withheld`` are forms and words that mean a withheld number, too. ValueError when it is no number.
     """
     kind, found = _by_country(bare, country)

@@ -17,6 +17,8 @@ _MARK = "\ufeff"
 """The byte order mark that some systems put before UTF-8."""
 _NAME = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 """The usual name of a member: one without an escape."""
+_NUMBERS = ("ani", "dnis")
+_BARE_PLUS = re.compile(r"((?:^|<|, ?)(?:sips?|tel):|^|<|;phone-context=) (?=[0-9])", re.IGNORECASE)
 _MOST_FORM_FIELDS = 32
 FORM = "application/x-www-form-urlencoded"
 
@@ -38,6 +40,14 @@ def parse(content_type: str | None, raw: bytes) -> dict[str, Any]:
     raise UnsupportedType(f"Send the body as application/json or {FORM}.")
 
 
+def with_plus(number: str) -> str:
+    """A number out of a form or a query, in which one space before the first digit is a plus that was not escaped.
+
+    Two spaces are spaces, and so is one within a number, where nobody writes a plus.
+    """
+    return _BARE_PLUS.sub(r"\1+", number)
+
+
 def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8").removeprefix(_MARK)
@@ -55,7 +65,7 @@ def _form(text: str) -> dict[str, Any]:
     fields = _unique(pairs)
     if "value" in fields:
         fields["value"] = json.dumps(fields["value"], ensure_ascii=False)
-    return fields
+    return fields | {name: with_plus(fields[name]) for name in _NUMBERS if name in fields}
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE, exposition
 from cticache.web.audit import Audit, about, became, told
 from cticache.web.auth import require
-from cticache.web.bodies import parse
+from cticache.web.bodies import parse, with_plus
 from cticache.web.schemas import LEASE, RENEW, TAKE
 
 CALLS = "/cticache/DNIS-ANI"
@@ -135,6 +135,7 @@ class Explain:
         dnis, ani = req.get_param("dnis"), req.get_param("ani")
         if dnis is None or ani is None:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
+        dnis, ani = with_plus(dnis), with_plus(ani)
         found = places(self._pools, dnis, user)
         try:
             found_there = readings(found, read(ani).bare)

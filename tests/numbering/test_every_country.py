@@ -19,8 +19,6 @@ CASES = [
     json.loads(line) for line in (Path(__file__).parent / "cases" / "numbers.jsonl").read_text("utf-8").splitlines()
 ]
 """Each two spellings of one caller, after public reports of faults in other software, which ``source`` names."""
-OTHER_KINDS = {"tel with a global phone-context"}
-"""What a country does not decide."""
 CODES = sorted(_REGIONS)
 TYPES = [
     "fixed_line",
@@ -103,7 +101,7 @@ def _like(example: str, pattern: re.Pattern[str], count: int, chance: random.Ran
 EXAMPLES = list(dict.fromkeys(samples(0)))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case["kind"] not in OTHER_KINDS])
+@pytest.mark.parametrize("case", CASES)
 def test_two_spellings_of_a_caller_from_the_reports_are_one(case: dict[str, str]) -> None:
     country = Country.of(case["country_code"])
     assert case["want"] == "one caller"

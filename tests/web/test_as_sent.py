@@ -9,6 +9,7 @@ import pytest
 from falcon.testing import Result, TestClient
 from redis import Redis
 
+from cticache.numbering.country import Country
 from kit.running import Service
 from kit.samples import basic, make_pool
 
@@ -121,3 +122,28 @@ def test_the_address_of_a_host_is_no_number_of_a_pool(new_service: NewService, d
     post(api, A)
     assert refused(api.simulate_get(call(A, dnis)), 404, "not_found")
     assert api.simulate_get(call(A, "10001")).status_code == 200
+
+
+def test_a_plus_that_was_not_escaped_in_a_query_is_a_plus_in_both_numbers(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool(f"+1{NUMBER}", country=Country.of("1"))))
+    post(api, "+55 5123 4567")
+    answer = api.simulate_get(EXPLAIN, query_string=f"dnis=+1{NUMBER}&ani=+5551234567")
+    assert (answer.json["dnis"], answer.json["ani"]) == (f"+1{NUMBER}", "+5551234567")
+    assert [(place["dnis"], place["grade"]) for place in answer.json["places"]] == [(f"+1{NUMBER}", "exact")]
+
+
+def test_a_plus_that_was_not_escaped_in_a_form_is_a_plus(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool(country=Country.of("1"))))
+    body, kind = "value=v&ani=+5551234567", "application/x-www-form-urlencoded"
+    posted = api.simulate_post(CALLS, body=body, content_type=kind)
+    assert posted.json == {"dnis": NUMBER, "ani": "+5551234567", "value": "v"}
+    assert posted.headers["location"] == call("%2B5551234567")
+    assert api.simulate_get(call("5551234567")).status_code == 404
+    assert api.simulate_get(call("+5551234567")).status_code == 200
+
+
+def test_a_space_in_the_key_of_a_url_is_a_space(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool(country=Country.of("1"))))
+    post(api, "555 123 4567")
+    assert api.simulate_get(call("%205551234567")).status_code == 200
+    assert api.simulate_get(call("+5551234567")).status_code == 404

@@ -1,5 +1,6 @@
 import json
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from hypothesis import given
@@ -224,6 +225,43 @@ def test_a_form_that_cannot_be_read_is_refused(body: bytes, detail: str) -> None
     with pytest.raises(NotJson) as caught:
         parse(_FORM, body)
     assert detail in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "ani"),
+    [
+        pytest.param("+15551234567", "+15551234567", id="a plus"),
+        pytest.param("%2015551234567", "+15551234567", id="a plus that a proxy decoded and escaped as a space"),
+        pytest.param("%2B15551234567", "+15551234567", id="an escaped plus"),
+        pytest.param("+1+(555)+123-4567", "+1 (555) 123-4567", id="a plus before a number with spaces"),
+        pytest.param("sip:+15551234567@h", "sip:+15551234567@h", id="in an address"),
+        pytest.param("%22A%22+<SIPS:+15551234567@h>", '"A" <SIPS:+15551234567@h>', id="in brackets"),
+        pytest.param("<+15551234567>", "<+15551234567>", id="in brackets alone"),
+        pytest.param("sip:a@h,tel:+1555", "sip:a@h,tel:+1555", id="in a list"),
+        pytest.param("tel:2079460001;phone-context=+44", "tel:2079460001;phone-context=+44", id="in a context"),
+        pytest.param("5551234567", "5551234567", id="none"),
+        pytest.param("555+123+4567", "555 123 4567", id="spaces within"),
+        pytest.param("++15551234567", "  15551234567", id="two spaces"),
+        pytest.param("5551234567+", "5551234567 ", id="a space behind"),
+        pytest.param("+", " ", id="a space alone"),
+        pytest.param("+anonymous", " anonymous", id="a word"),
+        pytest.param("+(555)+123", " (555) 123", id="a bracket"),
+        pytest.param("%22Tel:+42%22+<tel:1555>", '"Tel: 42" <tel:1555>', id="in a display name"),
+        pytest.param("+%D9%A1", " \u0661", id="an Arabic digit"),
+    ],
+)
+def test_one_space_before_the_first_digit_of_a_forms_number_is_a_plus(sent: str, ani: str) -> None:
+    assert parse(_FORM, f"ani={sent}&dnis={sent}&value={sent}&ttl=+60".encode()) == {
+        "ani": ani,
+        "dnis": ani,
+        "value": json.dumps(unquote_plus(sent), ensure_ascii=False),
+        "ttl": " 60",
+    }
+
+
+@pytest.mark.parametrize("content_type", [_FORM, _JSON, None])
+def test_a_space_in_json_is_a_space(content_type: str | None) -> None:
+    assert parse(content_type, b'{"ani": " 15551234567"}') == {"ani": " 15551234567"}
 
 
 def test_a_form_may_have_32_fields() -> None:
