@@ -17,6 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ARRIVED = 0.999
 """The share of calls that the TTL should be long enough for."""
+LEAST_TAKES = 3_000
+"""So many takes must have been seen before one in a thousand of them says anything: three are the slowest, then."""
 LEAST_MISSES = 3
 """How many leases in a row must have gone unclaimed before a number is suspected."""
 CHANCE = 0.05
@@ -74,6 +76,13 @@ class Hour:
 class Advice:
     """What a pool's hours say. Shares are 0 to 1."""
 
+    calls: int
+    """Calls offered in all hours: the sample that all of this rests on."""
+    refused: int
+    """Those of them that got no number."""
+    hours: int
+    """Hours in which there was a call."""
+    takes: int
     size: int
     """Numbers that the pool has."""
     ttl_s: int
@@ -87,9 +96,10 @@ class Advice:
     blocking: float
     """Share of the busy hour's calls that find none of ``size`` numbers free, by Erlang's formula."""
     needed_for_1_percent: int
+    """By Erlang's formula for the busy hour; but no fewer than were leased at once, which its mean does not show."""
     needed_for_01_percent: int
     transit_s: int | None
-    """99.9 % of all calls arrive within this time; None: it is more than the TTL, or no call has ended yet."""
+    """99.9 % of all calls arrive within this time; None: it is more than the TTL, or too few calls were taken."""
     suggested_ttl_s: int | None
     """None where ``transit_s`` is None: a longer TTL does not help calls that never arrive."""
     unclaimed: float
@@ -184,20 +194,26 @@ def advise(
     # If no number was held long enough to show, the number of calls decides.
     busy = max((hour for hour in hours if hour.calls), key=lambda hour: (traffic(hour), hour.calls), default=None)
     offered = traffic(busy) if busy else 0.0
-    transit_s = transit_quantile(hours, ARRIVED)
+    peak = max((hour.peak for hour in hours), default=0)
+    takes = sum(hour.taken for hour in hours)
+    transit_s = transit_quantile(hours, ARRIVED) if takes >= LEAST_TAKES else None
     return Advice(
+        calls=sum(hour.calls for hour in hours),
+        refused=sum(hour.rejected for hour in hours),
+        hours=sum(hour.calls > 0 for hour in hours),
+        takes=takes,
         size=size,
         ttl_s=ttl_ms // 1000,
         busy=busy,
         holding_s=holding_ms(busy) / 1000 if busy else 0.0,
         offered=offered,
         blocking=erlang_b(offered, size),
-        needed_for_1_percent=numbers_needed(offered, 0.01),
-        needed_for_01_percent=numbers_needed(offered, 0.001),
+        needed_for_1_percent=max(numbers_needed(offered, 0.01), peak),
+        needed_for_01_percent=max(numbers_needed(offered, 0.001), peak),
         transit_s=transit_s,
         suggested_ttl_s=None if transit_s is None else _ttl_for(transit_s, max_ttl_ms // 1000),
         unclaimed=unclaimed_share,
-        peak=max((hour.peak for hour in hours), default=0),
+        peak=peak,
         suspects=_suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
     )
 
@@ -228,8 +244,12 @@ def lines(advice: Advice, pool_name: str) -> list[str]:
     if not advice.busy:
         return [f"{pool_name}: nothing has been leased in the last eight days, this hour left out"]
     calls = advice.busy.calls
+    refused = f"{advice.refused:,}" if advice.refused else "none"
     return [
-        f"{pool_name}: busy hour {advice.busy.start:%Y-%m-%d %H:%M} UTC, {calls:,} call{'' if calls == 1 else 's'} "
+        f"{pool_name}: {refused} of {advice.calls:,} call{'' if advice.calls == 1 else 's'} "
+        f"{'were' if advice.refused > 1 else 'was'} refused for want of a number, in "
+        f"{advice.hours:,} hour{'' if advice.hours == 1 else 's'} with calls of the last eight days",
+        f"  busy hour: {advice.busy.start:%Y-%m-%d %H:%M} UTC, {calls:,} call{'' if calls == 1 else 's'} "
         f"offered, {'' if calls == 1 else 'each '}holding a number for {_decimal(advice.holding_s)} s"
         f"{'' if calls == 1 else ' on average'}: {_decimal(advice.offered)} Erlang (numbers busy on average)",
         f"  numbers: has {advice.size:,}; {_are(advice.needed_for_1_percent)} needed for 1 % blocking "
@@ -248,7 +268,9 @@ def _ttl_sentence(advice: Advice) -> str:
     transit, ttl, better = advice.transit_s, advice.ttl_s, advice.suggested_ttl_s
     if transit is None or better is None:
         if advice.unclaimed <= 1 - ARRIVED:  # calls only read, or still on their way, have no transit
-            return f"too few calls were taken to tell whether ttl = {ttl} suits them"
+            return (
+                f"too few calls were taken to tell whether ttl = {ttl} suits them: {advice.takes:,} of {LEAST_TAKES:,}"
+            )
         return (
             f"fewer than 99.9 % of calls arrive within the TTL of {ttl:,} s: {_percent(advice.unclaimed)} were not "
             "picked up; look at routing, or at the caller's number (ANI) that the receiving system sees, before "

@@ -208,6 +208,29 @@ def test_where_no_time_was_counted_the_hour_with_the_most_calls_is_the_busy_one(
     assert (advice.offered, advice.blocking, advice.needed_for_1_percent) == (0, 0, 1)
 
 
+def test_no_fewer_numbers_are_needed_than_were_leased_at_once() -> None:
+    """A burst of a minute hardly shows in an hour's mean, and leased all the same."""
+    advice = _advise(_hour(leased=60, held_ms=60_000, peak=31, rejected=29))
+    assert numbers_needed(advice.offered, 0.001) < 31
+    assert (advice.needed_for_1_percent, advice.needed_for_01_percent) == (31, 31)
+
+
+def test_what_was_seen_comes_first_with_its_sample() -> None:
+    seen = _advise(_hour(1, leased=5, rejected=3), _hour(2), _hour(3, leased=12))
+    assert (
+        lines(seen, "p")[0]
+        == "p: 3 of 20 calls were refused for want of a number, in 2 hours with calls of the last eight days"
+    )
+
+
+@pytest.mark.parametrize(("takes", "told"), [(2_999, None), (3_000, 22)])
+def test_no_ttl_is_told_by_too_few_takes(takes: int, told: int | None) -> None:
+    advice = _advise(_hour(leased=takes, taken=takes, transits={22: takes}))
+    assert advice.transit_s == told
+    few = f"too few calls were taken to tell whether ttl = 300 suits them: {takes:,} of 3,000"
+    assert (few in _line(advice, "ttl")) == (told is None)
+
+
 def test_the_peak_is_that_of_all_hours() -> None:
     assert _advise(_hour(1, leased=9, peak=2), _hour(2, leased=1, peak=7)).peak == 7
 
@@ -236,7 +259,7 @@ def test_the_share_of_the_unclaimed_is_of_all_leases(leased: int, unclaimed: int
     ],
 )
 def test_the_suggested_ttl_has_a_margin(bound: int, suggested: int) -> None:
-    assert _advise(_hour(leased=1000, taken=1000, transits={bound: 1000})).suggested_ttl_s == suggested
+    assert _advise(_hour(leased=3_000, taken=3_000, transits={bound: 3_000})).suggested_ttl_s == suggested
 
 
 def test_no_ttl_is_suggested_for_calls_that_never_come() -> None:
@@ -306,19 +329,20 @@ def test_the_largest_figures_that_redis_can_hold_give_advice() -> None:
 
 def test_the_advice_reads_as_sentences() -> None:
     hour = _hour(
-        leased=1200,
+        leased=3600,
         rejected=4,
-        taken=1199,
+        taken=3599,
         unclaimed=1,
-        held_ms=10_440_000,
-        peak=17,
-        transits={8: 1000, 22: 199},
+        held_ms=31_320_000,
+        peak=29,
+        transits={8: 3000, 22: 599},
     )
     assert lines(_advise(hour, misses={"5551234567": 7}), "system-y") == [
-        "system-y: busy hour 2026-11-27 09:00 UTC, 1,204 calls offered, each holding a number for 13.7 s on average: "
-        "4.6 Erlang (numbers busy on average)",
-        "  numbers: has 40; 11 are needed for 1 % blocking (calls that find none free), 13 for 0.1 %",
-        "  load: at most 17 were leased at once; with 40 numbers the busy hour has less than 0.01 % blocking",
+        "system-y: 4 of 3,604 calls were refused for want of a number, in 1 hour with calls of the last eight days",
+        "  busy hour: 2026-11-27 09:00 UTC, 3,604 calls offered, each holding a number for 13.7 s on average: "
+        "13.7 Erlang (numbers busy on average)",
+        "  numbers: has 40; 29 are needed for 1 % blocking (calls that find none free), 29 for 0.1 %",
+        "  load: at most 29 were leased at once; with 40 numbers the busy hour has less than 0.01 % blocking",
         "  ttl: 99.9 % of calls arrive within 22 s; ttl = 300 holds numbers of lost calls for long, 30 would do",
         "  look at 5551234567: its last 7 leases were not picked up while others were: is its routing broken?",
     ]
@@ -326,8 +350,9 @@ def test_the_advice_reads_as_sentences() -> None:
 
 def test_one_of_anything_is_singular() -> None:
     advice = _advise(_hour(leased=1, peak=1), size=1, cooldown=0)
-    assert lines(advice, "system-y")[:3] == [
-        "system-y: busy hour 2026-11-27 09:00 UTC, 1 call offered, holding a number for less than 0.1 s: "
+    assert lines(advice, "system-y")[:4] == [
+        "system-y: none of 1 call was refused for want of a number, in 1 hour with calls of the last eight days",
+        "  busy hour: 2026-11-27 09:00 UTC, 1 call offered, holding a number for less than 0.1 s: "
         "less than 0.1 Erlang (numbers busy on average)",
         "  numbers: has 1; 1 is needed for 1 % blocking (calls that find none free), 1 for 0.1 %",
         "  load: at most 1 was leased at once; with 1 number the busy hour has 0 % blocking",
@@ -335,14 +360,18 @@ def test_one_of_anything_is_singular() -> None:
 
 
 def test_large_figures_have_separators_and_options_are_as_config_ini_has_them() -> None:
-    hour = _hour(leased=2_000_000, held_ms=2_000_000 * 3_600_000, peak=1_234_567, transits={1000: 1})
+    hour = _hour(
+        leased=2_000_000, taken=2_000_000, held_ms=2_000_000 * 3_600_000, peak=1_999_999, transits={1000: 2_000_000}
+    )
     advice = _advise(hour, size=MOST, cooldown=0, ttl=3600, max_ttl=3600, misses={"5551": 1})
     assert lines(advice, "system-y") == [
-        "system-y: busy hour 2026-11-27 09:00 UTC, 2,000,000 calls offered, each holding a number for 3,600.0 s on "
+        "system-y: none of 2,000,000 calls was refused for want of a number, in 1 hour with calls of the last eight "
+        "days",
+        "  busy hour: 2026-11-27 09:00 UTC, 2,000,000 calls offered, each holding a number for 3,600.0 s on "
         "average: 2,000,000.0 Erlang (numbers busy on average)",
-        "  numbers: has 5,000,000; 1,980,099 are needed for 1 % blocking (calls that find none free), "
-        "1,998,783 for 0.1 %",
-        "  load: at most 1,234,567 were leased at once; with 5,000,000 numbers the busy hour has 0 % blocking",
+        "  numbers: has 5,000,000; 1,999,999 are needed for 1 % blocking (calls that find none free), "
+        "1,999,999 for 0.1 %",
+        "  load: at most 1,999,999 were leased at once; with 5,000,000 numbers the busy hour has 0 % blocking",
         "  ttl: 99.9 % of calls arrive within 1,000 s; ttl = 3600 holds numbers of lost calls for long, 1334 would do",
     ]
 
@@ -361,7 +390,7 @@ def test_large_figures_have_separators_and_options_are_as_config_ini_has_them() 
     ],
 )
 def test_the_ttl_is_held_against_the_time_that_calls_take(ttl: int, max_ttl: int, ending: str) -> None:
-    advice = _advise(_hour(leased=9, taken=9, transits={22: 9}), ttl=ttl, max_ttl=max_ttl)
+    advice = _advise(_hour(leased=3_000, taken=3_000, transits={22: 3_000}), ttl=ttl, max_ttl=max_ttl)
     assert _line(advice, "ttl") == f"  ttl: 99.9 % of calls arrive within 22 s; {ending}"
 
 
@@ -381,7 +410,10 @@ def test_for_calls_that_never_come_it_says_where_to_look_before_the_ttl_is_raise
     ],
 )
 def test_without_takes_nothing_is_said_about_the_ttl(hour: Hour) -> None:
-    assert _line(_advise(hour), "ttl") == "  ttl: too few calls were taken to tell whether ttl = 300 suits them"
+    assert (
+        _line(_advise(hour), "ttl")
+        == "  ttl: too few calls were taken to tell whether ttl = 300 suits them: 0 of 3,000"
+    )
 
 
 @pytest.mark.parametrize(
