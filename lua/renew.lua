@@ -83,7 +83,9 @@ end
 local until_ms = now + ttl_ms
 local all_ends = ends(callers, call_prefix, found, most_callers, now)
 all_ends[#all_ends + 1] = until_ms
-table.sort(all_ends, function(a, b) return a > b end)
+if all_ends[2] then
+  table.sort(all_ends, function(a, b) return a > b end)
+end
 local rests_until = all_ends[1] + rest_ms
 local live = live_prefix .. held[4]
 redis.call('ZSCORE', live, member)

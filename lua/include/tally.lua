@@ -12,7 +12,7 @@ return function(stats, stats_prefix, now)
   local peak, hour_peak = redis.call('HGET', stats, 'peak'), redis.call('HGET', hour, 'peak')
   local function count(field, by, since)
     local at = since and math.floor(since / 3600000) or index
-    local key = since and string.format('%s%.0f', stats_prefix, at) or hour
+    local key = at ~= index and string.format('%s%.0f', stats_prefix, at) or hour
     redis.call('HINCRBY', stats, field, by)
     if redis.call('HINCRBY', key, field, by) == by then
       redis.call('PEXPIREAT', key, string.format('%.0f', (at + 193) * 3600000))
