@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -157,7 +157,8 @@ class Served:
             self.loop.close()
         else:
             self.server.task_dispatcher.shutdown()  # first: a thread that ends pulls the trigger
-            self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map))
+            with suppress(OSError):  # a request's own pull may have woken the loop, which then has closed it already
+                self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map))
             self.thread.join(20)
         self._listener.close()
 
