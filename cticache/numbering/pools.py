@@ -240,8 +240,18 @@ class Pools:
             place
             for dnis in dict.fromkeys(found)
             for place in self._whole(dnis)
-            if place.pool.dnis_digits and dnis.endswith(digits[-place.pool.dnis_digits :])
+            if place.pool.dnis_digits and dnis.endswith(digits[-place.pool.dnis_digits :]) and _agree(digits, dnis)
         ]
+
+
+def _agree(digits: str, dnis: str) -> bool:
+    """Whether two spellings agree in all the digits that both have, leading zeros and a plus apart.
+
+    Else the longer spelling of another number that ends alike, be it of another pool or of none, would be this one.
+    """
+    one, other = digits.lstrip("0"), dnis.lstrip("+0")
+    both = min(len(one), len(other))
+    return one[len(one) - both :] == other[len(other) - both :]
 
 
 def _former(name: str, like: Pool, rest_ms: int) -> Pool:

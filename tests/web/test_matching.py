@@ -366,6 +366,24 @@ def test_a_number_is_known_by_its_last_digits_however_it_is_written(
     assert api.simulate_request(method, call(A, dnis) + suffix).text == f'{{"value":"of {A}"}}'
 
 
+@EVERY_VERB
+@pytest.mark.parametrize(
+    "asked", ["%2B15554000000", "15554000000", "0015554000000", "5559990000", "990000", "20000000"]
+)
+def test_another_number_that_ends_alike_is_not_this_one_however_it_is_written(
+    new_service: NewService, asked: str, method: str, suffix: str
+) -> None:
+    """Only the last four digits were compared: a question for one pool's number met a caller on the other's."""
+    pools = make_pool("5554000000-5554000009", name="p"), make_pool("5552000000-5552000009", name="u", dnis_digits=4)
+    api = api_of(new_service(*pools))
+    answer = api.simulate_post(CALLS, body=f'{{"value":"u","ani":"{A}","pool":"u"}}')
+    assert answer.json["dnis"] == "5552000000"
+    assert refused(api.simulate_request(method, call(A, asked) + suffix), 404, "not_found")
+    for spelling in ("%2B15552000000", "0015552000000", "05552000000", "2000000"):
+        assert api.simulate_get(call(A, spelling)).json == {"value": "u"}
+    assert api.simulate_request(method, call(A, "0000") + suffix).json == {"value": "u"}
+
+
 @pytest.mark.parametrize("dnis", SIP)
 def test_a_number_written_as_a_sip_address_is_known_too(new_service: NewService, dnis: str) -> None:
     api = api_of(new_service(make_pool(dnis_digits=4)))
