@@ -1,6 +1,6 @@
 -- wrong_question -- the error to reply where what match is to be asked is out of its range; nil where all is right.
 --
--- Its checks are written out: as calls they would cost a read as much as its look at the call.
+-- Its checks are written out: made by calls of whole, they would show in what a read costs.
 --
 -- Writes    nothing
 
