@@ -4,9 +4,12 @@
 -- A request that was answered before under the same key gets that answer again. Otherwise the number that has been
 -- free longest is lent to this caller alone. With none free, `share` puts the caller on the number with the fewest live
 -- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. No number is shared
--- by two calls with one ANI (or one tail, where tails tell calls apart), or lent to an ANI whose last call on it still
--- rests. Where tails tell calls apart, a resting number is lent to nobody. A withheld caller gets a free number or
--- none, and has it alone: another caller, whose ANI is lost on the way, would be taken for the withheld one.
+-- by two calls with one ANI (or one tail, where tails tell calls apart). A withheld caller gets a free number or none,
+-- and has it alone: another caller, whose ANI is lost on the way, would be taken for the withheld one.
+--
+-- After a call, its number rests for all, and the pair of its number and ANI rests as long again as somebody may ask
+-- for that call: a repeated take, or a caller who arrives late, must not find this ANI's next call. A number that is
+-- free for all but this pair is passed over and stays as free as it is.
 --
 -- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared          zset    DNIS -> time (ms) until which it has more than one live caller
@@ -26,17 +29,18 @@
 -- ARGV[4]   lessee          the user who asks
 -- ARGV[5]   ttl_ms          length of the lease, integer > 0
 -- ARGV[6]   rest_ms         rest of a number after its last call, integer >= 0
--- ARGV[7]   exhausted       'share', 'fallback' or 'reject'
--- ARGV[8]   fallback        the fallback number; '' without one
--- ARGV[9]   share_scan      most numbers looked at in one step, integer > 0
--- ARGV[10]  max_callers     most live callers on one number, integer > 0
--- ARGV[11]  tail_digits     digits at the end that must tell calls on one number apart, 0: all; integer >= 0
--- ARGV[12]  max_live        most live leases of this user, 0: any number; integer >= 0
--- ARGV[13]  reply_ms        how long the answer is kept under its key, 0: there is no key; integer >= 0
--- ARGV[14]  while_live      1 when the kept answer counts only while its call is live, else 0
--- ARGV[15]  fingerprint     of the request
--- ARGV[16]  reap_step       most ended calls counted in passing, integer >= 0
--- ARGV[17]  most_callers    most callers whose tails are looked at on one number, integer > 0
+-- ARGV[7]   pair_rest_ms    rest of a number for the ANI of a call after that call, integer >= rest_ms
+-- ARGV[8]   exhausted       'share', 'fallback' or 'reject'
+-- ARGV[9]   fallback        the fallback number; '' without one
+-- ARGV[10]  share_scan      most numbers looked at in one step, integer > 0
+-- ARGV[11]  max_callers     most live callers on one number, integer > 0
+-- ARGV[12]  tail_digits     digits at the end that must tell calls on one number apart, 0: all; integer >= 0
+-- ARGV[13]  max_live        most live leases of this user, 0: any number; integer >= 0
+-- ARGV[14]  reply_ms        how long the answer is kept under its key, 0: there is no key; integer >= 0
+-- ARGV[15]  while_live      1 when the kept answer counts only while its call is live, else 0
+-- ARGV[16]  fingerprint     of the request
+-- ARGV[17]  reap_step       most ended calls counted in passing, integer >= 0
+-- ARGV[18]  most_callers    most callers whose tails are looked at on one number, integer > 0
 --
 -- Writes    numbers, shared, leaving, pending, unclaimed, stats, live, reply, call_prefix, callers_prefix, gone_prefix,
 --           stats_prefix
@@ -46,7 +50,7 @@
 -- number and the hour.
 --
 -- Returns  {outcome, dnis, token, leased_ms, left_ms}, outcome 'leased', 'shared', 'fallback' or 'replayed';
---          {'exhausted', ms until a number falls free}, -1 when the pool has no numbers;
+--          {'exhausted', ms until this ANI may next have a number}, -1 when the pool has no numbers;
 --          {'max_live', ms until the first of the user's leases ends}.
 -- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is none of these words.
 --          REUSED  the key was used for another request.
@@ -55,16 +59,17 @@ local numbers, shared, leaving, pending, unclaimed, stats = KEYS[1], KEYS[2], KE
 local live, reply, call_prefix, callers_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local gone_prefix, stats_prefix = KEYS[11], KEYS[12]
 local ani, value, token, lessee = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local ttl_ms, rest_ms, exhausted, fallback = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
-local share_scan, max_callers, tail_digits = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local max_live, reply_ms, while_live = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
-local fingerprint, reap_step, most_callers = ARGV[15], tonumber(ARGV[16]), tonumber(ARGV[17])
+local ttl_ms, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local exhausted, fallback = ARGV[8], ARGV[9]
+local share_scan, max_callers, tail_digits = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local max_live, reply_ms, while_live = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
+local fingerprint, reap_step, most_callers = ARGV[16], tonumber(ARGV[17]), tonumber(ARGV[18])
 
 local whole = include('whole')
 
-if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(share_scan, 1) and whole(max_callers, 1)
-  and whole(tail_digits, 0) and whole(max_live, 0) and whole(reply_ms, 0) and whole(reap_step, 0)
-  and whole(most_callers, 1)) then
+if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(pair_rest_ms, rest_ms) and whole(share_scan, 1)
+  and whole(max_callers, 1) and whole(tail_digits, 0) and whole(max_live, 0) and whole(reply_ms, 0)
+  and whole(reap_step, 0) and whole(most_callers, 1)) then
   return redis.error_reply('BADARG a time, digits, a step or a most is not an integer in its range')
 end
 if exhausted ~= 'share' and exhausted ~= 'fallback' and exhausted ~= 'reject' then
@@ -102,24 +107,35 @@ local function live_on(dnis, most)
   return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most, now)
 end
 
--- Whether a call of this ANI, or of its tail, is live on the number, or ended so recently that it may be asked for; or
--- a withheld caller's call is live there.
-local function clashes(dnis)
-  local callers, withheld = callers_prefix .. dnis, call_prefix .. dnis .. ':'
-  local ended = redis.call('ZSCORE', callers, ani)
-  if (ended and ended + rest_ms > now) or redis.call('EXISTS', withheld .. ani, withheld) > 0 then
-    return true
+-- The time (ms) until which this ANI's last call on the number may be asked for; 0 when it has had none of late.
+local function pair_rests_until(dnis)
+  local ended = redis.call('ZSCORE', callers_prefix .. dnis, ani)
+  return ended and ended + pair_rest_ms or 0
+end
+
+-- Whether a call of this ANI or of a withheld caller is live on the number, listed there or not.
+local function unlisted(dnis)
+  local withheld = call_prefix .. dnis .. ':'
+  return redis.call('EXISTS', withheld .. ani, withheld) > 0
+end
+
+-- Whether a call of the ANI's tail, where tails tell calls apart, may be asked for on the number.
+local function same_tail(dnis)
+  if tail_digits == 0 or #ani < tail_digits then
+    return false
   end
-  if tail_digits > 0 and #ani >= tail_digits then
-    local listed = redis.call('ZRANGE', callers, '(' .. ms(now - rest_ms), '+inf', 'BYSCORE',
-      'LIMIT', 0, most_callers + 1)
-    for at, caller in ipairs(listed) do
-      if at > most_callers or #caller >= tail_digits and caller:sub(-tail_digits) == ani:sub(-tail_digits) then
-        return true
-      end
+  local listed = redis.call('ZRANGE', callers_prefix .. dnis, '(' .. ms(now - pair_rest_ms), '+inf', 'BYSCORE',
+    'LIMIT', 0, most_callers + 1)
+  for at, caller in ipairs(listed) do
+    if at > most_callers or #caller >= tail_digits and caller:sub(-tail_digits) == ani:sub(-tail_digits) then
+      return true
     end
   end
   return false
+end
+
+local function clashes(dnis)
+  return pair_rests_until(dnis) > now or unlisted(dnis) or same_tail(dnis)
 end
 
 -- The number with the fewest live callers between two scores, of those on which this ANI can be told apart.
@@ -140,21 +156,32 @@ local function emptiest(from, to)
 end
 
 local dnis, others = nil, {}
+local soonest -- at which this ANI may have a number that is free for others now
 
-for _ = 1, share_scan do
-  local free = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, 1)[1]
+local looked = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, 1)
+for at = 1, share_scan do
+  local free = looked[at]
   if not free then
     break
   end
   local last_end = live_on(free, most_callers)[1]
-  if not last_end and not clashes(free) then
+  local pair_until = pair_rests_until(free)
+  local is_live = last_end or unlisted(free)
+  if not is_live and pair_until <= now and not same_tail(free) then
     dnis = free
     break
   end
-  -- The score says that it is free, and its callers say otherwise (a restored or edited database): correct the score.
-  local withheld = call_prefix .. free .. ':'
-  local left = math.max(redis.call('PTTL', withheld .. ani), redis.call('PTTL', withheld), 1)
-  redis.call('ZADD', numbers, 'XX', ms(math.max(last_end or 0, now + left) + rest_ms), free)
+  if at == 1 then -- before its score is corrected; few leases come this far
+    looked = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, share_scan)
+  end
+  if is_live then
+    -- The score says that it is free, and its callers say otherwise (a restored or edited database): correct the score.
+    local withheld = call_prefix .. free .. ':'
+    local left = math.max(redis.call('PTTL', withheld .. ani), redis.call('PTTL', withheld), 1)
+    redis.call('ZADD', numbers, 'XX', ms(math.max(last_end or 0, now + left) + rest_ms), free)
+  else
+    soonest = math.min(soonest or math.huge, math.max(pair_until, now + 1))
+  end
 end
 
 if ani == '' then
@@ -170,17 +197,31 @@ end
 
 local outcome = dnis and others[1] and 'shared' or 'leased'
 
+local fallback_from -- at which this ANI may have the fallback number
+
 if not dnis and exhausted == 'fallback' then
   local running = live_on(fallback, max_callers)
   if #running < max_callers and not clashes(fallback) then
     dnis, others, outcome = fallback, running, 'fallback'
+  elseif #running < max_callers then
+    fallback_from = pair_rests_until(fallback)
   end
 end
 
 if not dnis then
   tally('rejected', 1)
-  local soonest = redis.call('ZRANGE', numbers, 0, 0, 'WITHSCORES')[2]
-  return {'exhausted', soonest and math.max(soonest - now, 1) or -1}
+  local busy = redis.call('ZRANGE', numbers, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, share_scan, 'WITHSCORES')
+  for i = 1, #busy, 2 do
+    local free_from = tonumber(busy[i + 1])
+    if soonest and free_from >= soonest then
+      break
+    end
+    soonest = math.min(soonest or math.huge, math.max(free_from, pair_rests_until(busy[i])))
+  end
+  if soonest and fallback_from and fallback_from > now then
+    soonest = math.min(soonest, fallback_from)
+  end
+  return {'exhausted', soonest and soonest - now or -1}
 end
 
 local member = dnis .. ':' .. ani
@@ -206,14 +247,14 @@ reap(tally, member)
 redis.call('DEL', gone_prefix .. member) -- what was taken there was another call of this ANI
 redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), 'lessee', lessee)
 redis.call('PEXPIREAT', call, ms(until_ms))
-redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - rest_ms))
+redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - pair_rest_ms))
 redis.call('ZADD', callers, ms(until_ms), ani)
-redis.call('PEXPIREAT', callers, ms(last_end + rest_ms))
+redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
 redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
 redis.call('ZADD', pending, ms(until_ms), member)
 if outcome == 'fallback' then
   -- So sync knows of its calls, as of those on a number that left, whatever becomes of the fallback number.
-  redis.call('ZADD', leaving, ms(last_end + rest_ms), dnis)
+  redis.call('ZADD', leaving, ms(last_end + pair_rest_ms), dnis)
   expire_with_last(leaving)
 end
 

@@ -20,10 +20,11 @@
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: ignored
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: time (ms) from which to list
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
--- ARGV[5]  rest_ms         drop, add: rest of a number after its last call
--- ARGV[6]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
--- ARGV[7]  skip            leaving: how many to pass over, or 0
--- ARGV[8...]  dnises       drop: numbers to drop; add: numbers to add
+-- ARGV[5]  rest_ms         add: rest of a number after its last call
+-- ARGV[6]  pair_rest_ms    drop: rest of a number for the ANI of a call after that call
+-- ARGV[7]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
+-- ARGV[8]  skip            leaving: how many to pass over, or 0
+-- ARGV[9...]  dnises       drop: numbers to drop; add: numbers to add
 --
 -- Writes    numbers, shared, leaving, synced, pending, stats
 -- Includes  whole, ms, expire_with_last, clock
@@ -36,14 +37,14 @@
 local numbers, shared, leaving, synced, pending, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local callers_prefix = KEYS[7]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local rest_ms, free_ms, skip = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local dnises = {unpack(ARGV, 8)}
+local rest_ms, pair_rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local skip, dnises = tonumber(ARGV[8]), {unpack(ARGV, 9)}
 
 local whole, ms, expire_with_last = include('whole'), include('ms'), include('expire_with_last')
 local now = include('clock')()
 
--- The ends of the number's last lease and of the one before; nil when it had none within its cool-down. A listed caller
--- counts here even if its call key is gone: too long a rest harms nobody.
+-- The ends of the number's last lease and of the one before; nil when it had none of late. A listed caller counts here
+-- even if its call key is gone: too long a rest harms nobody.
 local function last_ends(dnis)
   local ends = redis.call('ZRANGE', callers_prefix .. dnis, 0, 1, 'REV', 'WITHSCORES')
   return ends[2] and math.max(tonumber(ends[2]), now), ends[4] and tonumber(ends[4])
@@ -75,7 +76,7 @@ function steps.drop()
   for _, dnis in ipairs(dnises) do
     local ended = last_ends(dnis)
     if ended and redis.call('ZSCORE', numbers, dnis) then
-      redis.call('ZADD', leaving, ms(ended + rest_ms), dnis)
+      redis.call('ZADD', leaving, ms(ended + pair_rest_ms), dnis)
       expire_with_last(leaving)
     end
     gone = gone + redis.call('ZREM', numbers, dnis)
@@ -131,8 +132,8 @@ function steps.erase()
 end
 
 if not steps[step]
-  or not (whole(tonumber(cursor), 0) and whole(count, 0) and whole(rest_ms, 0) and whole(free_ms, 0)
-    and whole(skip, 0)) then
+  or not (whole(tonumber(cursor), 0) and whole(count, 0) and whole(rest_ms, 0) and whole(pair_rest_ms, 0)
+    and whole(free_ms, 0) and whole(skip, 0)) then
   return redis.error_reply('BADARG the step is unknown, or a number is not an integer >= 0')
 end
 local guarded = {list = true, drop = true, add = true, finish = true}

@@ -21,11 +21,12 @@
 -- ARGV[5]   most_callers  most live callers looked at, integer > 0
 -- ARGV[6]   ttl_ms        length of the lease from now, integer > 0
 -- ARGV[7]   rest_ms       rest of a number after its last call, integer >= 0
--- ARGV[8]   replace       1 when value is to be stored, else 0
--- ARGV[9]   value         opaque text
--- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
--- ARGV[11]  moved         1 when the number is another pool's by now, else 0
--- ARGV[12]  only          the user who must have leased the call; '' for whoever has
+-- ARGV[8]   pair_rest_ms  rest of a number for the ANI of a call after that call, integer >= 0
+-- ARGV[9]   replace       1 when value is to be stored, else 0
+-- ARGV[10]  value         opaque text
+-- ARGV[11]  if_match      quoted tokens, of which the lease must have one; '' for any
+-- ARGV[12]  moved         1 when the number is another pool's by now, else 0
+-- ARGV[13]  only          the user who must have leased the call; '' for whoever has
 --
 -- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, stats_prefix
 -- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, match, held
@@ -43,12 +44,13 @@ local numbers, shared, leaving, pending, stats, callers = KEYS[1], KEYS[2], KEYS
 local call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, ttl_ms, rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local replace, value, if_match, moved, only = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local pair_rest_ms = tonumber(ARGV[8])
+local replace, value, if_match, moved, only = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
 local whole = include('whole')
 
-if not (whole(ttl_ms, 1) and whole(rest_ms, 0)) then
-  return redis.error_reply('BADARG ttl_ms and rest_ms must be integers in range')
+if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(pair_rest_ms, 0)) then
+  return redis.error_reply('BADARG ttl_ms, rest_ms and pair_rest_ms must be integers in range')
 end
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
@@ -78,7 +80,7 @@ local member = dnis .. ':' .. found
 local left = math.max(redis.call('PTTL', call), 0)
 local promised = moved == '1' and redis.call('ZSCORE', leaving, dnis)
 if promised then
-  ttl_ms = math.max(math.min(ttl_ms, promised - rest_ms - now), left)
+  ttl_ms = math.max(math.min(ttl_ms, promised - pair_rest_ms - now), left)
 end
 local until_ms = now + ttl_ms
 local all_ends = ends(callers, call_prefix, found, most_callers, now)
@@ -86,7 +88,7 @@ all_ends[#all_ends + 1] = until_ms
 if all_ends[2] then
   table.sort(all_ends, function(a, b) return a > b end)
 end
-local rests_until = all_ends[1] + rest_ms
+local last_end = all_ends[1]
 local live = live_prefix .. held[4]
 redis.call('ZSCORE', live, member)
 redis.call('ZSCORE', pending, member)
@@ -100,13 +102,13 @@ if replace == '1' then
 end
 redis.call('PEXPIREAT', call, ms(until_ms))
 redis.call('ZADD', callers, ms(until_ms), found)
-redis.call('PEXPIREAT', callers, ms(rests_until))
-redis.call('ZADD', numbers, 'XX', ms(rests_until), dnis)
+redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
+redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
 redis.call('ZADD', pending, 'XX', ms(until_ms), member)
 if redis.call('ZADD', live, 'XX', 'CH', ms(until_ms), member) == 1 then
   expire_with_last(live)
 end
-if redis.call('ZADD', leaving, 'XX', 'CH', ms(rests_until), dnis) == 1 then
+if redis.call('ZADD', leaving, 'XX', 'CH', ms(last_end + pair_rest_ms), dnis) == 1 then
   expire_with_last(leaving)
 end
 if all_ends[2] then

@@ -2,8 +2,8 @@
 -- take -- hand over the value of one call, once, and let its number rest.
 --
 -- Repeated under the same key, it hands over the same value again; without a key, it says when the call was taken. The
--- ANI stays listed among the number's callers, with now as its end, until the rest has passed: until then lease puts no
--- call on the number that could be confused with this one.
+-- ANI stays listed among the number's callers, with now as its end, until the pair's rest has passed: until then lease
+-- puts no call on the number that could be confused with this one.
 -- It frees memory, and must run even when Redis is full; the DEL comes first for Redis 6.2, which knows no flags.
 --
 -- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
@@ -23,9 +23,10 @@
 -- ARGV[4]   match_digits  digits at the end that must agree for suffix, integer > 0
 -- ARGV[5]   most_callers  most live callers looked at, integer > 0
 -- ARGV[6]   rest_ms       rest of a number after its last call, integer >= 0
--- ARGV[7]   gone_ms       how long it is remembered that the call was taken, integer > 0
--- ARGV[8]   keyed         1 when the answer is kept under a key for as long, else 0
--- ARGV[9]   if_match      quoted tokens, of which the lease must have one; '' for any
+-- ARGV[7]   pair_rest_ms  rest of a number for the ANI of a call after that call, integer >= 0
+-- ARGV[8]   gone_ms       how long it is remembered that the call was taken, integer > 0
+-- ARGV[9]   keyed         1 when the answer is kept under a key for as long, else 0
+-- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
 --           stats_prefix
@@ -43,13 +44,13 @@
 local numbers, shared, pending, unclaimed, stats, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local callers, call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local most_callers, rest_ms, gone_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local keyed, if_match = ARGV[8], ARGV[9]
+local most_callers, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local gone_ms, keyed, if_match = tonumber(ARGV[8]), ARGV[9], ARGV[10]
 
 local whole = include('whole')
 
-if not (whole(rest_ms, 0) and whole(gone_ms, 1)) then
-  return redis.error_reply('BADARG rest_ms and gone_ms must be integers in range')
+if not (whole(rest_ms, 0) and whole(pair_rest_ms, 0) and whole(gone_ms, 1)) then
+  return redis.error_reply('BADARG rest_ms, pair_rest_ms and gone_ms must be integers in range')
 end
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
@@ -91,7 +92,7 @@ local live = live_prefix .. held[4]
 redis.call('ZSCORE', live, member)
 redis.call('ZSCORE', unclaimed, dnis)
 redis.call('ZSCORE', numbers, dnis)
-local rests_until = (stay[1] or now) + rest_ms
+local last_end = stay[1] or now
 
 redis.call('DEL', call)
 redis.call('SET', gone_prefix .. found, ms(now), 'PX', ms(gone_ms))
@@ -104,8 +105,8 @@ if keyed == '1' then
   redis.call('PEXPIRE', taken, ms(gone_ms))
 end
 redis.call('ZADD', callers, 'XX', ms(now), found)
-redis.call('PEXPIREAT', callers, ms(rests_until))
-redis.call('ZADD', numbers, 'XX', ms(rests_until), dnis)
+redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
+redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
 if was_shared and stay[2] then
   redis.call('ZADD', shared, 'XX', ms(stay[2]), dnis)
 elseif was_shared then

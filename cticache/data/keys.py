@@ -7,14 +7,14 @@ begin the script. Only pool_claim declares, and touches, a single key, which is 
 
 - ``cti:{pool}:numbers``, a zset: DNIS -> ms from which it may be leased again; for ever
 - ``cti:{pool}:shared``, a zset: DNIS -> ms until which it has more than one live caller; until the latest of these
-- ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + cool-down; until the latest of these
+- ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + a pair's rest; until the last of these
 - ``cti:{pool}:synced``, a string: fingerprint of the numbers in place, or ``syncing:`` and the one to reach; for ever
 - ``cti:{pool}:stats``, a hash: counters; for ever
 - ``cti:{pool}:stats:HOUR``, a hash: the counters of one hour since 1970; eight days
 - ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
 - ``cti:{pool}:unclaimed``, a zset: DNIS -> how many of its calls in a row nobody asked for; eight days
 - ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee; its TTL
-- ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + rest
+- ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + the pair's rest
 - ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, also under the ANI presented; a minute
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; the lease's TTL

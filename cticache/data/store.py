@@ -78,6 +78,7 @@ class Store:
             lessee=lessee,
             ttl_ms=ttl_ms,
             rest_ms=pool.rest_ms,
+            pair_rest_ms=pool.pair_rest_ms,
             exhausted=pool.exhausted,
             fallback=pool.fallback,
             share_scan=pool.share_scan,
@@ -131,6 +132,7 @@ class Store:
                 match_digits=pool.match_digits,
                 most_callers=MOST_CALLERS,
                 rest_ms=pool.rest_ms,
+                pair_rest_ms=pool.pair_rest_ms,
                 gone_ms=pool.remember_ms,
                 keyed=int(key != _NO_KEY),
                 if_match=if_match,
@@ -158,6 +160,7 @@ class Store:
                 most_callers=MOST_CALLERS,
                 ttl_ms=ttl_ms,
                 rest_ms=pool.rest_ms,
+                pair_rest_ms=pool.pair_rest_ms,
                 replace=int(value is not None),
                 value=value or "",
                 if_match=if_match,
@@ -209,6 +212,7 @@ class Store:
             cursor=cursor,
             count=count,
             rest_ms=pool.rest_ms,
+            pair_rest_ms=pool.pair_rest_ms,
             free_ms=free_ms,
             skip=skip,
             dnises=[*dnises],
@@ -273,7 +277,7 @@ class Store:
         if wait_ms < 0:
             return PoolExhausted(f"Pool {pool.name} has no numbers to lease.", retry_after=self._retry_after)
         return PoolExhausted(
-            f"Every number of pool {pool.name} is in use; the next falls free in {seconds} s.", retry_after=seconds
+            f"No number of pool {pool.name} is free for this caller; one will be in {seconds} s.", retry_after=seconds
         )
 
 

@@ -103,7 +103,12 @@ class Pool:
         Where less than the whole ANI may match, that is at least as long as a take is remembered: otherwise a repeated
         take could meet the number's next call, or that call's own take could be refused as a repeated one.
         """
-        return self.cooldown_ms if self.match == "exact" else max(self.cooldown_ms, self.remember_ms)
+        return self.cooldown_ms if self.match == "exact" else self.pair_rest_ms
+
+    @property
+    def pair_rest_ms(self) -> int:
+        """How long a number and an ANI rest as a pair after their call, taken or not: as long as one may ask for it."""
+        return max(self.cooldown_ms, self.remember_ms)
 
 
 _MOST_KNOWN = 100_000
@@ -152,6 +157,7 @@ class Pools:
 
     def __init__(self, pools: Iterable[Pool]) -> None:
         self._by_name = {pool.name: pool for pool in pools}
+        self._longest_rest_ms = max((pool.pair_rest_ms for pool in self), default=0)
         self._leaving: Mapping[str, list[str]] = {}
         self._known: dict[str, list[Place]] = {}
         self.leaving: Mapping[str, list[str]] | None = None
@@ -212,7 +218,7 @@ class Pools:
 
     def former(self, name: str) -> Pool:
         """A pool that is no longer configured: it has no numbers and, its rules being lost, the longest rest of all."""
-        return _former(name, next(iter(self)), max(pool.rest_ms for pool in self))
+        return _former(name, next(iter(self)), self._longest_rest_ms)
 
     def _whole(self, dnis: str) -> list[Place]:
         if not dnis:
@@ -221,7 +227,7 @@ class Pools:
         names = {pool.name for pool in now}
         like = now[0] if now else next(iter(self))
         old = [
-            self._by_name.get(name) or _former(name, like, like.rest_ms)
+            self._by_name.get(name) or _former(name, like, self._longest_rest_ms)
             for name in self._leaving.get(dnis, ())
             if name not in names
         ]

@@ -111,8 +111,12 @@ class PoolModel:
     @property
     def rest(self) -> int:
         """How long a number rests: where a call may be taken for another, as long as a take is remembered."""
-        least = 0 if self.pool.match == "exact" else self.pool.remember_ms
-        return max(least, self.pool.cooldown_ms)
+        return self.pool.cooldown_ms if self.pool.match == "exact" else self.pair_rest
+
+    @property
+    def pair_rest(self) -> int:
+        """How long a number rests for the ANI of its call: as long as one may ask for that call."""
+        return max(self.pool.cooldown_ms, self.pool.remember_ms)
 
     def live(self, dnis: str | None = None, user: str | None = None) -> list[Call]:
         """The live calls, of all numbers and users or of these."""
@@ -125,6 +129,14 @@ class PoolModel:
     def resting(self, dnis: str) -> list[Call]:
         """The number's calls that are live, or over for less time than a number rests."""
         return [call for call in self.calls if call.dnis == dnis and call.end + self.rest > self.now]
+
+    def askable(self, dnis: str) -> list[Call]:
+        """The number's calls that are live, or over for less time than a pair rests."""
+        return [call for call in self.calls if call.dnis == dnis and call.end + self.pair_rest > self.now]
+
+    def free_for(self, dnis: str, ani: str) -> int:
+        """When this ANI may next have the number."""
+        return max([self.free[dnis], *(call.end + self.pair_rest for call in self.askable(dnis) if call.ani == ani)])
 
     def leased(self) -> tuple[int, int]:
         """How many numbers are leased; the second figure has those, too, that wait for another pool's calls."""
@@ -147,10 +159,14 @@ class PoolModel:
             return choice
         if not self.free:
             return Refused(PoolExhausted)
-        return Refused(PoolExhausted, (min(self.free.values()) - self.now) // 1000)
+        soonest = [self.free_for(dnis, request.ani) for dnis in self.free]
+        fallback = self.pool.fallback
+        if self.pool.exhausted == "fallback" and request.ani and len(self.live(fallback)) < self.pool.max_callers:
+            soonest += [call.end + self.pair_rest for call in self.askable(fallback) if call.ani == request.ani]
+        return Refused(PoolExhausted, (min(soonest) - self.now) // 1000)
 
     def _choice(self, ani: str) -> Choice:
-        free = {dnis: since for dnis, since in self.free.items() if since <= self.now}
+        free = {dnis: since for dnis, since in self.free.items() if self.free_for(dnis, ani) <= self.now}
         if free:
             return Choice("leased", {dnis for dnis, since in free.items() if since == min(free.values())})
         if not ani:
@@ -172,7 +188,7 @@ class PoolModel:
         return (
             len(live) < self.pool.max_callers
             and all(call.ani for call in live)
-            and not any(call.ani == ani or (digits and same_tail(call.ani, ani, digits)) for call in self.resting(dnis))
+            and not any(call.ani == ani or (digits and same_tail(call.ani, ani, digits)) for call in self.askable(dnis))
         )
 
     def has_leased(self, request: Request, outcome: str, dnis: str, token: str) -> None:
@@ -182,7 +198,7 @@ class PoolModel:
         self.gone.pop((dnis, request.ani), None)
         self._settle(dnis)
         if outcome == "fallback":
-            self.leaving[dnis] = max(other.end for other in self.live(dnis)) + self.rest
+            self.leaving[dnis] = max(other.end for other in self.live(dnis)) + self.pair_rest
         if request.key:
             said = Said(request, call, request.value, "", call.end)
         else:
@@ -249,13 +265,13 @@ class PoolModel:
         """The time was started again; where the number is another pool's by now, for no longer than it was told."""
         end = self.now + ttl
         if moved:
-            end = max(call.end, min(end, self.leaving[call.dnis] - self.rest))
+            end = max(call.end, min(end, self.leaving[call.dnis] - self.pair_rest))
         call.end = end
         if value is not None:
             call.value = value
         self._settle(call.dnis)
         if self.leaving.get(call.dnis, ALWAYS) > self.now:
-            self.leaving[call.dnis] = max(other.end for other in self.live(call.dnis)) + self.rest
+            self.leaving[call.dnis] = max(other.end for other in self.live(call.dnis)) + self.pair_rest
         self.counted["renewed"] += 1
 
     def _asked(self, call: Call, grade: str) -> None:
@@ -283,15 +299,15 @@ class PoolModel:
         self.pool = pool
         for dnis in set(self.free) - set(pool.numbers):
             del self.free[dnis]
-            if used := self.resting(dnis):
-                self.leaving[dnis] = max(self.now, *(call.end for call in used)) + self.rest
+            if used := self.askable(dnis):
+                self.leaving[dnis] = max(self.now, *(call.end for call in used)) + self.pair_rest
 
     def add(self, others: Iterable["PoolModel"]) -> None:
         """What the configuration leases more comes, when its last call has ended in whatever pool that was."""
         for dnis in set(self.pool.numbers) - set(self.free):
-            used = [max(call.end, self.now) + self.rest for call in self.resting(dnis)]
+            used = [max(call.end, self.now) + self.rest for call in self.askable(dnis)]
             awaited = [
-                other.leaving[dnis] + max(self.rest - other.rest, 0)
+                other.leaving[dnis] + max(self.pair_rest - other.pair_rest, 0)
                 for other in others
                 if other is not self and other.leaving.get(dnis, ALWAYS) > self.now
             ]

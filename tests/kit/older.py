@@ -1,6 +1,10 @@
 """Leaves in Redis what an older release may have left there, and this one does not write."""
 
+from dataclasses import replace
+
 from redis import Redis
+
+from cticache.numbering.pools import Pool
 
 STAND_IN = "w"
 """An ANI to withhold: it shares no digit with any other."""
@@ -25,3 +29,11 @@ def withhold(client: Redis, dnis: str, ani: str = STAND_IN, pool: str = "system-
         if end is not None:
             client.zadd(prefix + key, {new: end})  # before the other goes: the last member takes the key's end with it
             client.zrem(prefix + key, old)
+
+
+def hasty(pool: Pool) -> Pool:
+    """The same pool with no rest at all: it lends an ANI the number of that ANI's last call at once.
+
+    Releases before this one did so after the cool-down, and so does a service whose `remember` is shorter.
+    """
+    return replace(pool, cooldown_ms=0, remember_ms=0)

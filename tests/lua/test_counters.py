@@ -503,7 +503,7 @@ def test_a_claimed_call_that_is_renewed_is_still_claimed(client: Redis, store: S
 def missed_once(client: Redis, store: Store, pool: Pool, times: int = 1) -> None:
     for _ in range(times):
         lease(store, pool, A, 10)
-        age(client, 10_000 + pool.rest_ms)
+        age(client, 10_000 + pool.pair_rest_ms)
 
 
 def test_a_number_is_named_with_how_many_in_a_row_were_missed_until_one_is_claimed(
@@ -519,7 +519,7 @@ def test_a_number_is_named_with_how_many_in_a_row_were_missed_until_one_is_claim
     assert stats(store, pool).missed == {"100": 3}
     store.read(at(pool, "100"), A, "y")
     assert stats(store, pool).missed == {}
-    age(client, 10_000 + pool.rest_ms)
+    age(client, 10_000 + pool.pair_rest_ms)
     missed_once(client, store, pool, 2)
     assert stats(store, pool).missed == {"100": 2}
     lease(store, pool, A, 10)

@@ -13,6 +13,7 @@ from cticache.data.store import Store
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
 from cticache.numbering.pools import Pool
 from kit.aging import age, everything
+from kit.older import hasty
 from kit.racing import at_once
 from kit.samples import at
 
@@ -116,14 +117,15 @@ def test_a_lease_is_replayed_also_after_its_call_was_taken(client: Redis, store:
 
 
 def test_a_replay_of_a_taken_lease_knows_it_from_a_later_one_of_the_same_caller(
-    store: Store, new_pool: MakePool
+    client: Redis, store: Store, new_pool: MakePool
 ) -> None:
-    pool = new_pool("100", cooldown_ms=0, exhausted="reject")
+    pool = new_pool("100", remember_ms=10_000, exhausted="reject")
     first = lease(store, pool)
     store.take(at(pool, "100"), A, "y")
+    age(client, 10_000)
     second = lease(store, pool, key="another")
     again = lease(store, pool)
-    assert same(again, first)
+    assert same(again, first._replace(leased_ms=first.leased_ms - 10_000))
     assert again.left_ms == 0
     assert second.token != first.token
 
@@ -313,11 +315,13 @@ def test_after_the_call_has_expired_the_same_post_is_a_new_lease(client: Redis, 
 
 
 def test_a_later_call_of_the_same_caller_on_the_same_number_is_no_retry_of_the_first(
-    store: Store, new_pool: MakePool
+    client: Redis, store: Store, new_pool: MakePool
 ) -> None:
-    pool = new_pool("100", cooldown_ms=0, exhausted="reject", retry_window_ms=WINDOW_MS)
+    pool = new_pool("100", remember_ms=10_000, exhausted="reject", retry_window_ms=WINDOW_MS)
     bare(store, pool, value='"first"')
     store.take(at(pool, "100"), A, "y")
+    age(client, 10_000)
+    assert client.keys("*:retry:*")
     bare(store, pool, value='"second"')
     with pytest.raises(PoolExhausted):
         bare(store, pool, value='"first"')
@@ -416,10 +420,11 @@ def test_a_take_is_remembered_for_as_long_as_its_pool_says(client: Redis, store:
 
 
 def test_a_replayed_take_is_not_given_the_same_callers_next_call(store: Store, new_pool: MakePool) -> None:
+    """The pair's rest keeps that call off the number; a shorter one must not allow it."""
     pool = new_pool("100", cooldown_ms=0, exhausted="reject")
     store.lease(pool, A, '"first"', "x", TTL_MS)
     first = store.take(at(pool, "100"), A, "y", key="k")
-    store.lease(pool, A, '"second"', "x", TTL_MS)
+    store.lease(hasty(pool), A, '"second"', "x", TTL_MS)
     assert first
     assert store.take(at(pool, "100"), A, "y", key="k") == first._replace(left_ms=0, replayed=True)
     assert store.take(at(pool, "100"), A, "y", key="k2").value == '"second"'  # type: ignore[union-attr]

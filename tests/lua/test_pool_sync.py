@@ -84,7 +84,7 @@ def test_a_number_taken_out_is_still_known_after_another_restart(
     pools = Pools([make_pool("200")])
     sync(store, pools, take_over=True)
     assert pools.of("100")
-    age(client, 65_000)
+    age(client, 120_000)
     sync(store, pools, take_over=True)
     assert not pools.of("100")
     assert not client.exists(LEAVING)
@@ -129,7 +129,7 @@ def test_of_the_leaving_numbers_those_whose_calls_have_ended_are_dropped(
     pools = Pools([make_pool("200")])
     sync(store, pools, take_over=True)
     assert client.zrange(LEAVING, 0, -1) == ["100", "101"]
-    age(client, 65_000)
+    age(client, 120_000)
     sync(store, pools, take_over=False)
     assert client.zrange(LEAVING, 0, -1) == ["101"]
     assert pools.of("101")

@@ -78,9 +78,10 @@ def test_a_call_on_a_number_that_is_another_pools_by_now_is_not_renewed_beyond_w
         assert 59_000 < held.left_ms <= 60_000
     age(client, 60_000)
     assert not client.exists("cti:{old}:call:100:777")
-    with pytest.raises(PoolExhausted):
-        store.lease(new, "888", "3", "x", 60_000)
-    age(client, 5_000)
+    for _ in range(2):
+        with pytest.raises(PoolExhausted):
+            store.lease(new, "888", "3", "x", 60_000)
+        age(client, 30_000)
     assert store.lease(new, "888", "3", "x", 60_000).dnis == "100"
 
 

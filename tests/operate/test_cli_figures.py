@@ -99,12 +99,12 @@ def test_advise_names_the_number_that_nobody_picks_up(
     client: Redis, store: Store, new_pool: MakePool, run: Print
 ) -> None:
     pool = new_pool("100-109", cooldown_ms=0, exhausted="reject")
-    for _ in range(4):
-        dnises = [store.lease(pool, str(ani), "1", "x", 60_000).dnis for ani in range(10)]
+    for tens in "1234":
+        dnises = {f"{tens}{ani}": store.lease(pool, f"{tens}{ani}", "1", "x", 60_000).dnis for ani in range(10)}
         age(client, 3_000)
-        for ani, dnis in enumerate(dnises):
+        for ani, dnis in dnises.items():
             if dnis != "105":
-                store.take(at(pool, dnis), str(ani), "y")
+                store.take(at(pool, dnis), ani, "y")
         age(client, 60_000)
     (line,) = run("[pool:system-y]\nnumbers = 100-109\n", "advise")
     assert line.endswith("nothing has been leased in the last eight days, this hour left out")

@@ -1,5 +1,6 @@
 """The exchange of a call's data, byte for byte."""
 
+import itertools
 import json
 import re
 import shutil
@@ -278,6 +279,7 @@ def test_a_value_comes_back_as_the_text_that_was_sent(api: TestClient, value: st
     check(api.simulate_delete(LOCATION), "200 OK", f'{{"value":{value}}}')
 
 
+_CALLERS = map(str, itertools.count(1))
 _LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20)
 )
@@ -296,7 +298,7 @@ def test_any_json_comes_back_as_the_text_that_was_sent(
     service = new_service(make_pool(cooldown_ms=0))
     api = TestClient(service.app, headers={"Authorization": basic("username")})
     text = json.dumps(value, ensure_ascii=ascii_only)
-    posted = post(api, text)
+    posted = post(api, text, ani=next(_CALLERS))
     assert posted.text.endswith(f',"value":{text}}}')
     assert api.simulate_get(posted.headers["location"]).text == f'{{"value":{text}}}'
     assert api.simulate_delete(posted.headers["location"]).text == f'{{"value":{text}}}'

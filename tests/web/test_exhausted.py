@@ -67,11 +67,11 @@ def post(api: TestClient, ani: str, ttl: int = 60) -> Result:
     return api.simulate_post(CALLS, body=json.dumps({"value": ani, "ani": ani, "ttl": ttl}))
 
 
-def check_exhausted(answer: Answer) -> None:
+def check_exhausted(answer: Answer, most: int = 65) -> None:
     assert answer.status == 503
     assert answer.body.keys() == {"error", "detail", "status"}
     assert answer.body["error"] == "pool_exhausted"
-    assert 1 <= int(answer.headers["retry-after"]) <= 65
+    assert 1 <= int(answer.headers["retry-after"]) <= most
 
 
 def test_64_callers_race_for_8_numbers_and_each_number_is_lent_once(new_service: NewService, dispatch: str) -> None:
@@ -161,7 +161,7 @@ def test_calls_of_one_ani_never_share_a_number(new_service: NewService, dispatch
                 taken = ask(wire.port, "DELETE", answer.headers["location"])
                 assert taken.body == {"value": f"value {place}"}
             else:
-                check_exhausted(answer)
+                check_exhausted(answer, 120)  # the lease's 60 s, and 60 s in which one may ask for its call
 
 
 def test_in_a_race_withheld_callers_have_their_numbers_alone(new_service: NewService, dispatch: str) -> None:

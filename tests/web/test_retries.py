@@ -23,6 +23,7 @@ from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.aging import age, on_the_second
+from kit.older import hasty
 from kit.racing import at_once
 from kit.running import MAX_BODY, Service, Wire
 from kit.samples import basic, make_pool, user
@@ -255,13 +256,35 @@ def test_a_take_is_replayed_for_a_minute(client: Redis, api: TestClient) -> None
 
 
 def test_a_replayed_take_is_not_the_same_callers_next_call(new_service: NewService) -> None:
-    api = api_of(new_service(make_pool("5551234560", cooldown_ms=0)))
+    """The pair's rest keeps that call off the number; a shorter one must not allow it."""
+    service = new_service(pool := make_pool("5551234560", cooldown_ms=0))
+    api = api_of(service)
     headers = {"Idempotency-Key": KEY}
     api.simulate_post(CALLS, body=BODY)
     first = api.simulate_delete(CALL, headers=headers)
-    api.simulate_post(CALLS, body=f'{{"value":"second","ani":"{ANI}"}}')
+    service.store.lease(hasty(pool), ANI, '"second"', "username", 300_000)
     assert replays(api.simulate_delete(CALL, headers=headers), first)
     assert api.simulate_delete(CALL).json == {"value": "second"}
+
+
+@pytest.mark.parametrize("ani", [ANI, ""])
+def test_a_take_or_put_repeated_without_a_key_does_not_meet_the_same_anis_next_call(
+    client: Redis, new_service: NewService, ani: str
+) -> None:
+    api = api_of(new_service(make_pool("5551234560")))
+    first, following = (json.dumps({"value": value, "ani": ani}) for value in ("first", "next"))
+    location = api.simulate_post(CALLS, body=first).headers["location"]
+    assert api.simulate_delete(location).json == {"value": "first"}
+    age(client, 6_000)
+    on_the_second(client)
+    answer = api.simulate_post(CALLS, body=following)
+    assert refused(api.simulate_delete(location), 410, "gone")
+    assert refused(api.simulate_put(location, body='{"value":"late"}'), 410, "gone")
+    assert refused(answer, 503, "pool_exhausted")
+    assert answer.headers["retry-after"] == "54"
+    age(client, 54_000)
+    assert api.simulate_post(CALLS, body=following).headers["location"] == location
+    assert api.simulate_delete(location).json == {"value": "next"}
 
 
 def test_what_a_client_that_hung_up_had_taken_it_gets_again(wire: Wire, api: TestClient) -> None:
