@@ -258,7 +258,7 @@ def _kept_keys(entries: list[Entry]) -> Iterator[str]:
 
 def _on_one_number(pool: Pool, dnis: str, entries: list[Entry], lives: dict[str, Life]) -> Iterator[str]:
     coming = [lives[entry.token] for entry in entries if entry.what == "lease" and not entry.replayed]
-    rest = pool.rest_ms * MS
+    rest = pool.pair_rest_ms * MS
     active: list[Life] = []
     for entry in entries:
         while coming and coming[0].lease.begin <= entry.end:
@@ -285,7 +285,8 @@ def _a_lease(pool: Pool, entry: Entry, active: list[Life], sure: list[Life]) -> 
     for life in active:
         if life.lease.end >= entry.begin or life.lease.token == entry.token:
             continue
-        rests = entry.end < life.first_end() + pool.rest_ms * MS
+        rest_ms = pool.pair_rest_ms if life.lease.ani == entry.ani else pool.rest_ms
+        rests = entry.end < life.first_end() + rest_ms * MS
         if rests and (pool.exhausted == "reject" or not entry.ani or _grade(pool, life.lease.ani, entry.ani)):
             yield f"lent while it could be mistaken for another: {entry} and {life}"
 
