@@ -7,9 +7,9 @@ has and where it was found, or a Refusal to pass on to the client.
 from collections.abc import Callable
 
 from cticache.access.users import User
+from cticache.data.keeper import InPlace
 from cticache.data.replies import Held, Lease
 from cticache.data.store import Store
-from cticache.data.sync import InPlace
 from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, WrongFields
 from cticache.numbering.ani import Ani
 from cticache.numbering.pools import Place, Pool, Pools, Reading, readings, unambiguous

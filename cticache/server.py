@@ -22,10 +22,10 @@ from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
 from cticache.config import Config, RedisConfig, ServerConfig
+from cticache.data.keeper import Follower, InPlace, Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import Follower, InPlace, Keeper
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial
 from cticache.link.embedded import Embedded, data_folder
@@ -82,7 +82,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
         else:
             workers = Workers(count, partial(work, site), listener, config.server.stop_timeout)
             stack.enter_context(ended_by_signals(0, workers.stop))
-            workers.run(lambda: (keeper.synced.is_set(), pools.leaving), lambda _message: keeper.wake())
+            workers.run(keeper.news, lambda _message: keeper.wake())
 
 
 @dataclass(frozen=True)

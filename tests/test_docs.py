@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cticache import cli
+from cticache.data.condition import Condition
 from cticache.data.counters import COUNTERS
 from cticache.data.replies import PoolStats
 from cticache.operate.metrics import exposition
@@ -141,7 +142,7 @@ def test_every_variable_stands_for_an_option_of_config_ini(doc: Path) -> None:
 
 @each_doc
 def test_every_metric_is_exposed(doc: Path) -> None:
-    exposed = exposition({"system-y": PoolStats.of([0] * 7, [], [])}).decode()
+    exposed = exposition({"system-y": PoolStats.of([0] * 7, [], [])}, Condition()).decode()
     assert set(re.findall(r"\bcticache_[a-z_]+", DOCS[doc])) <= set(re.findall(r"\bcticache_\w+", exposed))
 
 

@@ -10,13 +10,11 @@ touch nothing, and are not ready.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from cticache.data.store import Store
-from cticache.errors import RedisUnavailable
 from cticache.numbering.pools import Pool, Pools
 
 _log = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], b
     are in place. Without ``take_over`` the last service that took over still rules. Once ``stopped`` is true, Stopped
     is raised instead of taking the next step.
     """
-    claims = _claims(pools)
+    claims = claimed(pools)
     ruling = store.pool_claim("take_over" if take_over else "claim", claims)
     former = [_Task(store, pools.former(name), stopped) for name in ruling if name not in claims]
     tasks = [*former, *(_Task(store, pool, stopped) for pool in pools)]
@@ -70,7 +68,8 @@ def learn_leaving(store: Store, pools: Pools) -> None:
     pools.set_leaving({task.pool.name: task.leaving() for task in tasks})
 
 
-def _claims(pools: Pools) -> dict[str, str]:
+def claimed(pools: Pools) -> dict[str, str]:
+    """The pools, and the fingerprints of their numbers."""
     return {pool.name: pool.numbers.fingerprint() for pool in pools}
 
 
@@ -167,118 +166,3 @@ def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-class InPlace(Protocol):
-    """What the application asks of whoever keeps the pools in place."""
-
-    synced: threading.Event
-    """Set while the pools are as configured here; not while another configuration rules."""
-
-    def wake(self) -> None:
-        """Check at once: a pool has turned out not to be in place."""
-
-
-class Follower:
-    """What a worker process knows of its parent's Keeper."""
-
-    def __init__(self, pools: Pools, tell_parent: Callable[[str], None]) -> None:
-        self._pools = pools
-        self._tell_parent = tell_parent
-        self.synced = threading.Event()
-
-    def told(self, news: tuple[bool, Mapping[str, list[str]] | None]) -> None:
-        """Learn whether the pools are in place and, if that is known, which numbers are leaving."""
-        in_place, leaving = news
-        if leaving is not None:
-            self._pools.set_leaving(leaving)
-        if in_place:
-            self.synced.set()
-        else:
-            self.synced.clear()
-
-    def wake(self) -> None:
-        """Have the parent check at once."""
-        self.synced.clear()
-        self._tell_parent("wake")
-
-
-class Keeper:
-    """A thread that syncs, and then checks every ``interval`` seconds whether the pools are still in place."""
-
-    def __init__(self, store: Store, pools: Pools, interval: float) -> None:
-        self._store = store
-        self._pools = pools
-        self._interval = interval
-        self._stop = threading.Event()
-        self._woken = threading.Event()
-        self._told = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
-        self._claimed = False
-        self._overruled: frozenset[str] = frozenset()
-        self.synced = threading.Event()
-        """Set while the pools are as configured here; not while another configuration rules."""
-
-    def start(self) -> None:
-        """Begin; returns at once, also while Redis is away."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Check at once: a pool has turned out not to be in place."""
-        with self._told:
-            self._woken.set()
-            self.synced.clear()
-
-    def stop(self) -> None:
-        """End after the step under way."""
-        self._stop.set()
-        self._woken.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        away = False
-        while not self._stop.is_set():
-            until = self._woken
-            try:
-                if not self._look():
-                    until = self._stop  # another configuration rules: checking sooner would change nothing
-                if away:
-                    _log.warning("Redis is back")
-                away = False
-            except Stopped:
-                return
-            except RedisUnavailable as error:
-                if not away:
-                    _log.warning("Redis is away: %s", error.__cause__)
-                away = True
-            except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
-                _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
-                until = self._stop
-            until.wait(self._interval)
-            self._woken.clear()
-
-    def _look(self) -> bool:
-        """Whether the pools are in place by now.
-
-        It takes over once, at the start, and never again: a service that is started later is not fought.
-        """
-        if not self._claimed:
-            self._store.pool_claim("take_over", _claims(self._pools))
-            self._claimed = True
-        overruled = sync(self._store, self._pools, take_over=False, stopped=self._stop.is_set)
-        if overruled and overruled != self._overruled:
-            _log.warning(
-                "another cticache with other pools or numbers has been started on this Redis, and its word counts; "
-                "not as configured here: %s",
-                ", ".join(sorted(overruled)),
-            )
-        elif self._overruled and not overruled:
-            _log.warning("the pools are as configured here again")
-        self._overruled = overruled
-        if overruled:
-            self.synced.clear()
-        else:
-            with self._told:
-                if not self._woken.is_set():  # else a pool has turned out not to be in place meanwhile
-                    self.synced.set()
-        return not overruled

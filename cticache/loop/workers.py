@@ -85,6 +85,16 @@ class _Worker:
             except OSError:
                 pass  # it has just died; the next check finds out
 
+    def hear(self) -> Any:
+        """The message in its pipe. It is told the news again after that, even if the message has changed nothing.
+
+        Raises EOFError or OSError when it has died.
+        """
+        assert self.pipe  # noqa: S101 - for the type checker
+        message = self.pipe.recv()
+        self._told = None
+        return message
+
     def end(self) -> None:
         """Close the pipe, so that the process ends by itself."""
         if self.pipe:
@@ -155,13 +165,12 @@ class Workers:
 
     def _listen(self, heard: Callable[[Any], None]) -> None:
         """Wait until a worker dies or sends a message, or it is time to check again."""
-        pipes = [worker.pipe for worker in self._workers if worker.pipe]
+        pipes = {worker.pipe: worker for worker in self._workers if worker.pipe}
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
         for ready in wait([*pipes, *sentinels], _LOOK_S):
-            if ready in pipes:
-                pipe: Pipe = ready
+            if worker := pipes.get(ready):
                 try:
-                    heard(pipe.recv())
+                    heard(worker.hear())
                 except (EOFError, OSError):
                     pass  # it has died: its sentinel says so, too
 

@@ -1,4 +1,4 @@
-"""The pools' figures in the text format of Prometheus."""
+"""The pools' figures and condition in the text format of Prometheus."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,16 +7,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from cticache.data.condition import KINDS, Condition
 from cticache.data.counters import COUNTERS
 from cticache.data.replies import PoolStats
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-def exposition(figures: Mapping[str, PoolStats]) -> bytes:
-    """The figures, by pool name, as one scrape."""
+def exposition(figures: Mapping[str, PoolStats], condition: Condition) -> bytes:
+    """The figures, by pool name, and the condition of the pools as one scrape."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Pools(figures))
+    registry.register(_Pools(figures, condition))
     return generate_latest(registry)
 
 
@@ -30,8 +31,9 @@ _BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class _Pools(Collector):
-    def __init__(self, figures: Mapping[str, PoolStats]) -> None:
+    def __init__(self, figures: Mapping[str, PoolStats], condition: Condition) -> None:
         self._figures = figures
+        self._condition = condition
 
     def collect(self) -> Iterator[Metric]:
         numbers = GaugeMetricFamily("cticache_numbers", "Numbers of the pool by state", labels=["pool", "state"])
@@ -49,6 +51,10 @@ class _Pools(Collector):
                 gauge.add_metric([pool], getattr(stats, attribute))
             yield gauge
         yield from self._counters(labelled=False)
+        conditions = GaugeMetricFamily("cticache_condition", "What /readyz notes: 1 while it holds", labels=["kind"])
+        for kind in KINDS:
+            conditions.add_metric([kind], kind in self._condition.notes)
+        yield conditions
 
     def _counters(self, *, labelled: bool) -> Iterator[Metric]:
         families: dict[str, CounterMetricFamily] = {}

@@ -10,8 +10,8 @@ import falcon
 from falcon import Request, Response
 
 from cticache.access.passwords import Verifier
+from cticache.data.keeper import InPlace
 from cticache.data.store import Store
-from cticache.data.sync import InPlace
 from cticache.errors import BadRequest, Internal, NoSuchMethod, NoSuchUrl, Refusal, WrongCredentials
 from cticache.handover import HandOver
 from cticache.numbering.pools import Pools
@@ -42,7 +42,7 @@ def create_app(
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
     app.add_route("/cticache/explain", Explain(store, pools, audit))
-    app.add_route("/metrics", Metrics(store, pools))
+    app.add_route("/metrics", Metrics(store, pools, keeper))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper))
     app.add_error_handler(Exception, _internal)

@@ -10,9 +10,9 @@ from urllib.parse import quote, unquote_to_bytes
 from falcon import Request, Response
 
 from cticache.access.users import User
+from cticache.data.keeper import InPlace
 from cticache.data.replies import utc
 from cticache.data.store import Store
-from cticache.data.sync import InPlace
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
 from cticache.handover import Found, HandOver, places
 from cticache.numbering.ani import read
@@ -176,16 +176,18 @@ class PoolFigures:
 class Metrics:
     """GET /metrics: the figures of the user's pools for Prometheus."""
 
-    def __init__(self, store: Store, pools: Pools) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace) -> None:
         self._store = store
         self._pools = pools
+        self._keeper = keeper
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer in the text format of Prometheus."""
         pools = _watched(require(req, "watch"), self._pools)
         stats = self._store.pool_stats(pools)
         resp.content_type = CONTENT_TYPE
-        resp.data = exposition(dict(zip((pool.name for pool in pools), stats, strict=True)))
+        by_name = dict(zip((pool.name for pool in pools), stats, strict=True))
+        resp.data = exposition(by_name, self._keeper.condition)
 
     on_head = on_get
 
@@ -209,11 +211,12 @@ class Ready:
         self._keeper = keeper
 
     def on_get(self, _req: Request, resp: Response) -> None:
-        """Answer 200 when a lease would be served; 503 while it would not."""
+        """Answer 200 when a lease would be served; 503 while it would not. Either says what an operator must see."""
         self._store.pool_stats(list(self._pools)[:1])
-        if not self._keeper.synced.is_set():
-            raise NotReady("The pools are not in place yet, or another service's are.", retry_after=1)
-        resp.media = {"status": "ready"}
+        condition = self._keeper.condition
+        if not condition.in_place:
+            raise NotReady(condition.why_not(), retry_after=1)
+        resp.media = {"status": "ready"} | ({"notes": dict(condition.notes)} if condition.notes else {})
 
     on_head = on_get
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from cticache.data.condition import Condition
 from cticache.data.counters import COUNTERS, HELD, KEPT_HOURS, PEAK, Counter
 from cticache.data.replies import PoolStats
 from cticache.data.scripts import read_scripts
@@ -49,7 +50,7 @@ def test_a_counter_is_a_figure_a_metric_and_a_word(counter: Counter) -> None:
     assert getattr(stats, counter.figure) == stats.figures()[counter.figure] == 4711
     assert sum(stats.counts.values()) == 4711
     label = f',match="{counter.label}"' if counter.label else ""
-    scraped = exposition({"p": stats}).decode()
+    scraped = exposition({"p": stats}, Condition()).decode()
     assert f'cticache_{counter.metric}_total{{{label[1:]}{"," if label else ""}pool="p"}} 4711.0' in scraped
     assert f"# HELP cticache_{counter.metric}_total {counter.says}" in scraped
     assert f"{counter.told} 4,711" in " ".join(" ".join(pool_lines([make_pool()], [stats])).split())

@@ -4,14 +4,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from redis import Redis
 
+from cticache.data.condition import Condition
+from cticache.data.keeper import Follower, Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import CHANGE_STEP, Keeper, Stopped, sync
+from cticache.data.sync import CHANGE_STEP, Stopped, sync
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from kit.between import Between
@@ -213,6 +216,22 @@ def test_one_whose_pools_another_configuration_rules_is_not_in_place_and_says_so
         assert keeper.synced.wait(10)
     counting.looked()
     assert len([record for record in caplog.records if "as configured here again" in record.msg]) == 2
+
+
+def test_a_worker_knows_what_its_parent_does_and_has_it_look() -> None:
+    pools, sent = Pools([make_pool("100")]), list[str]()
+    follower = Follower(pools, sent.append)
+    assert follower.condition == Condition()
+    known = Condition(True, frozenset({"other"}), {"rules": "They differ."})
+    follower.told((known, None))
+    assert (follower.condition, pools.leaving) == (known, None)
+    follower.told((known, {"other": ["900"]}))
+    assert [place.pool.name for place in pools.of("900")] == ["other"]
+    follower.wake()
+    assert follower.condition == replace(known, in_place=False)
+    assert sent == ["wake"]
+    follower.told((known, None))
+    assert follower.condition == known
 
 
 def test_woken_it_looks_at_once(client: Redis, start: Start) -> None:

@@ -14,10 +14,11 @@ from redis.exceptions import RedisError
 
 from cticache.access.passwords import Verifier
 from cticache.config import RedisConfig
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import Keeper, sync
+from cticache.data.sync import sync
 from cticache.link.connection import connect
 from cticache.numbering.pools import Pool, Pools
 from cticache.server import new_runner

@@ -10,8 +10,9 @@ import pytest
 from redis import Redis
 
 from cticache.access.passwords import Verifier
+from cticache.data.keeper import Keeper
 from cticache.data.store import Store
-from cticache.data.sync import Keeper, sync
+from cticache.data.sync import sync
 from cticache.numbering.pools import Pool, Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit

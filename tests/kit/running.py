@@ -15,8 +15,9 @@ import falcon
 from redis import Redis
 from waitress import create_server, wasyncore
 
+from cticache.data.keeper import Keeper
 from cticache.data.store import Store
-from cticache.data.sync import Keeper, sync
+from cticache.data.sync import sync
 from cticache.link.connection import Command, Direct, Runner, dial
 from cticache.loop.client import HubChannel
 from cticache.loop.dispatch import Hub

@@ -145,6 +145,19 @@ def test_a_worker_that_is_replaced_is_told_too(parent: Callable[..., Parent]) ->
     until(lambda: running.ask()[1] == "news")
 
 
+def repeat_what_it_is_told(listener: socket.socket, news: News) -> None:
+    """A worker: sends each piece of news back."""
+    ended = threading.Event()
+    news.follow(news.tell_parent, ended.set)
+    ended.wait(_WAIT_S)
+
+
+def test_a_worker_that_has_said_something_is_told_the_news_again(parent: Callable[..., Parent]) -> None:
+    """What it said may have changed the news and been dealt with before anybody looked: it would wait for ever."""
+    running = parent(1, repeat_what_it_is_told)
+    until(lambda: running.heard[:3] == ["news"] * 3)
+
+
 def test_workers_that_die_of_their_start_are_started_ever_more_slowly(
     parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,10 +6,11 @@ import pytest
 from falcon.testing import Result, TestClient
 
 from cticache.access.passwords import Verifier
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import Keeper, sync
+from cticache.data.sync import sync
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app

@@ -5,7 +5,9 @@ from falcon.testing import Result, TestClient
 from redis import Redis
 
 from cticache.access.passwords import Verifier
-from cticache.data.sync import Keeper, sync
+from cticache.data.condition import KINDS
+from cticache.data.keeper import Keeper
+from cticache.data.sync import sync
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
@@ -193,6 +195,31 @@ def test_a_service_whose_pools_are_not_in_place_is_not_ready(service: Service) -
     answer = TestClient(service.app).simulate_get("/readyz")
     assert refused(answer, 503, "not_ready")
     assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_what_an_operator_must_see_stands_in_the_body_of_readyz(service: Service) -> None:
+    api = TestClient(service.app)
+    service.keeper.note("clock", "The clock jumped.")
+    service.keeper.note("rules", "The rules differ.")
+    answer = api.simulate_get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json == {"status": "ready", "notes": {"rules": "The rules differ.", "clock": "The clock jumped."}}
+    service.keeper.note("rules", "")
+    assert api.simulate_get("/readyz").json["notes"] == {"clock": "The clock jumped."}
+    service.keeper.synced.clear()
+    answer = api.simulate_get("/readyz")
+    assert refused(answer, 503, "not_ready")
+    assert answer.json["detail"] == "The pools are not in place yet. The clock jumped."
+    service.keeper.note("overruled", "Another rules.")
+    assert api.simulate_get("/readyz").json["detail"] == "Another rules. The clock jumped."
+
+
+def test_each_kind_of_note_is_a_metric(service: Service, api: TestClient) -> None:
+    service.keeper.note("loss", "Redis came back without its data.")
+    lines = api.simulate_get("/metrics").text.splitlines()
+    assert [line for line in lines if line.startswith("cticache_condition{")] == lines[-len(KINDS) :]
+    for kind in KINDS:
+        assert f'cticache_condition{{kind="{kind}"}} {float(kind == "loss")}' in lines
 
 
 def test_a_redis_that_lost_the_numbers_is_told_from_a_full_pool_and_filled_at_once(

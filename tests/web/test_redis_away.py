@@ -11,10 +11,11 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from cticache.access.passwords import Verifier
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import Keeper, sync
+from cticache.data.sync import sync
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app

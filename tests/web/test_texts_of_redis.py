@@ -11,10 +11,10 @@ import pytest
 from falcon import inspect
 
 from cticache.access.passwords import Verifier
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import Keeper
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app

@@ -1,0 +1,31 @@
+"""What is known of the pools: whether they are in place, and what else an operator must see.
+
+The keeper of the pools writes it; the worker processes are sent it, and show it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Kind = Literal["overruled", "rules", "sync", "loss", "clock"]
+"""Another service's numbers count; another service has other rules; numbers are being put in place; Redis came back
+without its data; its clock jumped.
+"""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The pools as one process knows them."""
+
+    in_place: bool = False
+    """Whether they are as configured here."""
+    overruled: frozenset[str] = frozenset()
+    """The pools that are otherwise under the service that rules."""
+    notes: Mapping[Kind, str] = field(default_factory=dict)
+    """A sentence for each kind of thing that holds now."""
+
+    def why_not(self) -> str:
+        """Why the pools are not in place, in words."""
+        reason = self.notes.get("overruled") or "The pools are not in place yet."
+        return " ".join([reason, *(self.notes[kind] for kind in KINDS[1:] if kind in self.notes)])
