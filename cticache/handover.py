@@ -125,14 +125,29 @@ class HandOver:
     def _first(self, user: User, dnis: str, ani: str, looking: Looking, ask: _Ask) -> Found:
         """The first call that is found; the next place is tried only when this one has none.
 
-        A call that is live anywhere outranks one that was taken (Gone), which outranks that there is none (NoSuchCall).
+        One that is live under this very ANI anywhere outranks one that was taken (Gone). That outranks one that is
+        found by less than its ANI, and that outranks that there is none (NoSuchCall).
         """
         try:
             found = readings(places(self._pools, dnis, user), ani)
         except ValueError as error:
             raise _wrong_ani(error) from None
+        found = self._of_one_number(found)
+        if len(found) > 1:
+            # What one place finds by a tail, or because it is alone there, must not hide what another has or had under
+            # this very ANI.
+            exactly = [(place._replace(rule="exact"), canonical) for place, canonical in found]
+            if held := self._of_all(exactly, looking, ask):
+                return held
+            found = [reading for reading in found if reading[0].rule != "exact"]
+        if held := self._of_all(found, looking, ask):
+            return held
+        raise _for_sure(NoSuchCall(), self._pools)
+
+    def _of_all(self, found: list[Reading], looking: Looking, ask: _Ask) -> Found | None:
+        """The first that is live in one of these places; Gone when none is and one was taken."""
         gone: tuple[Gone, Place, str] | None = None
-        for place, canonical in self._of_one_number(found):
+        for place, canonical in found:
             looking(place.pool.name, place.dnis, canonical)
             try:
                 held = ask(place, canonical)
@@ -145,7 +160,7 @@ class HandOver:
             refusal, place, canonical = gone
             looking(place.pool.name, place.dnis, canonical)
             raise refusal
-        raise _for_sure(NoSuchCall(), self._pools)
+        return None
 
     def _of_one_number(self, found: list[Reading]) -> list[Reading]:
         """The same places; where the last digits mean two numbers, only those of the number that has or had the call.

@@ -156,3 +156,49 @@ def test_a_call_that_is_live_outranks_one_that_was_taken_on_the_same_number_in_i
     assert api.simulate_get(CALL + "777").status_code == 410
     assert api.simulate_post(CALLS, body='{"value":"new","ani":"777"}').headers["location"] == CALL + "777"
     assert api.simulate_get(CALL + "777", params={"detail": "1"}).json["pool"] == "other"
+
+
+@pytest.mark.parametrize("loose", ["sole", "suffix"])
+@pytest.mark.parametrize("verb", ["GET", "PUT", "DELETE"])
+def test_what_the_old_pool_finds_by_less_than_the_ani_hides_no_call_of_this_ani_in_the_new_one(
+    new_service: Callable[..., Service], loose: str, verb: str
+) -> None:
+    there, here = "12125551234", "2125551234"
+    old = {"match": loose, "exhausted": "reject", "max_ttl_ms": 400_000}
+    before = as_user(new_service(make_pool("100", name="old", **old), make_pool("900", name="other")), "username")
+    before.simulate_post(CALLS, json={"value": "old", "ani": there, "pool": "old", "ttl": 400})
+    after = new_service(make_pool("900", name="old", **old), make_pool("100", name="other"))
+    after.client.zadd("cti:{other}:numbers", {"100": 0})  # as if the old pool had promised it from now on
+    api = as_user(after, "username")
+    assert api.simulate_get(CALL + here).json == {"value": "old"}
+    assert (
+        api.simulate_post(CALLS, json={"value": "new", "ani": here, "pool": "other"}).headers["location"] == CALL + here
+    )
+    assert api.simulate_request(verb, CALL + here).json == {"value": "new"}
+    if verb == "DELETE":
+        assert api.simulate_get(CALL + here).status_code == 410
+        age(after.client, 61_000)
+        assert api.simulate_get(CALL + here).json == {"value": "old"}
+    assert api.simulate_get(CALL + there).json == {"value": "old"}
+
+
+def test_a_number_that_moved_costs_two_scripts_a_place_at_most_and_another_one(
+    new_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"match": "sole", "exhausted": "reject"}
+    before = as_user(new_service(make_pool("100", name="old", **old), make_pool("900", name="other")), "username")
+    before.simulate_post(CALLS, json={"value": "old", "ani": "777", "pool": "old"})
+    after = new_service(make_pool("900", name="old", **old), make_pool("100-101", name="other", match="suffix"))
+    api = as_user(after, "username")
+    asked: list[tuple[str, str]] = []
+    run = Store.read
+    monkeypatch.setattr(
+        Store,
+        "read",
+        lambda store, place, *more: asked.append((place.pool.name, place.rule)) or run(store, place, *more),
+    )
+    assert api.simulate_get(CALL + "1").json == {"value": "old"}
+    assert asked == [("old", "exact"), ("other", "exact"), ("old", "sole")]
+    asked.clear()
+    assert api.simulate_get(f"{CALLS}/101:1").status_code == 404
+    assert asked == [("other", "suffix")]
