@@ -62,6 +62,8 @@ class HandOver:
         except NotReady:
             self._keeper.wake()
             raise
+        if lease.jumped:
+            self._keeper.wake()
         return lender, lease
 
     def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:

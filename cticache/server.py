@@ -22,6 +22,7 @@ from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
 from cticache.config import Config, RedisConfig, ServerConfig
+from cticache.data.clock import Clocks
 from cticache.data.keeper import Follower, InPlace, Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
@@ -45,6 +46,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST_SYNC_S = 2.0
 """How long the start waits for the pools to be in place before it says that it is up."""
+_MORE_OFF_S = 1.0
+"""By how much more than the time-out of a request Redis's clock must be off what is expected to have jumped."""
 _MOST_BY_DEFAULT = 4
 """Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 _SWITCH_S = 0.0005
@@ -71,7 +74,8 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             url = embedded.url
         site = Site(config, url, users, config.server.audit_key or passwords.invent())
         pools = Pools(config.pools)
-        keeper = Keeper(_loaded(new_runner(url, config.redis, stack), config), pools, config.redis.sync_interval)
+        store = _loaded(new_runner(url, config.redis, stack), config, _clocks(config))
+        keeper = Keeper(store, pools, config.redis.sync_interval)
         keeper.start()
         stack.callback(keeper.stop)
         keeper.synced.wait(_FIRST_SYNC_S)
@@ -100,7 +104,7 @@ def work(site: Site, listener: socket.socket, news: News) -> None:
     """Serve as one of several processes, until the parent ends this one or is gone."""
     logs.configure()
     pools = Pools(site.config.pools)
-    keeper = Follower(pools, news.tell_parent)
+    keeper = Follower(pools, _clocks(site.config), news.tell_parent)
     with ended_by_signals(0):
         _serve_on(site, listener, pools, keeper, started=lambda stop: news.follow(keeper.told, stop))
 
@@ -117,7 +121,7 @@ def _serve_on(
     config = site.config.server
     with ExitStack() as stack:
         hub = Hub(config.stop_timeout) if config.dispatch == "batch" else None
-        store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config)
+        store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config, keeper.clocks)
         wait = hub.wait if hub else Future.result
         verifier = passwords.Verifier(
             site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
@@ -141,9 +145,13 @@ def _serve_on(
             server.run()
 
 
-def _loaded(runner: Runner, config: Config) -> Store:
+def _clocks(config: Config) -> Clocks:
+    return Clocks(config.redis.timeout + _MORE_OFF_S)
+
+
+def _loaded(runner: Runner, config: Config, clocks: Clocks) -> Store:
     """The store, its scripts loaded; if Redis is away they are loaded when it is back."""
-    store, scripts = new_store(runner, config)
+    store, scripts = new_store(runner, config, clocks)
     try:
         scripts.load()
     except RedisError as error:
@@ -181,10 +189,10 @@ def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:
     return RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe)
 
 
-def new_store(runner: Runner, config: Config) -> tuple[Store, Scripts]:
+def new_store(runner: Runner, config: Config, clocks: Clocks | None = None) -> tuple[Store, Scripts]:
     """The store on this Redis, and its scripts, which must still be loaded."""
     scripts = Scripts(runner, read_scripts())
-    return Store(scripts, Keys(config.redis.prefix), config.redis.retry_after), scripts
+    return Store(scripts, Keys(config.redis.prefix), config.redis.retry_after, clocks), scripts
 
 
 def _adjustments(server: ServerConfig) -> dict[str, Any]:

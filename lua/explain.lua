@@ -2,15 +2,16 @@
 -- explain -- which calls are live on a number, and which of them an ANI would be matched with.
 --
 -- KEYS[1]  callers       zset    ANI -> time (ms) at which its lease ends
--- KEYS[2]  call_prefix   prefix  of call:<dnis>:<ani>, without the colon before the ANI
--- KEYS[3]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[2]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
+-- KEYS[3]  call_prefix   prefix  of call:<dnis>:<ani>, without the colon before the ANI
+-- KEYS[4]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
 -- ARGV[1]  ani           as presented, canonical; '' is withheld
 -- ARGV[2]  rule          'exact', 'suffix' or 'sole'
 -- ARGV[3]  match_digits  digits at the end that must agree for suffix, integer > 0
 -- ARGV[4]  most_callers  most live callers looked at, integer > 0
 --
 -- Writes    nothing
--- Includes  wrong_question, clock, match
+-- Includes  wrong_question, clock, allowed, match
 --
 -- The call and gone keys are built here because the script finds the callers. If call_prefix ended in that colon, it
 -- would be the key of a withheld caller's call, and every key declared here might exist (see cticache/data/keys.py).
@@ -20,7 +21,7 @@
 --          which it was taken; then five for each live call, never its value.
 -- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is none of these words.
 
-local callers, call_prefix, gone_prefix = KEYS[1], KEYS[2] .. ':', KEYS[3]
+local callers, lost, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3] .. ':', KEYS[4]
 local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
@@ -29,6 +30,7 @@ if wrong then
 end
 
 local now = include('clock')()
+rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local reply = {grade or '', found or ''}
 for _, caller in ipairs(redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',

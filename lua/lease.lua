@@ -1,14 +1,15 @@
 #!lua
 -- lease -- lend a number to one caller and keep the caller's value under the two of them.
 --
--- A request that was answered before under the same key gets that answer again. Otherwise the number that has been
+-- A request that was answered before under the same key gets that answer again while its call is live; once that is
+-- over, a request under an idempotency key is told since when, and leases nothing. Otherwise the number that has been
 -- free longest is lent to this caller alone. With none free, `share` puts the caller on the number with the fewest live
 -- callers, among those whose leases end soonest; `fallback` puts the caller on the fallback number. No number is shared
 -- by two calls with one ANI (or one tail, where tails tell calls apart). A withheld caller gets a free number or none,
 -- and has it alone: another caller, whose ANI is lost on the way, would be taken for the withheld one.
 --
--- After a call, its number rests for all, and the pair of its number and ANI rests as long again as somebody may ask
--- for that call: a repeated take, or a caller who arrives late, must not find this ANI's next call. A number that is
+-- After a call, its number rests for all, and the pair of its number and ANI rests for as long as somebody may ask for
+-- that call: a repeated take, or a caller who arrives late, must not find this ANI's next call. A number that is
 -- free for all but this pair is passed over and stays as free as it is.
 --
 -- KEYS[1]   numbers         zset    DNIS -> time (ms) from which it may be leased again
@@ -18,11 +19,12 @@
 -- KEYS[5]   unclaimed       zset    DNIS -> how many of its calls in a row nobody asked for
 -- KEYS[6]   stats           hash    counters
 -- KEYS[7]   live            zset    dnis:ani of the lessee's live leases -> time (ms) at which they end
--- KEYS[8]   reply           hash    the answer under this key: dnis, token, leased_ms, fingerprint
--- KEYS[9]   call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
--- KEYS[10]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- KEYS[11]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
--- KEYS[12]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[8]   reply           hash    the answer under this key: dnis, token, leased_ms, fingerprint, over_ms
+-- KEYS[9]   lost            string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
+-- KEYS[10]  call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
+-- KEYS[11]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- KEYS[12]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[13]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]   ani             canonical; '' is withheld
 -- ARGV[2]   value           opaque text
 -- ARGV[3]   token           names this lease, unique
@@ -37,10 +39,13 @@
 -- ARGV[12]  tail_digits     digits at the end that must tell calls on one number apart, 0: all; integer >= 0
 -- ARGV[13]  max_live        most live leases of this user, 0: any number; integer >= 0
 -- ARGV[14]  reply_ms        how long the answer is kept under its key, 0: there is no key; integer >= 0
--- ARGV[15]  while_live      1 when the kept answer counts only while its call is live, else 0
+-- ARGV[15]  reply_name      <user>:<key> of an idempotency key; '' when an answer is kept only while its call is live
 -- ARGV[16]  fingerprint     of the request
 -- ARGV[17]  reap_step       most ended calls counted in passing, integer >= 0
 -- ARGV[18]  most_callers    most callers whose tails are looked at on one number, integer > 0
+-- ARGV[19]  sole            1 when a call of this pool is found by its number alone, else 0
+-- ARGV[20]  expected_ms     time (ms) that the service expects here, 0: it knows none; integer >= 0
+-- ARGV[21]  most_off_ms     how far from that time the clock may be, integer >= 0
 --
 -- Writes    numbers, shared, leaving, pending, unclaimed, stats, live, reply, call_prefix, callers_prefix, gone_prefix,
 --           stats_prefix
@@ -51,25 +56,28 @@
 --
 -- Returns  {outcome, dnis, token, leased_ms, left_ms}, outcome 'leased', 'shared', 'fallback' or 'replayed';
 --          {'exhausted', ms until this ANI may next have a number}, -1 when the pool has no numbers;
---          {'max_live', ms until the first of the user's leases ends}.
+--          {'max_live', ms until the first of the user's leases ends};
+--          {'over', time (ms) at which the call of this key was over};
+--          {'lost', ms until such callers are served again}; {'jumped'} when the clock is not as expected.
 -- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is none of these words.
 --          REUSED  the key was used for another request.
 
 local numbers, shared, leaving, pending, unclaimed, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local live, reply, call_prefix, callers_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local gone_prefix, stats_prefix = KEYS[11], KEYS[12]
+local live, reply, lost, call_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local callers_prefix, gone_prefix, stats_prefix = KEYS[11], KEYS[12], KEYS[13]
 local ani, value, token, lessee = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ttl_ms, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local exhausted, fallback = ARGV[8], ARGV[9]
 local share_scan, max_callers, tail_digits = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local max_live, reply_ms, while_live = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
+local max_live, reply_ms, reply_name = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
 local fingerprint, reap_step, most_callers = ARGV[16], tonumber(ARGV[17]), tonumber(ARGV[18])
+local sole, expected_ms, most_off_ms = ARGV[19], tonumber(ARGV[20]), tonumber(ARGV[21])
 
 local whole = include('whole')
 
 if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(pair_rest_ms, rest_ms) and whole(share_scan, 1)
   and whole(max_callers, 1) and whole(tail_digits, 0) and whole(max_live, 0) and whole(reply_ms, 0)
-  and whole(reap_step, 0) and whole(most_callers, 1)) then
+  and whole(reap_step, 0) and whole(most_callers, 1) and whole(expected_ms, 0) and whole(most_off_ms, 0)) then
   return redis.error_reply('BADARG a time, digits, a step or a most is not an integer in its range')
 end
 if exhausted ~= 'share' and exhausted ~= 'fallback' and exhausted ~= 'reject' then
@@ -81,20 +89,46 @@ local now = include('clock')()
 local tally, keep_peak = include('tally')(stats, stats_prefix, now)
 
 if reply_ms > 0 then
-  local said = redis.call('HMGET', reply, 'dnis', 'token', 'leased_ms', 'fingerprint')
+  local said = redis.call('HMGET', reply, 'dnis', 'token', 'leased_ms', 'fingerprint', 'over_ms')
   if said[1] and said[4] ~= fingerprint then
     return redis.error_reply('REUSED the key was used for another request')
   end
   local call = said[1] and call_prefix .. said[1] .. ':' .. ani
-  local is_live = said[1] and redis.call('HGET', call, 'token') == said[2]
-  if said[1] and (is_live or while_live ~= '1') then
+  local held = said[1] and redis.call('HMGET', call, 'token', 'leased_ms')
+  if held and held[1] == said[2] then
     tally('replayed', 1)
-    return {'replayed', said[1], said[2], tonumber(said[3]), is_live and redis.call('PTTL', call) or 0}
+    return {'replayed', said[1], said[2], tonumber(held[2]), redis.call('PTTL', call)}
+  end
+  if said[1] and reply_name ~= '' then
+    return {'over', math.min(tonumber(said[5] or said[3]), now)}
+  end
+end
+
+-- A caller who is found without an ANI of his own might be given the call, or the number, of one who was lost.
+if ani == '' or sole == '1' then
+  local left = redis.call('PTTL', lost)
+  if left > 0 then
+    return {'lost', left}
+  end
+  if expected_ms > 0 and math.abs(now - expected_ms) > most_off_ms then
+    return {'jumped'}
   end
 end
 
 if max_live > 0 then
-  local running = redis.call('ZRANGE', live, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, max_live, 'WITHSCORES')
+  local running
+  for _ = 1, 2 do
+    running = redis.call('ZRANGE', live, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, max_live, 'WITHSCORES')
+    if #running < 2 * max_live then
+      break
+    end
+    -- Before the user is refused: what is over does not count, though its end lies ahead of a clock that was set back.
+    for i = 1, math.min(#running, 2 * share_scan), 2 do
+      if redis.call('EXISTS', call_prefix .. running[i]) == 0 then
+        redis.call('ZREM', live, running[i])
+      end
+    end
+  end
   if #running >= 2 * max_live then
     tally('over_max_live', 1)
     return {'max_live', running[2] - now}
@@ -246,6 +280,9 @@ end
 reap(tally, member)
 redis.call('DEL', gone_prefix .. member) -- what was taken there was another call of this ANI
 redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), 'lessee', lessee)
+if reply_name ~= '' then
+  redis.call('HSET', call, 'reply', reply_name)
+end
 redis.call('PEXPIREAT', call, ms(until_ms))
 redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - pair_rest_ms))
 redis.call('ZADD', callers, ms(until_ms), ani)
@@ -270,7 +307,8 @@ if max_live > 0 then
   expire_with_last(live)
 end
 if reply_ms > 0 then
-  redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', ms(now), 'fingerprint', fingerprint)
+  redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', ms(now), 'fingerprint', fingerprint,
+    'over_ms', ms(until_ms))
   redis.call('PEXPIRE', reply, ms(reply_ms))
 end
 

@@ -8,9 +8,10 @@
 -- KEYS[2]  unclaimed     zset    DNIS -> how many of its calls in a row nobody asked for
 -- KEYS[3]  stats         hash    counters
 -- KEYS[4]  callers       zset    ANI -> time (ms) at which its lease ends
--- KEYS[5]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
--- KEYS[6]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
--- KEYS[7]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[5]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
+-- KEYS[6]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
+-- KEYS[7]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[8]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]  dnis          the number
 -- ARGV[2]  ani           as presented, canonical; '' is withheld
 -- ARGV[3]  rule          'exact', 'suffix' or 'sole'
@@ -19,7 +20,7 @@
 -- ARGV[6]  reader        the user who asks
 --
 -- Writes    pending, unclaimed, stats, stats_prefix
--- Includes  wrong_question, clock, tally, match, held
+-- Includes  wrong_question, allowed, clock, tally, match, held
 --
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
@@ -28,8 +29,8 @@
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 
-local pending, unclaimed, stats, callers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local call_prefix, gone_prefix, stats_prefix = KEYS[5], KEYS[6], KEYS[7]
+local pending, unclaimed, stats, callers, lost = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local call_prefix, gone_prefix, stats_prefix = KEYS[6], KEYS[7], KEYS[8]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
 
@@ -38,6 +39,7 @@ if wrong then
   return wrong
 end
 
+rule = include('allowed')(lost, rule, ani)
 local clock, new_tally = include('clock'), include('tally')
 local now = rule ~= 'exact' and clock() -- an exact call is there or is not, whatever the time
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)

@@ -1,8 +1,8 @@
 #!lua
 -- renew -- start the time of one call again and, if a value is given, replace its value.
 --
--- If the number belongs to another pool by now, the call lives no longer than that pool was told: from then on, it may
--- lease the number.
+-- If another pool was promised the number, the call lives no longer than was promised, whoever asks: from then on, that
+-- pool may lease it.
 --
 -- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared        zset    DNIS -> time (ms) until which it has more than one live caller
@@ -10,10 +10,13 @@
 -- KEYS[4]   pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[5]   stats         hash    counters
 -- KEYS[6]   callers       zset    ANI -> time (ms) at which its lease ends
--- KEYS[7]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
--- KEYS[8]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
--- KEYS[9]   live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
--- KEYS[10]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[7]   lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
+-- KEYS[8]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
+-- KEYS[9]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[10]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
+-- KEYS[11]  reply_prefix  prefix  of reply:<user>:<key>, a hash: what the lease was answered, token, over_ms
+-- KEYS[12]  promised      zset    DNIS -> time (ms) from which another pool was told that it may lease it
+-- KEYS[13]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]   dnis          the number
 -- ARGV[2]   ani           as presented, canonical; '' is withheld
 -- ARGV[3]   rule          'exact', 'suffix' or 'sole'
@@ -25,11 +28,11 @@
 -- ARGV[9]   replace       1 when value is to be stored, else 0
 -- ARGV[10]  value         opaque text
 -- ARGV[11]  if_match      quoted tokens, of which the lease must have one; '' for any
--- ARGV[12]  moved         1 when the number is another pool's by now, else 0
+-- ARGV[12]  gone_ms       how long the call's idempotency key is kept after its end, integer > 0
 -- ARGV[13]  only          the user who must have leased the call; '' for whoever has
 --
--- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, stats_prefix
--- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, match, held
+-- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, reply_prefix, stats_prefix
+-- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, held
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -41,16 +44,17 @@
 --          STALE      the lease that is live has none of the tokens.
 
 local numbers, shared, leaving, pending, stats, callers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local lost, call_prefix, gone_prefix, live_prefix, reply_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local promised, stats_prefix = KEYS[12], KEYS[13]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, ttl_ms, rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local pair_rest_ms = tonumber(ARGV[8])
-local replace, value, if_match, moved, only = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local replace, value, if_match, gone_ms, only = ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12]), ARGV[13]
 
 local whole = include('whole')
 
-if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(pair_rest_ms, 0)) then
-  return redis.error_reply('BADARG ttl_ms, rest_ms and pair_rest_ms must be integers in range')
+if not (whole(ttl_ms, 1) and whole(rest_ms, 0) and whole(pair_rest_ms, 0) and whole(gone_ms, 1)) then
+  return redis.error_reply('BADARG ttl_ms, rest_ms, pair_rest_ms and gone_ms must be integers in range')
 end
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
@@ -61,6 +65,7 @@ local ms, ends, expire_with_last = include('ms'), include('ends'), include('expi
 local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
+rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
 local held, reply = include('held')(grade, found, call, tally)
@@ -78,9 +83,9 @@ local member = dnis .. ':' .. found
 -- The ends of the live calls on this number, the latest first. These reads also fail, before any write, on a key of the
 -- wrong type.
 local left = math.max(redis.call('PTTL', call), 0)
-local promised = moved == '1' and redis.call('ZSCORE', leaving, dnis)
-if promised then
-  ttl_ms = math.max(math.min(ttl_ms, promised - pair_rest_ms - now), left)
+local promise = redis.call('ZSCORE', promised, dnis)
+if promise then
+  ttl_ms = math.max(math.min(ttl_ms, promise - pair_rest_ms - now), left)
 end
 local until_ms = now + ttl_ms
 local all_ends = ends(callers, call_prefix, found, most_callers, now)
@@ -95,6 +100,9 @@ redis.call('ZSCORE', pending, member)
 redis.call('ZSCORE', numbers, dnis)
 redis.call('ZSCORE', shared, dnis)
 redis.call('ZSCORE', leaving, dnis)
+local reply_key = held[5] and reply_prefix .. held[5]
+local is_kept = reply_key and redis.call('HGET', reply_key, 'token') == held[2]
+local kept_ms = is_kept and redis.call('PTTL', reply_key)
 
 if replace == '1' then
   redis.call('HSET', call, 'value', value)
@@ -118,6 +126,10 @@ if all_ends[2] then
   end
 else
   redis.call('ZREM', shared, dnis)
+end
+if is_kept then
+  redis.call('HSET', reply_key, 'over_ms', ms(until_ms))
+  redis.call('PEXPIRE', reply_key, ms(math.max(kept_ms, ttl_ms + gone_ms)))
 end
 tally('renewed', 1)
 tally('held_ms', ttl_ms - left, held[3])

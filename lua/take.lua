@@ -13,10 +13,12 @@
 -- KEYS[5]   stats         hash    counters
 -- KEYS[6]   taken         hash    the answer under this key: value, token, grade, leased_ms, fingerprint
 -- KEYS[7]   callers       zset    ANI -> time (ms) at which its lease ends
--- KEYS[8]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
--- KEYS[9]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
--- KEYS[10]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
--- KEYS[11]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[8]   lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
+-- KEYS[9]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
+-- KEYS[10]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[11]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
+-- KEYS[12]  reply_prefix  prefix  of reply:<user>:<key>, a hash: what the lease was answered, token, over_ms
+-- KEYS[13]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]   dnis          the number
 -- ARGV[2]   ani           as presented, canonical; '' is withheld
 -- ARGV[3]   rule          'exact', 'suffix' or 'sole'
@@ -29,8 +31,8 @@
 -- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
---           stats_prefix
--- Includes  whole, wrong_question, ms, ends, clock, tally, match, held
+--           reply_prefix, stats_prefix
+-- Includes  whole, wrong_question, ms, ends, clock, tally, allowed, match, held
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -42,7 +44,8 @@
 --          STALE      the lease that is live has none of the tokens.
 
 local numbers, shared, pending, unclaimed, stats, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local callers, call_prefix, gone_prefix, live_prefix, stats_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local callers, lost, call_prefix, gone_prefix, live_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local reply_prefix, stats_prefix = KEYS[12], KEYS[13]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local gone_ms, keyed, if_match = tonumber(ARGV[8]), ARGV[9], ARGV[10]
@@ -72,6 +75,7 @@ if keyed == '1' then
   end
 end
 
+rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
 local held, reply = include('held')(grade, found, call, tally)
@@ -92,12 +96,15 @@ local live = live_prefix .. held[4]
 redis.call('ZSCORE', live, member)
 redis.call('ZSCORE', unclaimed, dnis)
 redis.call('ZSCORE', numbers, dnis)
+local reply_key = held[5] and reply_prefix .. held[5]
+local is_kept = reply_key and redis.call('HGET', reply_key, 'token') == held[2]
 local last_end = stay[1] or now
 
 redis.call('DEL', call)
 redis.call('SET', gone_prefix .. found, ms(now), 'PX', ms(gone_ms))
 if found ~= ani then
   redis.call('SET', gone_prefix .. ani, ms(now), 'PX', ms(gone_ms))
+  redis.call('ZADD', callers, ms(now), ani) -- who asked for it rests with the number, too
 end
 if keyed == '1' then
   redis.call('HSET', taken, 'value', held[1], 'token', held[2], 'grade', grade, 'leased_ms', held[3],
@@ -113,6 +120,9 @@ elseif was_shared then
   redis.call('ZREM', shared, dnis)
 end
 redis.call('ZREM', live, member)
+if is_kept then
+  redis.call('HSET', reply_key, 'over_ms', ms(now))
+end
 
 tally('taken', 1)
 tally('held_ms', 0 - left, held[3]) -- never -0, which Redis 7.0 would not count

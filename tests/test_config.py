@@ -84,6 +84,7 @@ withheld = +266696687, 0000000000,  No Caller  ID
 dnis_digits = 3
 retry_window = 4
 remember = 30
+after_loss = 90
 [pool:B_2.c-d]
 numbers = 900
 exhausted = fallback
@@ -110,6 +111,7 @@ password = {HASH}
     assert (a.ttl_ms, a.max_ttl_ms, a.cooldown_ms) == (60_000, 120_000, 0)
     assert (a.exhausted, a.share_scan, a.max_callers) == ("reject", 8, 3)
     assert (a.match, a.match_digits, a.dnis_digits, a.retry_window_ms, a.remember_ms) == ("sole", 9, 3, 4_000, 30_000)
+    assert (a.after_loss_ms, b.after_loss_ms) == (90_000, b.ttl_ms + 60_000)
     assert a.country == Country.of("44")
     assert a.withheld == ("+266696687", "0000000000", "no caller id", "anonymous")
     assert (b.exhausted, b.fallback, b.country, b.withheld, b.dnis_digits) == ("fallback", "+7", None, (), 0)
@@ -182,6 +184,7 @@ _WHOLE = [
     ("pool:x", "dnis_digits", "digits, 1 to 32", "33"),
     ("pool:x", "retry_window", "seconds, 0 to 3600", "3601"),
     ("pool:x", "remember", "seconds, 1 to 3600", "0"),
+    ("pool:x", "after_loss", "seconds, 0 to 86400", "-1"),
     ("user:bob", "max_live", "leases, 1 to 1000000", "0"),
 ]
 _BAD_WHOLES = ["-1", "1.0", "1e3", "ten", "1_000", "0x10", "", "\u0661", "9" * 5000]

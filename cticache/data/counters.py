@@ -43,6 +43,8 @@ COUNTERS = (
     Counter("match_sole", "claims", "Calls asked for, by how found", "found sole", "sole"),
     Counter("ambiguous", "ambiguous", "Questions that more than one live caller fitted", "ambiguous"),
     Counter("unclaimed", "unclaimed", "Calls that ended before anybody asked for them", "never asked for"),
+    Counter("losses", "losses", "Times that Redis had lost calls", "times Redis lost calls"),
+    Counter("clock_jumps", "clock_jumps", "Jumps of the clock of Redis", "jumps of Redis's clock"),
 )
 """In the order in which they are shown."""
 PEAK = "peak"

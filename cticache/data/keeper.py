@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from cticache.data.clock import Clocks
 from cticache.data.condition import KINDS, Condition, Kind
+from cticache.data.heartbeat import Heartbeat
 from cticache.data.store import Store
 from cticache.data.sync import Stopped, claimed, sync
 from cticache.errors import RedisUnavailable
@@ -14,8 +16,10 @@ from cticache.numbering.pools import Pools
 
 _log = logging.getLogger(__name__)
 
-News = tuple[Condition, Mapping[str, list[str]] | None]
-"""What a worker is told: how the pools are and, once that is known, which numbers are leaving each."""
+News = tuple[Condition, Mapping[str, float], Mapping[str, list[str]] | None]
+"""What a worker is told: how the pools are, by how many ms the clock of Redis is ahead of the steady one for each and,
+once that is known, which numbers are leaving each.
+"""
 
 
 class InPlace(Protocol):
@@ -25,6 +29,10 @@ class InPlace(Protocol):
     def condition(self) -> Condition:
         """How the pools are, as far as this process knows."""
 
+    @property
+    def clocks(self) -> Clocks:
+        """What is expected of the clocks of Redis."""
+
     def wake(self) -> None:
         """Check at once: a pool has turned out not to be in place."""
 
@@ -32,14 +40,15 @@ class InPlace(Protocol):
 class Follower:
     """What a worker process knows of its parent's Keeper."""
 
-    def __init__(self, pools: Pools, tell_parent: Callable[[str], None]) -> None:
+    def __init__(self, pools: Pools, clocks: Clocks, tell_parent: Callable[[str], None]) -> None:
         self._pools = pools
+        self.clocks = clocks
         self._tell_parent = tell_parent
         self.condition = Condition()
 
     def told(self, news: News) -> None:
-        """Learn how the pools are and, if that is known, which numbers are leaving."""
-        condition, leaving = news
+        """Learn how the pools are, what to expect of the clocks and, if that is known, which numbers are leaving."""
+        condition, self.clocks.ahead, leaving = news
         if leaving is not None:
             self._pools.set_leaving(leaving)
         self.condition = condition
@@ -64,6 +73,7 @@ class Keeper:
         self._claimed = False
         self._overruled: frozenset[str] = frozenset()
         self._notes: dict[Kind, str] = {}
+        self._heartbeat = Heartbeat(store, pools, self.note)
         self.synced = threading.Event()
         """Set while the pools are as configured here; not while another configuration rules."""
 
@@ -78,6 +88,11 @@ class Keeper:
             self.synced.clear()
 
     @property
+    def clocks(self) -> Clocks:
+        """What is expected of the clocks of Redis."""
+        return self._store.clocks
+
+    @property
     def condition(self) -> Condition:
         """How the pools are by now."""
         with self._told:
@@ -86,7 +101,7 @@ class Keeper:
 
     def news(self) -> News:
         """What the workers are to know."""
-        return self.condition, self._pools.leaving
+        return self.condition, self._store.clocks.ahead, self._pools.leaving
 
     def note(self, kind: Kind, sentence: str) -> None:
         """Say what an operator must see; an empty sentence takes it back."""
@@ -125,6 +140,7 @@ class Keeper:
 
         It takes over once, at the start, and never again: a service that is started later is not fought.
         """
+        self._heartbeat.look()  # before any number is put in place: a loss must be known when one is leased again
         if not self._claimed:
             self._store.pool_claim("take_over", claimed(self._pools))
             self._claimed = True

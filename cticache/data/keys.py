@@ -8,24 +8,27 @@ begin the script. Only pool_claim declares, and touches, a single key, which is 
 - ``cti:{pool}:numbers``, a zset: DNIS -> ms from which it may be leased again; for ever
 - ``cti:{pool}:shared``, a zset: DNIS -> ms until which it has more than one live caller; until the latest of these
 - ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + a pair's rest; until the last of these
+- ``cti:{pool}:promised``, a zset: DNIS that left -> ms from which another pool may lease it; until the latest of these
 - ``cti:{pool}:synced``, a string: fingerprint of the numbers in place, or ``syncing:`` and the one to reach; for ever
 - ``cti:{pool}:stats``, a hash: counters; for ever
 - ``cti:{pool}:stats:HOUR``, a hash: the counters of one hour since 1970; eight days
 - ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
 - ``cti:{pool}:unclaimed``, a zset: DNIS -> how many of its calls in a row nobody asked for; eight days
-- ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee; its TTL
 - ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + the pair's rest
+- ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee, and USER:KEY of the reply; its TTL
 - ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, also under the ANI presented; a minute
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
-- ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; the lease's TTL
+- ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
 - ``cti:{pool}:retry:USER:FINGERPRINT``, a hash: the same for a POST without a key; the pool's retry window
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
+- ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; for ever
+- ``cti:{pool}:lost``, a string: how calls were lost, ``empty``, ``older`` or ``ahead``; after_loss
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers; for ever. No pool's name has an ``@``
 """
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|stats|pending|ruling)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|beat|stats|pending|ruling)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 
@@ -47,6 +50,7 @@ class Keys:
             "stats",
             f"live:{user}",
             f"{'retry' if blind else 'reply'}:{user}:{key}",
+            "lost",
             "call:",
             "callers:",
             "gone:",
@@ -56,7 +60,7 @@ class Keys:
     def read(self, pool: str, dnis: str) -> list[str]:
         """KEYS of read.lua."""
         return self._of(
-            pool, "pending", "unclaimed", "stats", f"callers:{dnis}", f"call:{dnis}:", f"gone:{dnis}:", "stats:"
+            pool, "pending", "unclaimed", "stats", f"callers:{dnis}", "lost", f"call:{dnis}:", f"gone:{dnis}:", "stats:"
         )
 
     def take(self, pool: str, dnis: str, user: str, key: str) -> list[str]:
@@ -70,9 +74,11 @@ class Keys:
             "stats",
             f"taken:{user}:{key}",
             f"callers:{dnis}",
+            "lost",
             f"call:{dnis}:",
             f"gone:{dnis}:",
             "live:",
+            "reply:",
             "stats:",
         )
 
@@ -86,15 +92,18 @@ class Keys:
             "pending",
             "stats",
             f"callers:{dnis}",
+            "lost",
             f"call:{dnis}:",
             f"gone:{dnis}:",
             "live:",
+            "reply:",
+            "promised",
             "stats:",
         )
 
     def explain(self, pool: str, dnis: str) -> list[str]:
         """KEYS of explain.lua."""
-        return self._of(pool, f"callers:{dnis}", f"call:{dnis}", f"gone:{dnis}:")
+        return self._of(pool, f"callers:{dnis}", "lost", f"call:{dnis}", f"gone:{dnis}:")
 
     def pool_claim(self) -> list[str]:
         """KEYS of pool_claim.lua."""
@@ -103,6 +112,16 @@ class Keys:
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
         return self._of(pool, "numbers", "shared", "leaving", "synced", "pending", "stats", "callers:")
+
+    def pool_beat(self, pool: str) -> list[str]:
+        """KEYS of pool_beat.lua."""
+        return self._of(pool, "beat", "lost", "stats", "stats:")
+
+    def pool_rescore(self, pool: str) -> list[str]:
+        """KEYS of pool_rescore.lua."""
+        return self._of(
+            pool, "numbers", "shared", "leaving", "promised", "pending", "callers:", "call:", "gone:", "live:"
+        )
 
     def pool_stats(self, pool: str) -> list[str]:
         """KEYS of pool_stats.lua."""

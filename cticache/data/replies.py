@@ -26,6 +26,8 @@ class Lease(NamedTuple):
     """When it began, in ms since 1970 by the server's clock."""
     left_ms: int
     """How long it lasts from now."""
+    jumped: bool = False
+    """Whether the clock of Redis is not what it should be."""
 
 
 class Held(NamedTuple):
@@ -60,6 +62,24 @@ class Explanation(NamedTuple):
     found: str
     """The ANI of the call that is meant; for ``gone`` when it was taken, in ms since 1970."""
     calls: list[LiveCall]
+
+
+class Beat(NamedTuple):
+    """The sign of life beside a pool, as it is from now on; times in ms since 1970 by the server's clock."""
+
+    id: str
+    """The same for as long as Redis has not been emptied."""
+    nth: int
+    """How often it has been left."""
+    now: int
+    last_ms: int = 0
+    """When it was left the time before; 0 if it never was."""
+    lost_ms: int = 0
+    """When a loss was told last; 0 if none was."""
+    left_ms: int = 0
+    """For how long more to be careful."""
+    kind: Literal["empty", "older", "ahead", ""] = ""
+    """The loss that is told now."""
 
 
 @dataclass(frozen=True)

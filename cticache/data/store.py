@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from redis.exceptions import RedisError, ResponseError
 
+from cticache.data.clock import Clocks
 from cticache.data.keys import Keys
-from cticache.data.replies import Explanation, Held, Lease, LiveCall, PoolStats, pairs, utc
+from cticache.data.replies import Beat, Explanation, Held, Lease, LiveCall, PoolStats, pairs, utc
 from cticache.data.scripts import Argument, Invocation, Scripts
 from cticache.data.tokens import token
 from cticache.errors import (
@@ -36,15 +37,19 @@ _MOST_MISSED = 20
 _REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
 """By the code under which a script reports them."""
 _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
+_NOT_LENT = frozenset({"exhausted", "max_live", "over", "lost", "jumped"})
+"""What lease.lua says instead of a lease."""
 _NO_KEY = ""
 
 
 class Store:
     """The calls kept in one Redis."""
 
-    def __init__(self, scripts: Scripts, keys: Keys, retry_after: int) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, retry_after: int, clocks: Clocks | None = None) -> None:
         """``retry_after``: seconds a client is told to wait while Redis is away."""
         self._scripts = scripts
+        self.clocks = clocks or Clocks()
+        """What is expected of the clocks of Redis."""
         self._keys = keys
         self._retry_after = retry_after
 
@@ -64,11 +69,13 @@ class Store:
 
         ``sent`` is the ANI as it was sent; a repeated request spells it the same way. Without a key, the same request
         within the pool's retry window gets the same lease, as long as that call is live. Raises PoolExhausted and
-        TooManyLive, which say when to come back, KeyReused, and NotReady where Redis has none of the pool's numbers.
+        TooManyLive, which say when to come back, KeyReused, Gone for a key whose call is over, and NotReady where Redis
+        has none of the pool's numbers, or may have lost calls that this caller's could be taken for.
         """
         blind = not key and pool.retry_window_ms > 0 and ani != ""
         fingerprint = _fingerprint(pool.name, ani if sent is None else sent, value, ttl_ms) if key or blind else ""
         keys = self._keys.lease(pool.name, lessee, fingerprint if blind else key, blind=blind)
+        expected_ms = self.clocks.expected(pool.name)
         reply = self._run(
             "lease",
             keys,
@@ -85,15 +92,21 @@ class Store:
             max_callers=pool.max_callers,
             tail_digits=pool.match_digits if pool.match == "suffix" else 0,
             max_live=max_live,
-            reply_ms=pool.retry_window_ms if blind else ttl_ms if key else 0,
-            while_live=int(blind),
+            reply_ms=pool.retry_window_ms if blind else ttl_ms + pool.remember_ms if key else 0,
+            reply_name=f"{lessee}:{key}" if key else "",
             fingerprint=fingerprint,
             reap_step=_REAP_STEP,
             most_callers=MOST_CALLERS,
+            sole=int(pool.match == "sole"),
+            expected_ms=expected_ms,
+            most_off_ms=self.clocks.most_off_ms,
         )
-        if reply[0] in ("exhausted", "max_live"):
+        if reply[0] in _NOT_LENT:
             raise self._not_lent(pool, lessee, max_live, *reply)
-        return Lease(*reply)
+        lease = Lease(*reply)
+        if lease.outcome != "replayed" and self.clocks.jumped(pool.name, lease.leased_ms, expected_ms):
+            return lease._replace(jumped=True)
+        return lease
 
     def read(self, place: Place, ani: str, reader: str) -> Held | None:
         """The call's value, left in place; None when nothing is live there.
@@ -148,7 +161,7 @@ class Store:
 
         Raises Gone, Ambiguous, ForeignCall and Stale.
         """
-        pool, dnis, rule, moved = place
+        pool, dnis, rule, _ = place
         return _held(
             self._run(
                 "renew",
@@ -164,7 +177,7 @@ class Store:
                 replace=int(value is not None),
                 value=value or "",
                 if_match=if_match,
-                moved=int(moved),
+                gone_ms=pool.remember_ms,
                 only=only,
             )
         )
@@ -218,6 +231,59 @@ class Store:
             dnises=[*dnises],
         )
 
+    def pool_beat(
+        self, beats: Sequence[tuple[Pool, Beat | None, Beat | None]], jumped: Literal["ahead", "back", ""] = ""
+    ) -> list[Beat]:
+        """Leave a sign of life beside each pool, all in one round trip, and learn whether Redis lost anything.
+
+        With each pool comes its beat as this service left it last, and the one before; None where it has left none.
+        ``jumped`` says that the clock has been found to have jumped.
+        """
+        replies = self._run_all(
+            [
+                (
+                    "pool_beat",
+                    self._keys.pool_beat(pool.name),
+                    {
+                        "known_id": last.id if last else "",
+                        "fresh_id": token(),
+                        "least_nth": before.nth if last and before and before.id == last.id else 0,
+                        "last_nth": last.nth if last else 0,
+                        "after_loss_ms": pool.after_loss_ms,
+                        "jumped": jumped,
+                    },
+                )
+                for pool, last, before in beats
+            ]
+        )
+        return [Beat(*reply) for reply in replies]
+
+    def pool_rescore(
+        self,
+        pool: Pool,
+        step: Literal["numbers", "leaving", "rescore"],
+        *,
+        cursor: int = 0,
+        skip: int = 0,
+        count: int = 1,
+        dnises: Iterable[tuple[str, int]] = (),
+    ) -> Any:
+        """One bounded step of setting the pool's times anew; lua/pool_rescore.lua lists the steps and replies.
+
+        With each DNIS comes the time (ms) until which other pools' calls are on it, or 0.
+        """
+        return self._run(
+            "pool_rescore",
+            self._keys.pool_rescore(pool.name),
+            step=step,
+            cursor=cursor,
+            skip=skip,
+            count=count,
+            rest_ms=pool.rest_ms,
+            pair_rest_ms=pool.pair_rest_ms,
+            dnises=[str(each) for pair in dnises for each in pair],
+        )
+
     def pool_stats(self, pools: Sequence[Pool]) -> list[PoolStats]:
         """How full each of the pools is, all in one round trip."""
         replies = self._run_all(
@@ -264,17 +330,32 @@ class Store:
                     return BadArgument(str(error))
         return RedisUnavailable(retry_after=self._retry_after)
 
-    def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, wait_ms: int) -> Refusal:
-        seconds = _seconds(wait_ms)
-        if why == "max_live":
-            return TooManyLive(
-                f"User {lessee} has {max_live} live leases in pool {pool.name}, which is the most allowed; "
-                f"the first of them ends in {seconds} s.",
-                retry_after=seconds,
-            )
-        if wait_ms < 0 and pool.numbers:
+    def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, ms: int = 0) -> Refusal:
+        """The refusal for what lease.lua says instead of a lease; ``ms`` is a wait, or since when the call is over."""
+        seconds = _seconds(ms)
+        match why:
+            case "over":
+                return Gone(
+                    f"The call that was leased under this idempotency key has been over since {utc(ms)}; nothing was "
+                    "leased now. Use a new key for a new call."
+                )
+            case "max_live":
+                return TooManyLive(
+                    f"User {lessee} has {max_live} live leases in pool {pool.name}, which is the most allowed; "
+                    f"the first of them ends in {seconds} s.",
+                    retry_after=seconds,
+                )
+            case "lost":
+                return NotReady(
+                    f"Redis lost calls of pool {pool.name} whose callers may still be on the line; a caller who would "
+                    f"be found without an ANI of his own is served again in {seconds} s.",
+                    retry_after=seconds,
+                )
+            case "jumped":
+                return NotReady(f"The clock of Redis has jumped; pool {pool.name} is checked.", retry_after=1)
+        if ms < 0 and pool.numbers:
             return NotReady(f"The numbers of pool {pool.name} are not in place yet.", retry_after=self._retry_after)
-        if wait_ms < 0:
+        if ms < 0:
             return PoolExhausted(f"Pool {pool.name} has no numbers to lease.", retry_after=self._retry_after)
         return PoolExhausted(
             f"No number of pool {pool.name} is free for this caller; one will be in {seconds} s.", retry_after=seconds

@@ -79,9 +79,8 @@ def _overruled(claims: Mapping[str, str], ruling: Mapping[str, str]) -> frozense
 
 
 def _rested(pool: Pool, other: Pool, leaving: Mapping[str, int]) -> dict[str, int]:
-    """DNIS -> ms from which ``pool`` may lease what leaves another, after a pair's longer rest in the two pools."""
-    longer = max(pool.pair_rest_ms - other.pair_rest_ms, 0)
-    return {} if other.name == pool.name else {dnis: ms + longer for dnis, ms in leaving.items()}
+    """DNIS -> ms from which ``pool`` may lease what leaves another."""
+    return {} if other.name == pool.name else {dnis: pool.after(other, ms) for dnis, ms in leaving.items()}
 
 
 def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:

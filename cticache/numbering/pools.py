@@ -14,6 +14,8 @@ from cticache.options import Text, Whole, Word, declared
 Exhausted = Literal["share", "reject", "fallback"]
 Match = Literal["exact", "suffix", "sole"]
 
+_LIKE_A_CALL = -1
+"""For as long as a call may be asked for."""
 MOST_NUMBERS = 5_000_000
 """Most numbers in one pool."""
 MOST_CALLERS = 1000
@@ -80,6 +82,9 @@ class Pool:
     retry_window_ms: int = declared(Whole(0, 3600, "seconds", times=1000), 0, name="retry_window")
     remember_ms: int = declared(Whole(1, 3600, "seconds", times=1000), 60_000, name="remember")
     """How long it is remembered that a call was taken."""
+    careful_ms: int = declared(
+        Whole(0, 86_400, "seconds", times=1000, empty=_LIKE_A_CALL), _LIKE_A_CALL, name="after_loss"
+    )
 
     def canonical(self, bare: str) -> str:
         """The canonical form of a caller's number that is bare already (cticache.numbering.ani.read).
@@ -106,9 +111,18 @@ class Pool:
         return self.cooldown_ms if self.match == "exact" else self.pair_rest_ms
 
     @property
+    def after_loss_ms(self) -> int:
+        """How long calls are found by their own ANI alone after Redis lost some: until the callers are off the line."""
+        return self.ttl_ms + self.pair_rest_ms if self.careful_ms == _LIKE_A_CALL else self.careful_ms
+
+    @property
     def pair_rest_ms(self) -> int:
-        """How long a number and an ANI rest as a pair after their call, taken or not: as long as one may ask for it."""
+        """How long a number and an ANI rest as a pair after their call, taken or not: while one may ask for it."""
         return max(self.cooldown_ms, self.remember_ms)
+
+    def after(self, other: "Pool", ms: int) -> int:
+        """When a number that rests in another pool until ``ms`` may be leased here: the longer rest counts."""
+        return ms + max(self.pair_rest_ms - other.pair_rest_ms, 0)
 
 
 _MOST_KNOWN = 100_000

@@ -1,8 +1,8 @@
 -- held -- what is kept of the call that was matched or, if none was, what the script replies.
 --
 -- held(grade, found, call, tally), the first two as match returns them and call the key of what it found, returns
--- {value, token, leased_ms, lessee}; or nil and the reply: the time (ms) at which the call was taken, nil when there is
--- none, an error when more than one fits. Only this last case is counted, with tally.
+-- {value, token, leased_ms, lessee, reply}; or nil and the reply: the time (ms) at which the call was taken, nil when
+-- there is none, an error when more than one fits. Only this last case is counted, with tally.
 --
 -- Writes    nothing
 
@@ -14,5 +14,5 @@ return function(grade, found, call, tally)
   if not grade or grade == 'gone' then
     return nil, found
   end
-  return redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
+  return redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee', 'reply')
 end

@@ -8,15 +8,18 @@
 --
 -- The plus of an ANI is no digit, though it is counted: a tail that reaches it is the whole ANI, and nobody else's.
 --
--- A rule includes the grades before it. Gone comes before suffix and sole: a repeated take must not find the call that
--- came after its own.
+-- A rule includes the grades before it; 'none' has no grade. Gone comes before suffix and sole: a repeated take must
+-- not find the call that came after its own.
 --
 -- match(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now) returns the grade, and the ANI of the
--- call (for gone: the time in ms at which it was taken); nil when nothing fits.
+-- call (for gone: the time in ms at which it was taken); nil when nothing fits. For the rule exact, now may be false.
 --
 -- Writes    nothing
 
 return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now)
+  if rule == 'none' then
+    return nil
+  end
   local exact = redis.call('EXISTS', call_prefix .. ani) == 1
   local others, other, tails, tail = 0, nil, 0, nil -- how many, and the first of them
   if rule ~= 'exact' then
@@ -38,9 +41,10 @@ return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_calle
   if exact then
     return tails == 0 and 'exact' or 'ambiguous', ani
   end
-  local gone = redis.call('GET', gone_prefix .. ani)
-  if gone then
-    return 'gone', tonumber(gone)
+  local gone = tonumber(redis.call('GET', gone_prefix .. ani) or nil)
+  -- One that lies ahead by more than a second was left before the clock was set back, and tells of no call on the way.
+  if gone and gone <= (now or redis.call('TIME')[1] * 1000 + 999) + 1000 then
+    return 'gone', gone
   end
   if tails > 0 then
     return tails == 1 and 'suffix' or 'ambiguous', tail

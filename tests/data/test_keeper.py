@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from cticache.data.clock import Clocks
 from cticache.data.condition import Condition
 from cticache.data.keeper import Follower, Keeper
 from cticache.data.keys import Keys
+from cticache.data.replies import Beat
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import CHANGE_STEP, Stopped, sync
@@ -39,9 +41,9 @@ class Counting(Store):
 
     looks = 0
 
-    def pool_claim(self, *args: object, **named: object) -> dict[str, str]:
+    def pool_beat(self, *args: object, **named: object) -> list[Beat]:
         self.looks += 1
-        return super().pool_claim(*args, **named)  # type: ignore[arg-type]
+        return super().pool_beat(*args, **named)  # type: ignore[arg-type]
 
     def looked(self, times: int = 2) -> None:
         """Return once the Keeper has begun to look that many times more: all but the last of these are over."""
@@ -220,17 +222,18 @@ def test_one_whose_pools_another_configuration_rules_is_not_in_place_and_says_so
 
 def test_a_worker_knows_what_its_parent_does_and_has_it_look() -> None:
     pools, sent = Pools([make_pool("100")]), list[str]()
-    follower = Follower(pools, sent.append)
+    follower = Follower(pools, Clocks(), sent.append)
     assert follower.condition == Condition()
     known = Condition(True, frozenset({"other"}), {"rules": "They differ."})
-    follower.told((known, None))
+    follower.told((known, {}, None))
     assert (follower.condition, pools.leaving) == (known, None)
-    follower.told((known, {"other": ["900"]}))
+    follower.told((known, {"system-y": 7.0}, {"other": ["900"]}))
+    assert follower.clocks.ahead == {"system-y": 7.0}
     assert [place.pool.name for place in pools.of("900")] == ["other"]
     follower.wake()
     assert follower.condition == replace(known, in_place=False)
     assert sent == ["wake"]
-    follower.told((known, None))
+    follower.told((known, {}, None))
     assert follower.condition == known
 
 

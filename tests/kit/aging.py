@@ -4,6 +4,8 @@ from typing import Any
 
 from redis import Redis
 
+from cticache.data.store import Store
+
 _SHIFT = """
 -- Make everything stored ARGV[1] ms older; then round the time that is left to it to multiples of ARGV[2] ms, 0: not.
 -- Returns the server's time in ms.
@@ -31,6 +33,11 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     end
   elseif kind == 'hash' and redis.call('HEXISTS', key, 'leased_ms') == 1 then
     redis.call('HSET', key, 'leased_ms', moved(redis.call('HGET', key, 'leased_ms')))
+    if redis.call('HEXISTS', key, 'over_ms') == 1 then
+      redis.call('HSET', key, 'over_ms', moved(redis.call('HGET', key, 'over_ms')))
+    end
+  elseif kind == 'hash' and redis.call('HEXISTS', key, 'nth') == 1 then
+    redis.call('HSET', key, 'ms', moved(redis.call('HGET', key, 'ms')))
   elseif key:find(':gone:', 1, true) then
     redis.call('SET', key, moved(redis.call('GET', key)), 'KEEPTTL')
   end
@@ -45,6 +52,12 @@ return now
 def age(client: Redis, ms: int) -> None:
     """Make everything stored ``ms`` milliseconds older, as if it had been written that much earlier."""
     client.eval(_SHIFT, 0, ms, 0)
+
+
+def set_clock(client: Redis, store: Store, ms: int) -> None:
+    """Set Redis's clock ahead by so many ms, below 0 back: what is stored and what is expected stay behind."""
+    age(client, ms)
+    store.clocks.ahead = {pool: ahead - ms for pool, ahead in store.clocks.ahead.items()}
 
 
 def on_the_second(client: Redis) -> None:

@@ -9,9 +9,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Refusal, Stale, TooManyLive
+from cticache.errors import (
+    Ambiguous,
+    ForeignCall,
+    Gone,
+    KeyReused,
+    NotReady,
+    PoolExhausted,
+    Refusal,
+    Stale,
+    TooManyLive,
+)
 from cticache.numbering.pools import Pool
 
+SECOND = 1_000
 ALWAYS = -(10**12)
 """When a number that was never leased fell free."""
 
@@ -35,6 +46,8 @@ class Call:
     leased: int
     end: int
     """When it ends, or ended: by its time or by a take."""
+    listed: bool = True
+    """It still counts among the number's callers, if the clock is set back."""
     asked_for: bool = False
     """Somebody other than the lessee has read it, or somebody has taken it."""
 
@@ -103,6 +116,12 @@ class PoolModel:
     """DNIS -> how many of its calls in a row nobody asked for."""
     peak: tuple[int, int] = (0, 0)
     """The least and the most that may be told."""
+    held_ms: int = 0
+    """How long the calls held their numbers, all together."""
+    promised: dict[str, int] = field(default_factory=dict)
+    """DNIS that left -> from when on another pool was told that it may lease it."""
+    lost: tuple[str, int] = ("", ALWAYS)
+    """How calls were lost last, and until when care is taken."""
 
     @property
     def now(self) -> int:
@@ -149,8 +168,15 @@ class PoolModel:
     def lease(self, request: Request, max_live: int) -> Refused | Choice | Said:
         """What a POST must be answered."""
         said = self.replies.get(self._reply_key(request))
-        if said and said.until > self.now and (said.call.end > self.now or not said.only_live):
-            return said if said.request == request else Refused(KeyReused)
+        if said and said.until > self.now:
+            if said.request != request:
+                return Refused(KeyReused)
+            if said.call.end > self.now:
+                return said
+            if not said.only_live:
+                return Refused(Gone)
+        if self.careful() and (not request.ani or self.pool.match == "sole"):
+            return Refused(NotReady, (self.lost[1] - self.now) // 1000)
         own = sorted(call.end for call in self.live(user=request.user))
         if max_live and len(own) >= max_live:
             return Refused(TooManyLive, (own[0] - self.now) // 1000)
@@ -195,12 +221,14 @@ class PoolModel:
         """A number was lent."""
         call = Call(dnis, request.ani, request.user, request.value, token, self.now, self.now + request.ttl)
         self.calls.append(call)
+        self.held_ms += request.ttl
+        self._forget(dnis)
         self.gone.pop((dnis, request.ani), None)
         self._settle(dnis)
         if outcome == "fallback":
             self.leaving[dnis] = max(other.end for other in self.live(dnis)) + self.pair_rest
         if request.key:
-            said = Said(request, call, request.value, "", call.end)
+            said = Said(request, call, request.value, "", call.end + self.pool.remember_ms)
         else:
             said = Said(request, call, request.value, "", self.now + self.pool.retry_window_ms, only_live=True)
         if request.key or request.ani:
@@ -216,6 +244,10 @@ class PoolModel:
 
     def find(self, dnis: str, ani: str, rule: str) -> Found | Refused | None:
         """Whose call is meant, by the rules of the hand-off; None when nobody's."""
+        if self.careful() == "older" and not ani:
+            return None
+        if self.careful() == "older" or (self.careful() and rule == "suffix"):
+            rule = "exact"
         live = self.live(dnis)
         digits = self.pool.match_digits
         exact = [call for call in live if call.ani == ani]
@@ -243,8 +275,10 @@ class PoolModel:
             return said if said.request == (dnis, ani) else Refused(KeyReused)
         return self.checked(self.find(dnis, ani, rule), tags)
 
-    def checked(self, found: Found | Refused | None, tags: Iterable[str]) -> Found | Refused | None:
-        """The same, or Stale."""
+    def checked(self, found: Found | Refused | None, tags: Iterable[str], only: str = "") -> Found | Refused | None:
+        """The same, or Stale, or ForeignCall if another user than ``only`` leased the call."""
+        if isinstance(found, Found) and only and found.call.user != only:
+            return Refused(ForeignCall)
         if isinstance(found, Found) and tags and found.call.token not in tags:
             return Refused(Stale)
         return found
@@ -253,20 +287,27 @@ class PoolModel:
         """The value was handed over."""
         call, grade = found
         self._asked(call, grade)
+        self.held_ms += self.now - call.end
         call.end = self.now
         self._settle(call.dnis)
         self.gone[call.dnis, call.ani] = self.gone[call.dnis, ani] = self.now
+        if ani != call.ani:  # who asked for it rests with the number, too
+            self.calls.append(Call(call.dnis, ani, user, "", "", self.now, self.now, asked_for=True))
         if key:
             until = self.now + self.pool.remember_ms
             self.takes[user, key] = Said((call.dnis, ani), call, call.value, grade, until)
         self.counted["taken"] += 1
 
-    def has_renewed(self, call: Call, ttl: int, value: str | None, moved: bool) -> None:
-        """The time was started again; where the number is another pool's by now, for no longer than it was told."""
+    def has_renewed(self, call: Call, ttl: int, value: str | None) -> None:
+        """The time was started again; where another pool was promised the number, for no longer than that."""
         end = self.now + ttl
-        if moved:
-            end = max(call.end, min(end, self.leaving[call.dnis] - self.pair_rest))
+        if self.promised.get(call.dnis, ALWAYS) > self.now:
+            end = max(call.end, min(end, self.promised[call.dnis] - self.pair_rest))
+        self.held_ms += end - call.end
         call.end = end
+        for key, said in self.replies.items():
+            if said.call is call and not said.only_live:
+                self.replies[key] = said._replace(until=max(said.until, end + self.pool.remember_ms))
         if value is not None:
             call.value = value
         self._settle(call.dnis)
@@ -306,13 +347,81 @@ class PoolModel:
         """What the configuration leases more comes, when its last call has ended in whatever pool that was."""
         for dnis in set(self.pool.numbers) - set(self.free):
             used = [max(call.end, self.now) + self.rest for call in self.askable(dnis)]
-            awaited = [
-                other.leaving[dnis] + max(self.pair_rest - other.pair_rest, 0)
-                for other in others
-                if other is not self and other.leaving.get(dnis, ALWAYS) > self.now
-            ]
-            self.free[dnis] = max([ALWAYS, *used, *awaited])
+            for other in others:
+                if other is not self and other.leaving.get(dnis, ALWAYS) > self.now:
+                    other.promised[dnis] = other.leaving[dnis]
+            self.free[dnis] = max([ALWAYS, *used, *self._awaited(dnis, others)])
             self.leaving.pop(dnis, None)
+            self.promised.pop(dnis, None)
+
+    def _awaited(self, dnis: str, others: Iterable["PoolModel"]) -> list[int]:
+        """When the number's calls in other pools are over, and have rested."""
+        return [
+            other.leaving[dnis] + max(self.pair_rest - other.pair_rest, 0)
+            for other in others
+            if other is not self and other.leaving.get(dnis, ALWAYS) > self.now
+        ]
+
+    # ---- losses, and the clock of Redis
+
+    def careful(self) -> str:
+        """How calls were lost, while care is taken; else empty."""
+        return self.lost[0] if self.lost[1] > self.now else ""
+
+    def has_lost(self, kind: str) -> None:
+        """A loss was told."""
+        kind = "older" if self.careful() == "older" and kind == "ahead" else kind
+        self.lost = kind, self.now + self.pool.after_loss_ms
+        self.counted["losses"] += 1
+
+    def emptied(self) -> "PoolModel":
+        """The pool after all was lost."""
+        return PoolModel(self.clock, self.pool, free=dict.fromkeys(self.pool.numbers, ALWAYS))
+
+    def set_back(self, ms: int) -> None:
+        """The clock was set back: what was is nearer by so much, and what is to come is told by the live calls."""
+        for dnis in {call.dnis for call in self.calls} - {call.dnis for call in self.calls if self.askable(call.dnis)}:
+            self._forget(dnis)
+        for call in self.calls:
+            self._set_back(call, ms)
+        known = ((pair, at) for pair, at in self.gone.items() if at + self.pool.remember_ms > self.now)
+        self.gone = {pair: min(at + ms, self.now) for pair, at in known}
+        for kept in (self.replies, self.takes):
+            for key, said in kept.items():
+                kept[key] = said._replace(until=said.until + ms * (said.until > self.now))
+        if self.careful():
+            self.lost = self.lost[0], min(self.lost[1] + ms, self.now + self.pool.after_loss_ms)
+        for kept_until in (self.leaving, self.promised):
+            for dnis, until in list(kept_until.items()):
+                if until + ms > self.now:
+                    ends = [call.end for call in self.askable(dnis)]
+                    kept_until[dnis] = max(ends, default=ALWAYS) + self.pair_rest
+                else:
+                    kept_until[dnis] = until + ms
+
+    def _set_back(self, call: Call, ms: int) -> None:
+        if call.end > self.now and call.leased + ms > self.now + SECOND:
+            call.leased, call.end = self.now, self.now + call.end - call.leased
+            return
+        call.leased += ms
+        if call.end > self.now:
+            call.end += ms
+        elif call.listed:
+            call.end = min(call.end + ms, self.now)
+
+    def _forget(self, dnis: str) -> None:
+        """Who has rested with the number is no longer listed among its callers."""
+        for call in self.calls:
+            call.listed &= call.dnis != dnis or call.end + self.pair_rest > self.now
+
+    def score_anew(self, ms: int, others: Iterable["PoolModel"]) -> None:
+        """After every pool's clock was set back: when the numbers are free."""
+        for dnis, since in self.free.items():
+            ends = [call.end + self.rest for call in self.askable(dnis)] or [self.now]
+            if since + ms > self.now:
+                self.free[dnis] = max([*ends, *self._awaited(dnis, others)])
+            elif since != ALWAYS:
+                self.free[dnis] = since + ms
 
 
 def configure(models: Mapping[str, PoolModel], pools: Iterable[Pool]) -> None:

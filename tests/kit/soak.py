@@ -208,7 +208,7 @@ def faults(log: Iterable[Entry]) -> list[str]:
     leases = [entry for entry in entries if entry.what == "lease" and entry.token and not entry.replayed]
     lives = {entry.token: Life(entry) for entry in leases}
     found = list(_strangers(entries, lives))
-    found += _kept_keys(entries)
+    found += _kept_keys(entries, lives)
     on_number: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.dnis:
@@ -237,23 +237,37 @@ def _strangers(entries: list[Entry], lives: dict[str, Life]) -> Iterator[str]:
             yield f"taken more than once: {life.takes}"
 
 
-def _kept_keys(entries: list[Entry]) -> Iterator[str]:
-    """Repeated requests: each user's key is one lease while that lasts, or one take for as long as it is remembered."""
+def _kept_keys(entries: list[Entry], lives: dict[str, Life]) -> Iterator[str]:
+    """Repeated requests: a key is one lease, replayed while that lasts, or one take while that is remembered."""
     originals: dict[tuple[str, str, str, str], list[Entry]] = defaultdict(list)
-    for entry in sorted((entry for entry in entries if entry.key and entry.token), key=lambda entry: entry.replayed):
+    keyed = (
+        entry for entry in entries if entry.key and (entry.token or (entry.what, entry.answer) == ("lease", "gone"))
+    )
+    for entry in sorted(keyed, key=lambda entry: entry.replayed or not entry.token):
         under = originals[entry.what, entry.pool, entry.user, entry.key]
-        kept = (entry.ttl_ms if entry.what == "lease" else REMEMBER_MS) * MS
-        if not entry.replayed:
-            if any(max(entry.end - other.begin, other.end - entry.begin) < kept - MARGIN for other in under):
+        if entry.token and not entry.replayed:
+            if any(max(entry.end, other.end) < _kept_until(min(entry, other), lives) for other in under):
                 yield f"done twice under one key: {entry} after {under}"
             under.append(entry)
-        elif not any(
-            (entry.value, entry.token) == (other.value, other.token)
-            and other.begin < entry.end
-            and entry.begin < other.end + kept + MARGIN
-            for other in under
-        ):
+        elif not entry.token:
+            if any(lives[other.token].is_surely_live(entry.begin, entry.end) for other in under):
+                yield f"told that it is over, and it was live: {entry} of {under}"
+        elif not any(_may_repeat(entry, other, lives) for other in under):
             yield f"replayed, and not what was answered before: {entry} after {under}"
+
+
+def _kept_until(entry: Entry, lives: dict[str, Life]) -> int:
+    """Until when the answer is kept under its key, for certain."""
+    ends = lives[entry.token].first_end() if entry.what == "lease" else entry.begin
+    return ends + REMEMBER_MS * MS - MARGIN
+
+
+def _may_repeat(entry: Entry, other: Entry, lives: dict[str, Life]) -> bool:
+    """The one may be the other's answer again: a lease's while its call lives, a take's while that is remembered."""
+    life = lives[other.token]
+    kept_until = life.last_end() if entry.what == "lease" else other.end + REMEMBER_MS * MS + MARGIN
+    same = (entry.value, entry.token) == (other.value, other.token)
+    return same and other.begin < entry.end and entry.begin < kept_until
 
 
 def _on_one_number(pool: Pool, dnis: str, entries: list[Entry], lives: dict[str, Life]) -> Iterator[str]:
@@ -326,7 +340,7 @@ def counted(log: Iterable[Entry]) -> dict[str, Counter[str]]:
             count["replayed"] += 1
         elif entry.what in ("take", "renew") and entry.token:
             count["taken" if entry.what == "take" else "renewed"] += 1
-        elif entry.what == "lease":
+        elif entry.what == "lease" and entry.token:
             count["leased"] += 1
             count["shared"] += entry.answer == "shared"
     return counts

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.replies import Lease
+from cticache.data.replies import Lease, utc
 from cticache.data.store import Store
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
 from cticache.numbering.pools import Pool
-from kit.aging import age, everything
+from kit.aging import age, everything, now_ms
 from kit.older import hasty
 from kit.racing import at_once
 from kit.samples import at
@@ -104,55 +104,113 @@ def test_a_key_used_for_another_request_is_refused_and_nothing_changes(
     assert same(lease(store, pool), first)
 
 
-def test_a_lease_is_replayed_also_after_its_call_was_taken(client: Redis, store: Store, new_pool: MakePool) -> None:
-    pool = new_pool("100-109")
+def over(store: Store, pool: Pool, **more: Any) -> str:
+    """A request under the key of a call that is over leases nothing; returns what it is told."""
+    before = store.pool_stats([pool])[0].leased_total
+    with pytest.raises(Gone) as refused:
+        lease(store, pool, **more)
+    assert store.pool_stats([pool])[0].leased_total == before
+    return str(refused.value)
+
+
+def test_a_lease_whose_call_was_taken_is_not_made_again_and_the_client_is_told_since_when(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-109", cooldown_ms=0, match="sole", exhausted="reject")
     first = lease(store, pool)
+    age(client, 20_000)
+    taken_ms = now_ms(client)
     assert store.take(at(pool, first.dnis), A, "y")
-    again = lease(store, pool)
-    assert same(again, first)
-    assert again.left_ms == 0
+    age(client, 70_000)
+    assert utc(taken_ms - 70_000)[:18] in over(store, pool)
     assert not client.keys("*:call:*")
-    with pytest.raises(Gone):
-        store.read(at(pool, first.dnis), A, "x")
 
 
-def test_a_replay_of_a_taken_lease_knows_it_from_a_later_one_of_the_same_caller(
-    client: Redis, store: Store, new_pool: MakePool
-) -> None:
-    pool = new_pool("100", remember_ms=10_000, exhausted="reject")
-    first = lease(store, pool)
-    store.take(at(pool, "100"), A, "y")
-    age(client, 10_000)
-    second = lease(store, pool, key="another")
-    again = lease(store, pool)
-    assert same(again, first._replace(leased_ms=first.leased_ms - 10_000))
-    assert again.left_ms == 0
-    assert second.token != first.token
-
-
-def test_the_answer_is_kept_until_the_leases_first_ttl_has_passed(
+def test_a_lease_whose_call_ran_out_is_not_made_again_and_the_client_is_told_since_when(
     client: Redis, store: Store, new_pool: MakePool
 ) -> None:
     pool = new_pool("100-109")
     first = lease(store, pool)
-    assert TTL_MS - 1000 < client.pttl(REPLY) <= TTL_MS
+    age(client, TTL_MS + 30_000)
+    assert utc(first.leased_ms - 30_000) in over(store, pool)
+
+
+def test_a_replay_that_is_too_late_is_not_told_of_a_later_call_of_the_same_caller(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100", cooldown_ms=0, remember_ms=1_000, exhausted="reject")
+    lease(store, pool)
+    store.take(at(pool, "100"), A, "y")
+    age(client, 1_000)
+    second = lease(store, pool, key="another")
+    over(store, pool)
+    again = lease(store, pool, key="another")
+    assert (again.outcome, again.token) == ("replayed", second.token)
+
+
+def test_a_key_lives_until_the_latest_end_of_its_call_and_the_remember_time(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-109")
+    first = lease(store, pool)
+    assert TTL_MS + 59_000 < client.pttl(REPLY) <= TTL_MS + 60_000
     store.renew(at(pool, first.dnis), A, 10 * TTL_MS)
-    assert client.pttl(REPLY) <= TTL_MS
-    age(client, TTL_MS - 2_000)
-    assert same(lease(store, pool), first._replace(leased_ms=first.leased_ms - TTL_MS + 2_000))
-    assert client.pttl(REPLY) <= 2_000
+    store.renew(at(pool, first.dnis), A, TTL_MS)
+    assert 10 * TTL_MS + 59_000 < client.pttl(REPLY) <= 10 * TTL_MS + 60_000
+    store.take(at(pool, first.dnis), A, "y")
+    age(client, 10 * TTL_MS + 58_000)
+    over(store, pool)
     age(client, 2_000)
     assert not client.exists(REPLY)
     later = lease(store, pool)
     assert later.outcome == "leased"
     assert later.token != first.token
-    assert later.dnis != first.dnis
 
 
-def test_after_the_ttl_the_key_may_be_used_for_another_request(client: Redis, store: Store, new_pool: MakePool) -> None:
+def test_a_call_that_was_renewed_is_replayed_until_its_new_end(client: Redis, store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100-109")
+    first = lease(store, pool)
+    age(client, TTL_MS - 1_000)
+    renewed_ms = now_ms(client)
+    store.renew(at(pool, first.dnis), A, 2 * TTL_MS)
+    age(client, TTL_MS)
+    again = lease(store, pool)
+    assert (again.outcome, again.token) == ("replayed", first.token)
+    age(client, TTL_MS + 5_000)
+    assert utc(renewed_ms - 5_000)[:18] in over(store, pool)
+
+
+def test_the_key_of_one_lease_is_not_told_of_the_take_of_another(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    """A key that was lost and used again belongs to its later lease."""
+    pool = new_pool("100-109")
+    first = lease(store, pool)
+    client.delete(REPLY)
+    second = lease(store, pool)
+    assert store.take(at(pool, first.dnis), A, "y")
+    assert lease(store, pool).token == second.token
+    store.renew(at(pool, second.dnis), A, TTL_MS)
+    assert lease(store, pool).token == second.token
+
+
+def test_neither_a_take_nor_a_renewal_makes_a_key_that_is_not_there(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-109")
+    first = lease(store, pool)
+    client.delete(REPLY)
+    store.renew(at(pool, first.dnis), A, TTL_MS)
+    store.take(at(pool, first.dnis), A, "y")
+    assert not client.exists(REPLY)
+
+
+def test_after_its_time_the_key_may_be_used_for_another_request(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
     pool = new_pool("100-109")
     lease(store, pool)
-    age(client, TTL_MS)
+    age(client, TTL_MS + 60_000)
     assert lease(store, pool, OTHER, '"w"').outcome == "leased"
 
 
@@ -455,7 +513,8 @@ def test_a_takes_key_and_a_leases_key_are_two_things(store: Store, new_pool: Mak
     pool = new_pool("100-109")
     first = lease(store, pool)
     assert store.take(at(pool, first.dnis), A, "x", key="k").value == '"v"'  # type: ignore[union-attr]
-    assert same(lease(store, pool), first)
+    over(store, pool)
+    assert store.take(at(pool, first.dnis), A, "x", key="k").value == '"v"'  # type: ignore[union-attr]
 
 
 def test_64_takes_at_once_under_one_key_all_get_the_value_and_one_took_it(store: Store, new_pool: MakePool) -> None:

@@ -62,6 +62,8 @@ FRESH = {
     "match_sole_total": 0,
     "ambiguous_total": 0,
     "unclaimed_total": 0,
+    "losses_total": 0,
+    "clock_jumps_total": 0,
     "transits": {},
     "missed": {},
 }

@@ -1,6 +1,7 @@
 """Requests that are sent again: under a key, blindly, through another instance; and one user's share of a pool."""
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -155,14 +156,18 @@ def test_a_key_is_its_users_own(service: Service) -> None:
     assert replays(keyed(api_of(service, "x-only")), answers[1])
 
 
-def test_a_post_is_replayed_after_its_call_was_taken_until_its_ttl_has_passed(client: Redis, service: Service) -> None:
+@pytest.mark.parametrize("how", ["taken", "ran out"])
+def test_a_post_whose_call_is_over_is_410_and_says_since_when(client: Redis, service: Service, how: str) -> None:
     api = api_of(service)
     first = keyed(api)
-    assert api.simulate_delete(CALL).status_code == 200
-    assert replays(keyed(api), first)
-    assert refused(api.simulate_get(CALL), 410, "gone")
-    age(client, 298_000)
-    assert replays(keyed(api), first)
+    if how == "taken":
+        assert api.simulate_delete(CALL).status_code == 200
+    age(client, 300_000)
+    again = keyed(api)
+    assert refused(again, 410, "gone")
+    assert re.search(r"over since 20\d\d-\d\d-\d\dT.*Z; nothing was leased now\. Use a new key", again.json["detail"])
+    age(client, 58_000)
+    assert refused(keyed(api), 410, "gone")
     age(client, 2_000)
     later = keyed(api)
     assert later.status_code == 201
@@ -178,7 +183,7 @@ def test_detail_of_a_replay_tells_what_is_left(client: Redis, api: TestClient) -
     again = api.simulate_post(CALLS, body=BODY, headers=headers, params=params).json
     assert again["expires_in"] in (199, 200)
     api.simulate_delete(CALL)
-    assert api.simulate_post(CALLS, body=BODY, headers=headers, params=params).json["expires_in"] == 0
+    assert api.simulate_post(CALLS, body=BODY, headers=headers, params=params).status_code == 410
 
 
 # A take under a key

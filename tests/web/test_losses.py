@@ -1,0 +1,86 @@
+"""What clients and operators see of a Redis that lost calls, and of a clock that jumped."""
+
+from collections.abc import Callable
+
+import pytest
+from falcon.testing import Result, TestClient
+
+from cticache.data.keeper import Keeper
+from kit.aging import age, set_clock
+from kit.fixtures import Service
+from kit.samples import basic, make_pool
+
+CALLS = "/cticache/DNIS-ANI"
+A, B = "5551234567", "5557654321"
+NewService = Callable[..., Service]
+
+
+def client_of(service: Service) -> TestClient:
+    return TestClient(service.app, headers={"Authorization": basic("username")})
+
+
+def post(api: TestClient, ani: str) -> Result:
+    return api.simulate_post(CALLS, json={"ani": ani, "value": f"of {ani}"})
+
+
+def look(service: Service) -> Keeper:
+    service.keeper._look()
+    return service.keeper
+
+
+@pytest.mark.parametrize(("match", "refused", "served"), [("exact", "", A), ("suffix", "", A), ("sole", A, None)])
+def test_an_arriving_caller_is_not_given_the_data_of_the_next_one_when_redis_came_back_empty(
+    new_service: NewService, match: str, refused: str, served: str | None
+) -> None:
+    service = new_service(make_pool("5551234560-5551234569", match=match, exhausted="reject"))
+    look(service)
+    api = client_of(service)
+    first = post(api, refused).json["dnis"]
+    service.client.flushall()
+    assert post(api, refused).json["error"] == "not_ready"  # no number is in place
+    look(service)
+    for _ in range(5):
+        answer = post(api, refused)
+        assert (answer.status_code, answer.json["error"]) == (503, "not_ready")
+        assert int(answer.headers["retry-after"]) in range(359, 361)
+    assert api.simulate_delete(f"{CALLS}/{first}:{refused}").status_code == 404
+    if served is not None:
+        assert post(api, served).status_code == 201
+    age(service.client, 360_000)
+    look(service)
+    assert post(api, refused).status_code == 201
+
+
+def test_readyz_notes_a_loss_and_a_jump_and_metrics_count_them(new_service: NewService) -> None:
+    service = new_service(make_pool())
+    api = client_of(service)
+    look(service)
+    assert api.simulate_get("/readyz").json == {"status": "ready"}
+    service.client.flushall()
+    look(service)
+    set_clock(service.client, service.store, 3_600_000)
+    look(service)
+    notes = api.simulate_get("/readyz").json["notes"]
+    assert "Redis lost calls of pool system-y: until 20" in notes["loss"]
+    assert "set ahead by about 3,600 s" in notes["clock"]
+    metrics = api.simulate_get("/metrics").text
+    assert 'cticache_losses_total{pool="system-y"} 2.0' in metrics
+    assert 'cticache_clock_jumps_total{pool="system-y"} 1.0' in metrics
+    assert 'cticache_condition{kind="loss"} 1.0' in metrics
+
+
+def test_a_lease_that_finds_the_clock_wrong_has_the_keeper_look(new_service: NewService) -> None:
+    service = new_service(make_pool("100-101"))
+    api = client_of(service)
+    look(service)
+    set_clock(service.client, service.store, -3_600_000)
+    answer = post(api, "")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "clock of Redis has jumped" in answer.json["detail"]
+    assert not service.keeper.condition.in_place
+    look(service)
+    assert post(api, "").status_code == 201
+    set_clock(service.client, service.store, 3_600_000)
+    service.keeper._woken.clear()
+    assert post(api, A).status_code == 201
+    assert service.keeper._woken.is_set()
