@@ -159,8 +159,9 @@ def _advise(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     settings = _config(arguments)
     pools = Pools(settings.pools)
-    # Without a key each process of the service has one of its own, and no log has a digest that is made here.
-    digest = Audit(settings.server.audit_key).digest if settings.server.audit_key else lambda _ani: ""
+    # Without a key each service has one of its own, and no log has a digest that is made here.
+    key = settings.server.audit_key
+    digest = Audit(key, enabled=bool(key) and settings.server.audit).logged
     with ExitStack() as stack:
         store = _open(settings, stack)
         learn_leaving(store, pools)

@@ -16,8 +16,8 @@ from cticache.numbering.pools import Place, Pool, Pools, Reading, readings, unam
 
 Looking = Callable[[str, str, str], None]
 """Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""
-_Ask = Callable[[Place, str], Held | None]
-"""One question to the store: what it has in this place under this canonical ANI."""
+_Ask = Callable[[Place, str, bool], Held | None]
+"""One question to the store: what it has in this place under this canonical ANI; whether it is the request's last."""
 
 
 Found = tuple[Place, Held]
@@ -73,7 +73,11 @@ class HandOver:
         it is not certain that there is no such call.
         """
         return self._first(
-            user, dnis, ani, looking, lambda place, canonical: self._store.read(place, canonical, user.name)
+            user,
+            dnis,
+            ani,
+            looking,
+            lambda place, canonical, last: self._store.read(place, canonical, user.name, last=last),
         )
 
     def take(self, user: User, dnis: str, ani: str, *, key: str = "", if_match: str = "", looking: Looking) -> Found:
@@ -83,7 +87,9 @@ class HandOver:
             dnis,
             ani,
             looking,
-            lambda place, canonical: self._store.take(place, canonical, user.name, key=key, if_match=if_match),
+            lambda place, canonical, last: self._store.take(
+                place, canonical, user.name, key=key, if_match=if_match, last=last
+            ),
         )
 
     def renew(
@@ -105,9 +111,9 @@ class HandOver:
         """
         only = "" if "read" in user.roles else user.name
 
-        def renew(place: Place, canonical: str) -> Held | None:
+        def renew(place: Place, canonical: str, last: bool) -> Held | None:
             ttl_ms = _ttl_ms(place.pool, ttl_s)
-            return self._store.renew(place, canonical, ttl_ms, value, if_match=if_match, only=only)
+            return self._store.renew(place, canonical, ttl_ms, value, if_match=if_match, only=only, last=last)
 
         return self._first(user, dnis, ani, looking, renew)
 
@@ -135,24 +141,22 @@ class HandOver:
         except ValueError as error:
             raise _wrong_ani(error) from None
         found = self._of_one_number(found)
-        if len(found) > 1:
-            # What one place finds by a tail, or because it is alone there, must not hide what another has or had under
-            # this very ANI.
-            exactly = [(place._replace(rule="exact"), canonical) for place, canonical in found]
-            if held := self._of_all(exactly, looking, ask):
+        # What one place finds by a tail, or because it is alone there, must not hide what another has or had under this
+        # very ANI.
+        exactly = [(place._replace(rule="exact"), canonical) for place, canonical in found] if len(found) > 1 else []
+        loosely = [reading for reading in found if not exactly or reading[0].rule != "exact"]
+        for readings_now, are_last in ((exactly, not loosely), (loosely, True)):
+            if held := self._of_all(readings_now, looking, ask, are_last=are_last):
                 return held
-            found = [reading for reading in found if reading[0].rule != "exact"]
-        if held := self._of_all(found, looking, ask):
-            return held
         raise _for_sure(NoSuchCall(), self._pools)
 
-    def _of_all(self, found: list[Reading], looking: Looking, ask: _Ask) -> Found | None:
+    def _of_all(self, found: list[Reading], looking: Looking, ask: _Ask, *, are_last: bool) -> Found | None:
         """The first that is live in one of these places; Gone when none is and one was taken."""
         gone: tuple[Gone, Place, str] | None = None
         for place, canonical in found:
             looking(place.pool.name, place.dnis, canonical)
             try:
-                held = ask(place, canonical)
+                held = ask(place, canonical, are_last and place is found[-1][0] and not gone)
             except Gone as error:
                 gone = gone or (error, place, canonical)
                 continue

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- explain -- which calls are live on a number, and which of them an ANI would be matched with.
+-- explain -- which calls are live on a number, and which of them an ANI would be matched with, or is most like.
 --
 -- KEYS[1]  callers       zset    ANI -> time (ms) at which its lease ends
 -- KEYS[2]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
@@ -11,14 +11,16 @@
 -- ARGV[4]  most_callers  most live callers looked at, integer > 0
 --
 -- Writes    nothing
--- Includes  wrong_question, clock, allowed, match
+-- Includes  wrong_question, clock, allowed, match, near
 --
 -- The call and gone keys are built here because the script finds the callers. If call_prefix ended in that colon, it
 -- would be the key of a withheld caller's call, and every key declared here might exist (see cticache/data/keys.py).
 --
--- Returns  {grade, what, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix', 'sole',
---          'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time (ms) at
---          which it was taken; then five for each live call, never its value.
+-- Returns  {grade, what, kind, like, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix',
+--          'sole', 'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time in
+--          ms at which it was taken; where it found none, how the ANI differs ('more', 'less', 'tail', 'withheld' or
+--          'unlike') from that of the live call it is most like, and that one, else '' and ''; then five for each live
+--          call, never its value.
 -- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is none of these words.
 
 local callers, lost, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3] .. ':', KEYS[4]
@@ -32,7 +34,11 @@ end
 local now = include('clock')()
 rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
-local reply = {grade or '', found or ''}
+local kind, like
+if not grade then
+  kind, like = include('near')(callers, call_prefix, ani, match_digits)
+end
+local reply = {grade or '', found or '', kind or '', like or ''}
 for _, caller in ipairs(redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',
   'LIMIT', 0, most_callers)) do
   local held = redis.call('HMGET', call_prefix .. caller, 'token', 'lessee', 'leased_ms')

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- read -- the value of one call, left in place.
 --
--- It writes only when somebody other than the lessee asks for the call for the first time. It must do so even when
--- Redis is full; the ZREM comes first for Redis 6.2, which knows no flags.
+-- It writes when somebody other than the lessee asks for the call for the first time, and what it counts. It must do so
+-- even when Redis is full; the ZREM comes first for Redis 6.2, which knows no flags.
 --
 -- KEYS[1]  pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[2]  unclaimed     zset    DNIS -> how many of its calls in a row nobody asked for
@@ -12,15 +12,17 @@
 -- KEYS[6]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
 -- KEYS[7]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
 -- KEYS[8]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[9]  presented     string  the ANI at the last miss beside a live call that it is unlike
 -- ARGV[1]  dnis          the number
 -- ARGV[2]  ani           as presented, canonical; '' is withheld
 -- ARGV[3]  rule          'exact', 'suffix' or 'sole'
 -- ARGV[4]  match_digits  digits at the end that must agree for suffix, integer > 0
 -- ARGV[5]  most_callers  most live callers looked at, integer > 0
 -- ARGV[6]  reader        the user who asks
+-- ARGV[7]  last          1 when the request asks no more: what is not found then is counted, else 0
 --
--- Writes    pending, unclaimed, stats, stats_prefix
--- Includes  wrong_question, allowed, clock, tally, match, held
+-- Writes    pending, unclaimed, stats, call_prefix, stats_prefix, presented
+-- Includes  wrong_question, allowed, clock, tally, match, near, miss, held
 --
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
@@ -33,6 +35,7 @@ local pending, unclaimed, stats, callers, lost = KEYS[1], KEYS[2], KEYS[3], KEYS
 local call_prefix, gone_prefix, stats_prefix = KEYS[6], KEYS[7], KEYS[8]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
+local presented, last = KEYS[9], ARGV[7]
 
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
@@ -44,16 +47,22 @@ local clock, new_tally = include('clock'), include('tally')
 local now = rule ~= 'exact' and clock() -- an exact call is there or is not, whatever the time
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
--- A tally reads both its keys, and few reads count anything.
-local tally = grade == 'ambiguous' and new_tally(stats, stats_prefix, now)
-local held, reply = include('held')(grade, found, call, tally)
-if not held then
+-- What finds nothing goes a way of its own: a tally reads both its keys, and few reads count anything.
+if not grade or grade == 'gone' or grade == 'ambiguous' then
+  local tally = new_tally(stats, stats_prefix, now or clock())
+  if not grade and last == '1' then
+    local near, miss = include('near'), include('miss')
+    local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    miss(tally, presented, ani, kind, other and call_prefix .. other)
+  end
+  local _, reply = include('held')(grade, found, call, tally)
   return reply
 end
+local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
 local member = dnis .. ':' .. found
 
 if held[4] ~= reader and redis.call('ZSCORE', pending, member) then
-  tally = new_tally(stats, stats_prefix, now or clock())
+  local tally = new_tally(stats, stats_prefix, now or clock())
   redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)
   tally('match_' .. grade, 1)

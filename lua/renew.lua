@@ -17,6 +17,7 @@
 -- KEYS[11]  reply_prefix  prefix  of reply:<user>:<key>, a hash: what the lease was answered, token, over_ms
 -- KEYS[12]  promised      zset    DNIS -> time (ms) from which another pool was told that it may lease it
 -- KEYS[13]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[14]  presented     string  the ANI at the last miss beside a live call that it is unlike
 -- ARGV[1]   dnis          the number
 -- ARGV[2]   ani           as presented, canonical; '' is withheld
 -- ARGV[3]   rule          'exact', 'suffix' or 'sole'
@@ -30,9 +31,11 @@
 -- ARGV[11]  if_match      quoted tokens, of which the lease must have one; '' for any
 -- ARGV[12]  gone_ms       how long the call's idempotency key is kept after its end, integer > 0
 -- ARGV[13]  only          the user who must have leased the call; '' for whoever has
+-- ARGV[14]  last          1 when the request asks no more: what is not found then is counted, else 0
 --
--- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, reply_prefix, stats_prefix
--- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, held
+-- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, reply_prefix, stats_prefix,
+--           presented
+-- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, near, miss, held
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -50,6 +53,7 @@ local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4
 local most_callers, ttl_ms, rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local pair_rest_ms = tonumber(ARGV[8])
 local replace, value, if_match, gone_ms, only = ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12]), ARGV[13]
+local presented, last = KEYS[14], ARGV[14]
 
 local whole = include('whole')
 
@@ -68,6 +72,11 @@ local tally = include('tally')(stats, stats_prefix, now)
 rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
+if not grade and last == '1' then
+  local near, miss = include('near'), include('miss')
+  local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+  miss(tally, presented, ani, kind, other and call_prefix .. other)
+end
 local held, reply = include('held')(grade, found, call, tally)
 if not held then
   return reply
@@ -76,6 +85,7 @@ if only ~= '' and held[4] ~= only then
   return redis.error_reply('FOREIGN another user leased the call')
 end
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
+  tally('stale')
   return redis.error_reply('STALE the lease is another by now')
 end
 local member = dnis .. ':' .. found

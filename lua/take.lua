@@ -19,6 +19,7 @@
 -- KEYS[11]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
 -- KEYS[12]  reply_prefix  prefix  of reply:<user>:<key>, a hash: what the lease was answered, token, over_ms
 -- KEYS[13]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[14]  presented     string  the ANI at the last miss beside a live call that it is unlike
 -- ARGV[1]   dnis          the number
 -- ARGV[2]   ani           as presented, canonical; '' is withheld
 -- ARGV[3]   rule          'exact', 'suffix' or 'sole'
@@ -29,10 +30,11 @@
 -- ARGV[8]   gone_ms       how long it is remembered that the call was taken, integer > 0
 -- ARGV[9]   keyed         1 when the answer is kept under a key for as long, else 0
 -- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
+-- ARGV[11]  last          1 when the request asks no more: what is not found then is counted, else 0
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
---           reply_prefix, stats_prefix
--- Includes  whole, wrong_question, ms, ends, clock, tally, allowed, match, held
+--           reply_prefix, stats_prefix, presented
+-- Includes  whole, wrong_question, ms, ends, clock, tally, allowed, match, near, miss, held
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -49,6 +51,7 @@ local reply_prefix, stats_prefix = KEYS[12], KEYS[13]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local gone_ms, keyed, if_match = tonumber(ARGV[8]), ARGV[9], ARGV[10]
+local presented, last = KEYS[14], ARGV[11]
 
 local whole = include('whole')
 
@@ -70,7 +73,7 @@ if keyed == '1' then
     return redis.error_reply('REUSED the key was used for another call')
   end
   if said[1] then
-    tally('replayed', 1)
+    tally('replayed')
     return {said[1], said[2], said[3], tonumber(said[4]), 0, 1}
   end
 end
@@ -78,11 +81,17 @@ end
 rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
+if not grade and last == '1' then
+  local near, miss = include('near'), include('miss')
+  local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+  miss(tally, presented, ani, kind, other and call_prefix .. other)
+end
 local held, reply = include('held')(grade, found, call, tally)
 if not held then
   return reply
 end
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
+  tally('stale')
   return redis.error_reply('STALE the lease is another by now')
 end
 local member = dnis .. ':' .. found

@@ -15,6 +15,8 @@ class Counter(NamedTuple):
     """What is counted, in the words of /metrics."""
     told: str
     """The same in a word or two, to stand before the number."""
+    by: str = ""
+    """By what the counters of its family differ: the name of the label; empty where it is the only one."""
     label: str = ""
     """What tells it apart from the others of its family."""
 
@@ -24,6 +26,15 @@ class Counter(NamedTuple):
         return f"{self.field}_total"
 
 
+DIFFERENCES = {
+    "more": "with a prefix more",
+    "less": "with a prefix less",
+    "tail": "with an equal tail",
+    "withheld": "with one withheld",
+    "constant": "with one constant",
+    "unlike": "with nothing alike",
+}
+"""In which ways the ANI that somebody asks with differs from that of a live call, and the words for it."""
 COUNTERS = (
     Counter("leased", "leases", "Calls leased a number", "leased"),
     Counter("shared", "shares", "Leases of a number already in use", "shared"),
@@ -38,10 +49,18 @@ COUNTERS = (
     Counter("taken", "takes", "Calls whose data was handed over", "taken"),
     Counter("renewed", "renewals", "Calls whose time was started again", "renewed"),
     Counter("replayed", "replays", "Answers given again under an idempotency key", "answered again"),
-    Counter("match_exact", "claims", "Calls asked for, by how found", "found exact", "exact"),
-    Counter("match_suffix", "claims", "Calls asked for, by how found", "found suffix", "suffix"),
-    Counter("match_sole", "claims", "Calls asked for, by how found", "found sole", "sole"),
+    Counter("match_exact", "claims", "Calls asked for, by how found", "found exact", "match", "exact"),
+    Counter("match_suffix", "claims", "Calls asked for, by how found", "found suffix", "match", "suffix"),
+    Counter("match_sole", "claims", "Calls asked for, by how found", "found sole", "match", "sole"),
     Counter("ambiguous", "ambiguous", "Questions that more than one live caller fitted", "ambiguous"),
+    Counter("missed", "misses", "Questions for a call that is not there", "found nothing"),
+    Counter("gone", "gone", "Questions for a call that was taken before", "taken before"),
+    Counter("stale", "stale", "Questions for a lease that is another by now", "another lease by now"),
+    Counter("other_live", "other_live", "Live calls that were asked for under another ANI", "under another ANI"),
+    *(
+        Counter(f"other_{kind}", "differences", "The same calls, by how the two ANI differ", told, "difference", kind)
+        for kind, told in DIFFERENCES.items()
+    ),
     Counter("unclaimed", "unclaimed", "Calls that ended before anybody asked for them", "never asked for"),
     Counter("losses", "losses", "Times that Redis had lost calls", "times Redis lost calls"),
     Counter("clock_jumps", "clock_jumps", "Jumps of the clock of Redis", "jumps of Redis's clock"),

@@ -15,7 +15,7 @@ begin the script. Only pool_claim declares, and touches, a single key, which is 
 - ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
 - ``cti:{pool}:unclaimed``, a zset: DNIS -> how many of its calls in a row nobody asked for; eight days
 - ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + the pair's rest
-- ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee, and USER:KEY of the reply; its TTL
+- ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee, reply, other (a near miss was counted); its TTL
 - ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, also under the ANI presented; a minute
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
@@ -23,6 +23,7 @@ begin the script. Only pool_claim declares, and touches, a single key, which is 
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
 - ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; for ever
 - ``cti:{pool}:lost``, a string: how calls were lost, ``empty``, ``older`` or ``ahead``; after_loss
+- ``cti:{pool}:presented``, a string: the ANI at the last miss beside a live call that it is unlike; an hour
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers; for ever. No pool's name has an ``@``
 """
 
@@ -60,7 +61,16 @@ class Keys:
     def read(self, pool: str, dnis: str) -> list[str]:
         """KEYS of read.lua."""
         return self._of(
-            pool, "pending", "unclaimed", "stats", f"callers:{dnis}", "lost", f"call:{dnis}:", f"gone:{dnis}:", "stats:"
+            pool,
+            "pending",
+            "unclaimed",
+            "stats",
+            f"callers:{dnis}",
+            "lost",
+            f"call:{dnis}:",
+            f"gone:{dnis}:",
+            "stats:",
+            "presented",
         )
 
     def take(self, pool: str, dnis: str, user: str, key: str) -> list[str]:
@@ -80,6 +90,7 @@ class Keys:
             "live:",
             "reply:",
             "stats:",
+            "presented",
         )
 
     def renew(self, pool: str, dnis: str) -> list[str]:
@@ -99,6 +110,7 @@ class Keys:
             "reply:",
             "promised",
             "stats:",
+            "presented",
         )
 
     def explain(self, pool: str, dnis: str) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 from cticache.data.counters import COUNTERS, PEAK, TRANSIT
 
 Grade = Literal["exact", "suffix", "sole"]
+Difference = Literal["more", "less", "tail", "withheld", "unlike"]
+"""How two ANI differ, as lua/include/near.lua has it."""
 
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 """The first list of pool_stats.lua."""
@@ -61,6 +63,10 @@ class Explanation(NamedTuple):
     grade: Literal["exact", "suffix", "sole", "ambiguous", "gone", ""]
     found: str
     """The ANI of the call that is meant; for ``gone`` when it was taken, in ms since 1970."""
+    kind: Difference | Literal[""]
+    """Where none is meant, how the ANI differs from that of the live call it is most like; empty without one."""
+    like: str
+    """The ANI of that call."""
     calls: list[LiveCall]
 
 

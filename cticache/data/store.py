@@ -108,8 +108,8 @@ class Store:
             return lease._replace(jumped=True)
         return lease
 
-    def read(self, place: Place, ani: str, reader: str) -> Held | None:
-        """The call's value, left in place; None when nothing is live there.
+    def read(self, place: Place, ani: str, reader: str, *, last: bool = True) -> Held | None:
+        """The call's value, left in place; None when nothing is live there, which is counted if ``last``.
 
         Raises Gone and Ambiguous.
         """
@@ -124,13 +124,17 @@ class Store:
                 match_digits=pool.match_digits,
                 most_callers=MOST_CALLERS,
                 reader=reader,
+                last=int(last),
             )
         )
 
-    def take(self, place: Place, ani: str, user: str, *, key: str = _NO_KEY, if_match: str = "") -> Held | None:
+    def take(
+        self, place: Place, ani: str, user: str, *, key: str = _NO_KEY, if_match: str = "", last: bool = True
+    ) -> Held | None:
         """The call's value, handed over once, and again to whoever repeats ``key``; None when nothing is live there.
 
-        ``if_match`` is a list of quoted tokens of which the lease must have one; empty for any.
+        That is counted if ``last``: a request that asks in several places is to be counted once. ``if_match`` is a list
+        of quoted tokens of which the lease must have one; empty for any.
 
         Raises Gone, Ambiguous, Stale and KeyReused.
         """
@@ -149,13 +153,22 @@ class Store:
                 gone_ms=pool.remember_ms,
                 keyed=int(key != _NO_KEY),
                 if_match=if_match,
+                last=int(last),
             )
         )
 
     def renew(
-        self, place: Place, ani: str, ttl_ms: int, value: str | None = None, *, if_match: str = "", only: str = ""
+        self,
+        place: Place,
+        ani: str,
+        ttl_ms: int,
+        value: str | None = None,
+        *,
+        if_match: str = "",
+        only: str = "",
+        last: bool = True,
     ) -> Held | None:
-        """Start the call's time again, with a new value if one is given; None when nothing is live there.
+        """Start the call's time again, with a new value if one is given; None, counted if ``last``, without a live one.
 
         ``only`` is the user who must have leased the call; empty for whoever has.
 
@@ -179,13 +192,14 @@ class Store:
                 if_match=if_match,
                 gone_ms=pool.remember_ms,
                 only=only,
+                last=int(last),
             )
         )
 
     def explain(self, place: Place, ani: str) -> Explanation:
         """Which calls are live on a number, and which of them the ANI would be matched with; changes nothing."""
         pool, dnis, rule, _ = place
-        grade, found, *rest = self._run(
+        grade, found, kind, like, *rest = self._run(
             "explain",
             self._keys.explain(pool.name, dnis),
             ani=ani,
@@ -193,7 +207,8 @@ class Store:
             match_digits=pool.match_digits,
             most_callers=MOST_CALLERS,
         )
-        return Explanation(grade, str(found), [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)])
+        calls = [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)]
+        return Explanation(grade, str(found), kind, like, calls)
 
     def pool_claim(self, step: Literal["take_over", "claim", "forget"], claims: Mapping[str, str]) -> dict[str, str]:
         """Say which pools there are: name -> fingerprint of its numbers; returns what is valid from now on.

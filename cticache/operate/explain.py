@@ -6,7 +6,8 @@ from typing import Any
 from cticache.data.replies import Explanation, LiveCall, utc
 from cticache.data.store import Store
 from cticache.numbering.ani import masked
-from cticache.numbering.pools import Place
+from cticache.numbering.pools import Place, Pool
+from cticache.operate.remedies import remedy
 
 _OUTCOMES = {
     "exact": "It is found: a call under this very ANI is live.",
@@ -18,10 +19,20 @@ _OUTCOMES = {
 }
 
 
+_ALIKE = {
+    "more": "an ANI that has a prefix less ({kept} digits against {asked}) and ends alike",
+    "less": "an ANI that has a prefix more ({kept} digits against {asked}) and ends alike",
+    "tail": "an ANI that ends alike",
+    "withheld": "a number, and this one is withheld",
+    "unlike": "an ANI that is nothing like this one",
+}
+"""Under what the call is live that the ANI is most like."""
+
+
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
     """One place where a call may be, as an object for JSON; values stay hidden and other ANI masked.
 
-    ``digest`` returns the audit's digest of an ANI, empty where it is not known. ``ani`` must be one that the pool can
+    ``digest`` returns the audit's digest of an ANI, empty where no log has it. ``ani`` must be one that the pool can
     read.
     """
     pool = place.pool
@@ -36,20 +47,37 @@ def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) 
         "canonical": canonical,
         "digest": digest(canonical),
         "grade": found.grade,
-        "says": _sentence(place, found),
+        "says": _sentence(place, found, canonical),
         "live": [_live(call, digest) for call in found.calls],
     }
 
 
-def _sentence(place: Place, found: Explanation) -> str:
+def _sentence(place: Place, found: Explanation, canonical: str) -> str:
     when = utc(int(found.found)) if found.grade == "gone" else ""
-    return _OUTCOMES[found.grade].format(digits=place.pool.match_digits, rule=place.rule, when=when)
+    outcome = _OUTCOMES[found.grade].format(digits=place.pool.match_digits, rule=place.rule, when=when)
+    return f"{outcome} {_near_miss(place.pool, found, canonical)}" if found.kind else outcome
+
+
+def _near_miss(pool: Pool, found: Explanation, canonical: str) -> str:
+    alike = _ALIKE[found.kind].format(kept=_digits(found.like), asked=_digits(canonical))
+    options = remedy(found.kind, pool)
+    if found.kind == "withheld" and canonical:
+        alike = "a withheld ANI, and this one is a number"
+        listed = "the option withheld, if the carrier sends it for one that is withheld,"
+        options = f"{listed} or {options}" if options else listed
+    elif found.kind == "unlike" and (options := remedy("constant", pool)):
+        options = f"if System Y sees this one for every caller, {options}"
+    return f"A call is live on this number under {alike}{options and f': {options} would find it'}."
+
+
+def _digits(ani: str) -> int:
+    return len(ani.removeprefix("+"))
 
 
 def _live(call: LiveCall, digest: Callable[[str], str]) -> dict[str, Any]:
     return {
         "ani": masked(call.ani) if call.ani else "withheld",
-        "digits": len(call.ani.removeprefix("+")),
+        "digits": _digits(call.ani),
         "digest": digest(call.ani),
         "token": call.token,
         "lessee": call.lessee,

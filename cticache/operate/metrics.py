@@ -58,9 +58,9 @@ class _Pools(Collector):
 
     def _counters(self, *, labelled: bool) -> Iterator[Metric]:
         families: dict[str, CounterMetricFamily] = {}
-        labels = ["pool", "match"] if labelled else ["pool"]
         for counter in COUNTERS:
-            if bool(counter.label) == labelled:
+            if bool(counter.by) == labelled:
+                labels = ["pool", counter.by] if labelled else ["pool"]
                 made = CounterMetricFamily(f"cticache_{counter.metric}", counter.says, labels=labels)
                 family = families.setdefault(counter.metric, made)
                 for pool, stats in self._figures.items():

@@ -35,6 +35,10 @@ class Audit:
         """16 hex digits that stand for a canonical ANI; a withheld one has none."""
         return hashlib.blake2b(ani.encode(), key=self._key, digest_size=8).hexdigest() if ani else "withheld"
 
+    def logged(self, ani: str) -> str:
+        """The digest that the log has of an ANI; empty where nothing is logged."""
+        return self.digest(ani) if self._enabled else ""
+
     def process_request(self, req: Request, _resp: Response) -> None:
         """Find the request's id."""
         sent = req.env.get(_HEADER)

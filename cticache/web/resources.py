@@ -141,7 +141,7 @@ class Explain:
             found_there = readings(found, read(ani).bare)
         except ValueError as error:
             raise WrongFields({"ani": [f"It {error}."]}) from None
-        explained = [explain(self._store, place, ani, self._audit.digest) for place, _ in found_there]
+        explained = [explain(self._store, place, ani, self._audit.logged) for place, _ in found_there]
         resp.media = {"dnis": dnis, "ani": ani, "places": explained}
 
 

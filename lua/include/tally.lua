@@ -4,6 +4,9 @@
 -- belongs to a lease is booked in the hour in which that lease began, at `since` (ms); all else in the hour that runs.
 -- It reads both keys, so a script that makes its tally before its first write is stopped by a key of the wrong type.
 --
+-- tally(field) counts one in a script that has written nothing yet. The HDEL, which finds nothing, is for Redis 6.2: it
+-- knows no flags, and a script may write to it when it is full only after a command that frees memory.
+--
 -- Writes    stats, stats_prefix
 
 return function(stats, stats_prefix, now)
@@ -11,6 +14,10 @@ return function(stats, stats_prefix, now)
   local hour = string.format('%s%.0f', stats_prefix, index)
   local peak, hour_peak = redis.call('HGET', stats, 'peak'), redis.call('HGET', hour, 'peak')
   local function count(field, by, since)
+    if not by then
+      redis.call('HDEL', stats, '')
+      by = 1
+    end
     local at = since and math.floor(since / 3600000) or index
     local key = at ~= index and string.format('%s%.0f', stats_prefix, at) or hour
     redis.call('HINCRBY', stats, field, by)

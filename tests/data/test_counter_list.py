@@ -1,12 +1,13 @@
 """data/counters.py is the one list of what is counted: the scripts tally nothing else, and all of it."""
 
 import re
+from typing import get_args
 
 import pytest
 
 from cticache.data.condition import Condition
 from cticache.data.counters import COUNTERS, HELD, KEPT_HOURS, PEAK, Counter
-from cticache.data.replies import PoolStats
+from cticache.data.replies import Difference, Grade, PoolStats
 from cticache.data.scripts import read_scripts
 from cticache.operate.metrics import exposition
 from cticache.operate.report import pool_lines
@@ -20,11 +21,13 @@ WORDS = set(re.findall(r"'(\w+)'", LUA))
 def tallied() -> set[str]:
     """Each field that a script tallies: by its word, or by a word and what is put behind it."""
     found = set()
-    for first, more in re.findall(r"\btally\(([^,()]+?)(?: \.\. ([^,]+))?,", LUA):
+    for first, more in re.findall(r"\btally\(([^,()]+?)(?: \.\. ([^,()]+))?[,)]", LUA):
         if first == "outcome":
             found |= {"shared", "fallback"}  # as lease.lua's header has them; 'leased' is counted for each
         elif more == "grade":
-            found |= {first.strip("'") + grade for grade in ("exact", "suffix", "sole")}
+            found |= {first.strip("'") + grade for grade in get_args(Grade)}
+        elif more == "kind":
+            found |= {first.strip("'") + kind for kind in (*get_args(Difference), "constant")}
         elif not more:
             found.add(first.strip("'"))
     return found
@@ -49,7 +52,7 @@ def test_a_counter_is_a_figure_a_metric_and_a_word(counter: Counter) -> None:
     stats = PoolStats.of([0] * 7, [counter.field, "4711"], [])
     assert getattr(stats, counter.figure) == stats.figures()[counter.figure] == 4711
     assert sum(stats.counts.values()) == 4711
-    label = f',match="{counter.label}"' if counter.label else ""
+    label = f',{counter.by}="{counter.label}"' if counter.by else ""
     scraped = exposition({"p": stats}, Condition()).decode()
     assert f'cticache_{counter.metric}_total{{{label[1:]}{"," if label else ""}pool="p"}} 4711.0' in scraped
     assert f"# HELP cticache_{counter.metric}_total {counter.says}" in scraped

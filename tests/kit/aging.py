@@ -1,5 +1,6 @@
 """Lets time pass without waiting, and shows what is stored."""
 
+import re
 from typing import Any
 
 from redis import Redis
@@ -94,3 +95,12 @@ def everything(client: Redis) -> dict[str, Any]:
         "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
     }
     return {key: read[client.type(key)](key) for key in client.scan_iter()}
+
+
+def but_counts(client: Redis) -> dict[str, Any]:
+    """The same without what is counted, and what is noted to count by."""
+    stored = {key: held for key, held in everything(client).items() if not re.search(":(stats|presented)", key)}
+    for held in stored.values():
+        if isinstance(held, dict):
+            held.pop("other", None)
+    return stored

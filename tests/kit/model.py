@@ -50,6 +50,8 @@ class Call:
     """It still counts among the number's callers, if the clock is set back."""
     asked_for: bool = False
     """Somebody other than the lessee has read it, or somebody has taken it."""
+    other: bool = False
+    """It has been asked for under another ANI."""
 
 
 class Request(NamedTuple):
@@ -114,6 +116,8 @@ class PoolModel:
     counted: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
     """DNIS -> how many of its calls in a row nobody asked for."""
+    presented: tuple[str, int] = ("", ALWAYS)
+    """The ANI that was last unlike that of the call it was meant for, and until when it is known."""
     peak: tuple[int, int] = (0, 0)
     """The least and the most that may be told."""
     held_ms: int = 0
@@ -315,6 +319,26 @@ class PoolModel:
             self.leaving[call.dnis] = max(other.end for other in self.live(call.dnis)) + self.pair_rest
         self.counted["renewed"] += 1
 
+    def near(self, dnis: str, ani: str, *, unasked: bool = False) -> tuple[str, list[Call]]:
+        """How an ANI differs from that of the live call it is most like; all that are as like, the latest first."""
+        kinds: dict[str, list[Call]] = {}
+        for call in sorted(self.live(dnis), key=lambda call: (call.end, call.ani), reverse=True):
+            if not (unasked and call.asked_for):
+                kinds.setdefault(difference(ani, call.ani, self.pool.match_digits), []).append(call)
+        return next(((kind, kinds[kind]) for kind in DIFFERENCES if kind in kinds), ("", []))
+
+    def has_missed(self, dnis: str, ani: str) -> None:
+        """A question found nothing."""
+        self.counted["missed"] += 1
+        kind, calls = self.near(dnis, ani, unasked=True)
+        if not calls or calls[0].other:
+            return
+        calls[0].other = True
+        if kind == "unlike":
+            kind = "constant" if self.presented[0] == ani and self.presented[1] > self.now else kind
+            self.presented = ani, self.now + 3_600_000
+        self.counted.update(["other_live", f"other_{kind}"])
+
     def _asked(self, call: Call, grade: str) -> None:
         if not call.asked_for:
             call.asked_for = True
@@ -435,6 +459,22 @@ def configure(models: Mapping[str, PoolModel], pools: Iterable[Pool]) -> None:
 def same_tail(one: str, other: str, digits: int) -> bool:
     """Both have that many digits, and the last of them agree."""
     return min(len(one), len(other)) >= digits and one[-digits:] == other[-digits:]
+
+
+DIFFERENCES = ("more", "less", "tail", "withheld", "unlike")
+"""The first is the least."""
+
+
+def difference(presented: str, kept: str, digits: int) -> str:
+    """How the two ANI differ, in a word."""
+    one, other = presented.removeprefix("+"), kept.removeprefix("+")
+    if not one or not other:
+        return "withheld"
+    if not same_tail(one, other, min(digits, 7)):
+        return "unlike"
+    if len(one) == len(other) or one[-len(other) :] != other[-len(one) :]:
+        return "tail"
+    return "more" if len(one) > len(other) else "less"
 
 
 def outcome(ask: Callable[[], Any]) -> Any:

@@ -251,7 +251,7 @@ def keys_of(method: Callable[..., list[str]]) -> list[str]:
 def every_key() -> re.Pattern[str]:
     """What the keys that may exist in a pool look like, after the documentation of keys.py."""
     listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
-    assert len(listed) == 18
+    assert len(listed) == 19
     parts = {"FINGERPRINT": "[0-9a-f]*", "HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\+?\d*", "USER": "[^:]+", "KEY": ".*"}
     return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
 

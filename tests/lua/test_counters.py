@@ -91,6 +91,13 @@ def a_renewal_of_another_lease(store: Store, new_pool: MakePool) -> None:
         store.renew(at(pool, "100"), A, 60_000, if_match='"no"')
 
 
+def a_take_of_another_lease(store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100")
+    lease(store, pool, A)
+    with pytest.raises(Stale):
+        store.take(at(pool, "100"), A, "y", if_match='"no"')
+
+
 def an_exact_take(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     lease(store, pool, A)
@@ -151,13 +158,14 @@ COUNTS: dict[Callable[[Store, MakePool], None], dict[str, int]] = {
     a_lease_over_max_live: {"leased": 1, "over_max_live": 1, "held_ms": 60_000, "peak": 1},
     a_replayed_lease: {"leased": 1, "replayed": 1, "held_ms": 60_000, "peak": 1},
     a_renewal: {"leased": 1, "renewed": 1, "held_ms": 2_000_000, "peak": 1},
-    a_renewal_of_another_lease: {"leased": 1, "held_ms": 60_000, "peak": 1},
-    an_exact_take: {"leased": 1, "match_exact": 1, "held_ms": 0, "peak": 1} | TAKEN,
+    a_renewal_of_another_lease: {"leased": 1, "stale": 1, "held_ms": 60_000, "peak": 1},
+    a_take_of_another_lease: {"leased": 1, "stale": 1, "held_ms": 60_000, "peak": 1},
+    an_exact_take: {"leased": 1, "match_exact": 1, "gone": 1, "held_ms": 0, "peak": 1} | TAKEN,
     a_take_by_suffix: {"leased": 1, "match_suffix": 1, "held_ms": 0, "peak": 1} | TAKEN,
     a_sole_take_after_two_reads: {"leased": 1, "match_sole": 1, "held_ms": 0, "peak": 1} | TAKEN,
     a_replayed_take: {"leased": 1, "match_exact": 1, "replayed": 1, "held_ms": 0, "peak": 1} | TAKEN,
     three_ambiguous_questions: {"leased": 2, "shared": 1, "ambiguous": 3, "held_ms": 120_000, "peak": 1},
-    what_is_not_there: {},
+    what_is_not_there: {"missed": 3},
 }
 
 

@@ -27,7 +27,7 @@ from cticache.data.keys import Keys
 from cticache.data.replies import Explanation, Held, Lease, PoolStats
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.errors import Gone
+from cticache.errors import Ambiguous, Gone, Stale
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool, Pools
 from kit.aging import age, hold, now_ms, set_clock
 from kit.model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said, configure, outcome
@@ -352,7 +352,7 @@ class HandOver(RuleBasedStateMachine):
         if isinstance(right, Found) and reader == "lessee":
             reader = right.call.user
         got = outcome(lambda: self.store.read(place, ani, reader))
-        if self._check_held(model, got, right):
+        if self._check_held(place, ani, got, right):
             assert isinstance(right, Found)
             self._check_time(got.left_ms, right.call.end - self.clock.now)
             model.has_read(right.call, right.grade, reader)
@@ -388,7 +388,7 @@ class HandOver(RuleBasedStateMachine):
             assert (got.left_ms, got.replayed) == (0, True)
             self._check_time(got.leased_ms - self.held_at, right.call.leased - self.clock.now)
             model.counted["replayed"] += 1
-        elif self._check_held(model, got, right):
+        elif self._check_held(place, ani, got, right):
             assert isinstance(right, Found)
             assert not got.replayed
             self._check_time(got.left_ms, right.call.end - self.clock.now)
@@ -408,18 +408,21 @@ class HandOver(RuleBasedStateMachine):
         got = outcome(lambda: self.store.renew(place, ani, ttl, value, if_match=if_match, only=only))
         if isinstance(right, Found):
             model.has_renewed(right.call, ttl, value)
-        if self._check_held(model, got, right):
+        if self._check_held(place, ani, got, right):
             assert isinstance(right, Found)
             self._check_time(got.left_ms, right.call.end - self.clock.now)
 
-    def _check_held(self, model: PoolModel, got: Any, right: Found | Refused | None) -> bool:
+    def _check_held(self, place: Place, ani: str, got: Any, right: Found | Refused | None) -> bool:
         """The answer is right; whether it is a call."""
+        model = self.models[place.pool.name]
         if right is None:
             assert got is None, f"{got} where nothing was right"
+            model.has_missed(place.dnis, ani)
             return False
         if isinstance(right, Refused):
             self._check_refused(got, right)
-            model.counted["ambiguous"] += right.why.status == 409
+            if right.why in (Ambiguous, Gone, Stale):
+                model.counted[right.why.code] += 1
             return False
         assert isinstance(got, Held), f"{got!r} where {right} was right"
         assert (got.value, got.token, got.grade) == (right.call.value, right.call.token, right.grade)
@@ -588,7 +591,8 @@ class HandOver(RuleBasedStateMachine):
                         "most_callers": MOST_CALLERS,
                     }
                     calls.append(("explain", names.explain(place.pool.name, dnis), arguments))
-        for (model, dnis, ani, rule_), (grade, found, *rest) in zip(asked, self.store._run_all(calls), strict=True):
+        for (model, dnis, ani, rule_), reply in zip(asked, self.store._run_all(calls), strict=True):
+            grade, found, kind, like, *rest = reply
             right = model.find(dnis, ani, rule_)
             if isinstance(right, Found):
                 assert (grade, found) == (right.grade, right.call.ani)
@@ -596,14 +600,17 @@ class HandOver(RuleBasedStateMachine):
                 assert grade == right.why.code
             else:
                 assert grade == ""
+            near, alike = ("", []) if right else model.near(dnis, ani)
+            assert kind == near
+            assert like in [call.ani for call in alike] or (not alike and like == "")
             if ani == "888":
-                explained = Explanation(grade, found, rest)
+                explained = Explanation(grade, found, kind, like, rest)
                 self._check_listed(model, dnis, explained)
         for model in self.models.values():
             for call in model.live():
                 place = self._place(model.pool.name, call.dnis)
                 assert place
-                held = self.store.read(place, call.ani, call.user)
+                held = self.store.read(place, call.ani, call.user, last=False)
                 if model.careful() == "older" and not call.ani:
                     assert not held
                     continue

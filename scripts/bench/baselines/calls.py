@@ -31,13 +31,13 @@ class Calls:
     def read(self, dnis: str, ani: str) -> Command:
         """The value, left in place: the reply's first item; an integer, or None, when there is none."""
         keys = self._keys.read(self._pool, dnis)
-        return self._command("read", keys, dnis, ani, "exact", _MATCH_DIGITS, _MOST_CALLERS, _USER)
+        return self._command("read", keys, dnis, ani, "exact", _MATCH_DIGITS, _MOST_CALLERS, _USER, 1)
 
     def take(self, dnis: str, ani: str) -> Command:
         """The value, once: the reply's first item; an integer, or None, when there is none."""
         return self._command(
             "take", self._keys.take(self._pool, dnis, _USER, ""),
-            dnis, ani, "exact", _MATCH_DIGITS, _MOST_CALLERS, _REST_MS, _REMEMBER_MS, 0, "",
+            dnis, ani, "exact", _MATCH_DIGITS, _MOST_CALLERS, _REST_MS, _REMEMBER_MS, 0, "", 1,
         )  # fmt: skip
 
     def _command(self, script: str, keys: list[str], *args: str | int) -> Command:

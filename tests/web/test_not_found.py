@@ -1,0 +1,151 @@
+"""What is asked for and not found: counted once for each request, and the near miss told in words."""
+
+from collections.abc import Callable
+
+import pytest
+from falcon.testing import TestClient
+from redis import Redis
+
+from cticache.access.passwords import Verifier
+from cticache.numbering.country import Country
+from cticache.operate.explain import explain
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
+from kit.running import MAX_BODY, Service
+from kit.samples import USERS, basic, make_pool
+
+NewService = Callable[..., Service]
+CALLS = "/cticache/DNIS-ANI"
+NUMBER = "5551234560"
+A, A_AS_Y_SEES_IT, SAME_TAIL, PBX = "2125551234", "12125551234", "3135551234", "8005550000"
+EVERY_VERB = pytest.mark.parametrize(
+    ("method", "suffix"),
+    [("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/take")],
+    ids=["GET", "PUT", "DELETE", "take"],
+)
+
+
+def api_of(service: Service) -> TestClient:
+    return TestClient(service.app, headers={"Authorization": basic("username")})
+
+
+def post(api: TestClient, ani: str, **more: str) -> None:
+    assert api.simulate_post(CALLS, json={"value": "secret-value", "ani": ani, **more}).status_code == 201
+
+
+def counted(service: Service, name: str) -> int:
+    return sum(figures.counts[f"{name}_total"] for figures in service.store.pool_stats(list(service.pools)))
+
+
+# Counted
+
+
+@EVERY_VERB
+@pytest.mark.parametrize("number", ["9999999999", "555", "+15551234560"])
+def test_a_number_of_no_pool_costs_redis_nothing(
+    client: Redis, new_service: NewService, number: str, method: str, suffix: str
+) -> None:
+    api = api_of(new_service(make_pool(NUMBER)))
+    before = client.info("commandstats")
+    assert api.simulate_request(method, f"{CALLS}/{number}:{A}{suffix}").status_code == 404
+    after = client.info("commandstats")
+    ran = {name for name, said in after.items() if said["calls"] != before.get(name, {"calls": 0})["calls"]}
+    assert ran <= {"cmdstat_info"}
+
+
+@EVERY_VERB
+def test_a_request_that_asks_in_two_places_is_counted_once(new_service: NewService, method: str, suffix: str) -> None:
+    post(api_of(new_service(make_pool(NUMBER, name="old"), make_pool("900", name="new"))), A, pool="old")
+    service = new_service(make_pool("901", name="old"), make_pool(f"900,{NUMBER}", name="new"))
+    assert len(service.pools.of(NUMBER)) == 2
+    assert api_of(service).simulate_request(method, f"{CALLS}/{NUMBER}:{PBX}{suffix}").status_code == 404
+    assert counted(service, "missed") == 1
+
+
+@EVERY_VERB
+def test_what_is_gone_in_one_of_two_places_is_no_miss_in_the_other(
+    new_service: NewService, method: str, suffix: str
+) -> None:
+    api = api_of(new_service(make_pool(NUMBER, name="old"), make_pool("900", name="new")))
+    for ani in (A, SAME_TAIL):
+        post(api, ani, pool="old")
+    api.simulate_delete(f"{CALLS}/{NUMBER}:{A}")
+    service = new_service(make_pool("901", name="old"), make_pool(f"900,{NUMBER}", name="new"))
+    assert len(service.pools.of(NUMBER)) == 2
+    assert api_of(service).simulate_request(method, f"{CALLS}/{NUMBER}:{A}{suffix}").status_code == 410
+    assert (counted(service, "missed"), counted(service, "gone")) == (0, 1)
+
+
+# Told
+
+
+SOLE = "match = sole with exhausted = reject"
+BY_OWN_RULE = "It is not found (404): no call live on this number fits the rule exact."
+NEAR = {
+    "a prefix more": (A, A_AS_Y_SEES_IT, {}, "an ANI that has a prefix less (10 digits against 11) and ends alike: "
+        "country_code or match = suffix would find it."),
+    "a prefix less": (A_AS_Y_SEES_IT, A, {}, "an ANI that has a prefix more (11 digits against 10) and ends alike: "
+        "country_code or match = suffix would find it."),
+    "an equal tail": (A, SAME_TAIL, {}, "an ANI that ends alike: match = suffix would find it."),
+    "in a pool with a country": (A[-7:], A, {"country": Country.of("1")}, "an ANI that has a prefix less (7 digits "
+        "against 11) and ends alike: match = suffix would find it."),
+    "more digits than seven wanted": (A, A[-7:], {"match_digits": 10}, "an ANI that has a prefix more (10 digits "
+        "against 7) and ends alike: country_code or match = suffix with match_digits = 7 would find it."),
+    "withheld on the way": (A, "", {}, f"a number, and this one is withheld: {SOLE} would find it."),
+    "withheld by the carrier": ("", PBX, {}, "a withheld ANI, and this one is a number: the option withheld, if the "
+        f"carrier sends it for one that is withheld, or {SOLE} would find it."),
+    "nothing alike": (A, PBX, {}, "an ANI that is nothing like this one: if System Y sees this one for every caller, "
+        f"{SOLE} would find it."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kept", "presented", "rules", "told"), NEAR.values(), ids=NEAR)
+def test_explain_tells_how_the_ani_differs_and_which_option_would_find_the_call(
+    new_service: NewService, *, kept: str, presented: str, rules: dict[str, object], told: str
+) -> None:
+    api = api_of(new_service(make_pool(NUMBER, **rules)))
+    post(api, kept)
+    answer = api.simulate_get("/cticache/explain", params={"dnis": NUMBER, "ani": presented}, params_csv=False)
+    (place,) = answer.json["places"]
+    assert place["says"] == f"{BY_OWN_RULE} A call is live on this number under {told}"
+    assert "secret" not in answer.text
+    assert not kept or kept not in answer.text.replace(NUMBER, "").replace(presented, "")
+
+
+@pytest.mark.parametrize(
+    ("rules", "presented", "ending"),
+    [
+        ({"match": "suffix", "match_digits": 10}, SAME_TAIL, "ends alike: match_digits = 7 would find it."),
+        ({"match": "suffix", "exhausted": "reject"}, "", f"this one is withheld: {SOLE[:12]} would find it."),
+        ({"match": "sole", "exhausted": "reject"}, PBX, "under an ANI that is nothing like this one."),
+        ({"match": "sole", "exhausted": "reject"}, "", "under a number, and this one is withheld."),
+    ],
+)
+def test_explain_advises_no_option_that_is_set(
+    new_service: NewService, rules: dict[str, object], presented: str, ending: str
+) -> None:
+    service = new_service(make_pool(NUMBER, **rules))
+    post(api_of(service), A)
+    (place,) = service.pools.of(NUMBER)
+    told = explain(service.store, place._replace(rule="exact"), presented, lambda _ani: "")
+    assert told["says"].endswith(ending)
+
+
+def test_explain_says_no_more_where_nobody_is_live(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool(NUMBER)))
+    (place,) = api.simulate_get("/cticache/explain", params={"dnis": NUMBER, "ani": A}).json["places"]
+    assert place["says"] == BY_OWN_RULE
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_explain_has_a_digest_where_the_audit_writes_one(
+    service: Service, verifier: Verifier, *, enabled: bool
+) -> None:
+    audit = Audit("sixteen-letters-", enabled=enabled)
+    app = create_app(service.store, service.pools, verifier, service.keeper, audit=audit, max_body=MAX_BODY)
+    api = TestClient(app, headers={"Authorization": basic(USERS[0].name)})
+    post(api, A)
+    (place,) = api.simulate_get("/cticache/explain", params={"dnis": NUMBER, "ani": A}).json["places"]
+    (live,) = place["live"]
+    right = Audit("sixteen-letters-").digest(A) if enabled else ""
+    assert (place["digest"], live["digest"]) == (right, right)
