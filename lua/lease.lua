@@ -244,6 +244,9 @@ end
 
 if not dnis then
   tally('rejected', 1)
+  if ani == '' then
+    tally('withheld', 1)
+  end
   local busy = redis.call('ZRANGE', numbers, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, share_scan, 'WITHSCORES')
   for i = 1, #busy, 2 do
     local free_from = tonumber(busy[i + 1])
@@ -276,6 +279,9 @@ tally('leased', 1)
 tally('held_ms', ttl_ms)
 if outcome ~= 'leased' then
   tally(outcome, 1)
+end
+if ani == '' then
+  tally('withheld', 1)
 end
 reap(tally, member)
 redis.call('DEL', gone_prefix .. member) -- what was taken there was another call of this ANI

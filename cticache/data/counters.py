@@ -46,6 +46,7 @@ COUNTERS = (
         "Calls refused because their user has max_live leases",
         "refused by max_live",
     ),
+    Counter("withheld", "withheld", "Calls of withheld callers, leased or refused for want of a number", "withheld"),
     Counter("taken", "takes", "Calls whose data was handed over", "taken"),
     Counter("renewed", "renewals", "Calls whose time was started again", "renewed"),
     Counter("replayed", "replays", "Answers given again under an idempotency key", "answered again"),

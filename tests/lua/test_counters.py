@@ -63,6 +63,15 @@ def a_rejected_lease(store: Store, new_pool: MakePool) -> None:
         lease(store, pool, OTHER)
 
 
+def a_withheld_lease_and_a_rejected_one(store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100")
+    lease(store, pool, "", max_live=1)
+    with pytest.raises(PoolExhausted):
+        lease(store, pool, "")
+    with pytest.raises(TooManyLive):
+        lease(store, pool, "", max_live=1)
+
+
 def a_lease_over_max_live(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-101")
     lease(store, pool, A, max_live=1)
@@ -155,6 +164,14 @@ COUNTS: dict[Callable[[Store, MakePool], None], dict[str, int]] = {
     a_shared_lease: {"leased": 2, "shared": 1, "held_ms": 90_000, "peak": 1},
     a_lease_on_the_fallback_number: {"leased": 2, "fallback": 1, "held_ms": 90_000, "peak": 1},
     a_rejected_lease: {"leased": 1, "rejected": 1, "held_ms": 60_000, "peak": 1},
+    a_withheld_lease_and_a_rejected_one: {
+        "leased": 1,
+        "rejected": 1,
+        "withheld": 2,
+        "over_max_live": 1,
+        "held_ms": 60_000,
+        "peak": 1,
+    },
     a_lease_over_max_live: {"leased": 1, "over_max_live": 1, "held_ms": 60_000, "peak": 1},
     a_replayed_lease: {"leased": 1, "replayed": 1, "held_ms": 60_000, "peak": 1},
     a_renewal: {"leased": 1, "renewed": 1, "held_ms": 2_000_000, "peak": 1},

@@ -325,6 +325,7 @@ class HandOver(RuleBasedStateMachine):
             self._check_refused(got, right)
             counter = {"max_live": "over_max_live", "pool_exhausted": "rejected"}.get(right.why.code)
             model.counted.update([counter] if counter else [])
+            model.counted["withheld"] += counter == "rejected" and not request.ani
             return
         assert isinstance(got, Lease), f"{got!r} where {right} was right"
         if isinstance(right, Said):
@@ -339,6 +340,7 @@ class HandOver(RuleBasedStateMachine):
         assert got.left_ms == request.ttl
         assert got.token not in {call.token for call in model.calls}
         model.has_leased(request, got.outcome, got.dnis, got.token)
+        model.counted["withheld"] += not request.ani
 
     # ---- what the other side does
 

@@ -53,6 +53,7 @@ FRESH = {
     "shared_total": 0,
     "fallback_total": 0,
     "rejected_total": 0,
+    "withheld_total": 0,
     "over_max_live_total": 0,
     "taken_total": 0,
     "renewed_total": 0,
