@@ -30,9 +30,9 @@ from cticache.link.redis_url import kind
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
 from cticache.operate import doctor
-from cticache.operate.advice import Hour, advise, lines
+from cticache.operate.advice import Hour, advise
 from cticache.operate.explain import explain
-from cticache.operate.report import explain_lines, pool_lines
+from cticache.operate.report import advice_lines, explain_lines, pool_lines
 from cticache.options import NAME
 from cticache.web.audit import Audit
 
@@ -146,13 +146,10 @@ def _advise(arguments: argparse.Namespace) -> int:
         for pool, figures in zip(settings.pools, stats, strict=True):
             advice = advise(
                 [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS, running=False)],
-                size=len(pool.numbers),
-                cooldown_ms=pool.rest_ms,
-                ttl_ms=pool.ttl_ms,
-                max_ttl_ms=pool.max_ttl_ms,
-                misses={dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers},
+                pool,
+                {dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers},
             )
-            print("\n".join(lines(advice, pool.name)))
+            print("\n".join(advice_lines(advice, pool.name)))
     return _WELL
 
 

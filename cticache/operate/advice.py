@@ -6,11 +6,13 @@ cool-down, and a call that finds none free is blocked. So Erlang's formula says 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from cticache.data.counters import HELD, PEAK, TRANSIT
+from cticache.data.counters import DIFFERENCES, HELD, PEAK, TRANSIT
+from cticache.numbering.pools import Pool
+from cticache.operate.remedies import remedy, tail_digits
 
 _HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,9 +22,13 @@ ARRIVED = 0.999
 LEAST_TAKES = 3_000
 """So many takes must have been seen before one in a thousand of them says anything: three are the slowest, then."""
 LEAST_MISSES = 3
-"""How many leases in a row must have gone unclaimed before a number is suspected."""
+"""How many leases in a row must have gone unclaimed before a number is suspected; and how many calls must have been
+asked for under an ANI that differs in one way before that way says anything."""
 CHANCE = 0.05
-"""A number is suspected if by chance alone fewer than this many in the whole pool would look as bad."""
+"""A number is suspected if by chance alone fewer than this many in the whole pool would look as bad; and a difference
+counts if chance alone makes as many of it less often than this."""
+LOOKED_AT = 4
+"""With so many live calls an ANI that found none is compared, as lua/include/near.lua has it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,12 @@ class Hour:
     shared: int = 0
     fallback: int = 0
     taken: int = 0
+    withheld: int = 0
+    """Leases and refusals of withheld callers; they are in ``leased`` and ``rejected``, too."""
+    missed: int = 0
+    """Questions that found nothing."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """How two ANI differ -> live calls that were asked for under an ANI that differs so."""
     unclaimed: int = 0
     """Leases that ended before anybody asked for them."""
     held_ms: int = 0
@@ -49,8 +61,8 @@ class Hour:
     def of(cls, index: int, fields: Mapping[str, int]) -> "Hour":
         """Read the counters of the hour that began ``index`` hours after 1970 (UTC).
 
-        The names are those of the attributes, and ``t22`` for the takes up to 22 s. A missing counter is 0, an
-        unknown one is ignored.
+        The names are those of the attributes, ``other_more`` for what ``others`` has under ``more``, and ``t22`` for
+        the takes up to 22 s. A missing counter is 0, an unknown one is ignored.
         """
         buckets = ((TRANSIT.fullmatch(name), count) for name, count in fields.items())
         return cls(
@@ -60,6 +72,9 @@ class Hour:
             shared=fields.get("shared", 0),
             fallback=fields.get("fallback", 0),
             taken=fields.get("taken", 0),
+            withheld=fields.get("withheld", 0),
+            missed=fields.get("missed", 0),
+            others={kind: fields[f"other_{kind}"] for kind in DIFFERENCES if f"other_{kind}" in fields},
             unclaimed=fields.get("unclaimed", 0),
             held_ms=fields.get(HELD, 0),
             peak=fields.get(PEAK, 0),
@@ -108,6 +123,18 @@ class Advice:
     """Most numbers leased at once in any of the hours."""
     suspects: Mapping[str, int]
     """DNIS -> leases in a row that went unclaimed, where chance does not explain it; the most first."""
+    other_live: int
+    """Leases that were asked for under another ANI while they lived."""
+    differences: Mapping[str, int]
+    """How the two ANI differ -> how many of these leases, where chance does not explain it; the most first."""
+    remedies: Mapping[str, str]
+    """For each of ``differences``, the options of the pool that would have found these calls; empty for none."""
+    withheld: Hour | None
+    """The hour in which withheld callers took up most; None when there were none."""
+    withheld_s: float
+    """How long one of them kept a number from the others of that hour on average."""
+    needed_for_withheld: int
+    """Numbers that these callers alone need for 1 % blocking in that hour."""
 
 
 def erlang_b(offered: float, numbers: int) -> float:
@@ -174,22 +201,29 @@ def quantile(transits: Mapping[int, int], share: float, slower: int = 0) -> int 
     return None
 
 
-def advise(
-    hours: Iterable[Hour], *, size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: Mapping[str, int]
-) -> Advice:
+def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advice:
     """Advice from a pool's hours; ``misses`` says for each DNIS how many of its leases in a row ended unclaimed."""
     hours = list(hours)
+    size = len(pool.numbers)
     leased = sum(hour.leased for hour in hours)
     unclaimed = sum(hour.unclaimed for hour in hours)
     # A lease is counted in the hour it began, but as unclaimed in the hour it ended: there may be more of the latter.
     unclaimed_share = unclaimed / max(leased, unclaimed, 1)
-    mean_held_ms = sum(hour.held_ms for hour in hours) / leased if leased else ttl_ms
+    mean_held_ms = sum(hour.held_ms for hour in hours) / leased if leased else pool.ttl_ms
+    pair_rest_ms = max(pool.cooldown_ms, pool.remember_ms)
+
+    def held_ms(hour: Hour) -> float:
+        return hour.held_ms / hour.leased if hour.leased else mean_held_ms
 
     def holding_ms(hour: Hour) -> float:
-        return (hour.held_ms / hour.leased if hour.leased else mean_held_ms) + cooldown_ms
+        return held_ms(hour) + pool.rest_ms
 
     def traffic(hour: Hour) -> float:
         return hour.calls * holding_ms(hour) / _HOUR_MS
+
+    def of_withheld(hour: Hour) -> float:
+        """The traffic of the withheld callers alone: a number that one of them had is not for the next at once."""
+        return hour.withheld * (held_ms(hour) + pair_rest_ms) / _HOUR_MS
 
     # If no number was held long enough to show, the number of calls decides.
     busy = max((hour for hour in hours if hour.calls), key=lambda hour: (traffic(hour), hour.calls), default=None)
@@ -197,13 +231,15 @@ def advise(
     peak = max((hour.peak for hour in hours), default=0)
     takes = sum(hour.taken for hour in hours)
     transit_s = transit_quantile(hours, ARRIVED) if takes >= LEAST_TAKES else None
+    differences = _differences(hours, pool)
+    withheld = max((hour for hour in hours if hour.withheld), key=of_withheld, default=None)
     return Advice(
         calls=sum(hour.calls for hour in hours),
         refused=sum(hour.rejected for hour in hours),
         hours=sum(hour.calls > 0 for hour in hours),
         takes=takes,
         size=size,
-        ttl_s=ttl_ms // 1000,
+        ttl_s=pool.ttl_ms // 1000,
         busy=busy,
         holding_s=holding_ms(busy) / 1000 if busy else 0.0,
         offered=offered,
@@ -211,10 +247,16 @@ def advise(
         needed_for_1_percent=max(numbers_needed(offered, 0.01), peak),
         needed_for_01_percent=max(numbers_needed(offered, 0.001), peak),
         transit_s=transit_s,
-        suggested_ttl_s=None if transit_s is None else _ttl_for(transit_s, max_ttl_ms // 1000),
+        suggested_ttl_s=None if transit_s is None else _ttl_for(transit_s, pool.max_ttl_ms // 1000),
         unclaimed=unclaimed_share,
         peak=peak,
         suspects=_suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
+        other_live=sum(count for hour in hours for count in hour.others.values()),
+        differences=differences,
+        remedies={kind: remedy(kind, pool) for kind in differences},
+        withheld=withheld,
+        withheld_s=(held_ms(withheld) + pair_rest_ms) / 1000 if withheld else 0.0,
+        needed_for_withheld=numbers_needed(of_withheld(withheld), 0.01) if withheld else 0,
     )
 
 
@@ -239,63 +281,33 @@ def _suspects(misses: Mapping[str, int], size: int, unclaimed: float) -> dict[st
     return dict(sorted(suspects.items(), key=lambda item: (-item[1], item[0])))
 
 
-def lines(advice: Advice, pool_name: str) -> list[str]:
-    """The advice as sentences for a person at a terminal, one to a line."""
-    if not advice.busy:
-        return [f"{pool_name}: nothing has been leased in the last eight days, this hour left out"]
-    calls = advice.busy.calls
-    refused = f"{advice.refused:,}" if advice.refused else "none"
-    return [
-        f"{pool_name}: {refused} of {advice.calls:,} call{'' if advice.calls == 1 else 's'} "
-        f"{'were' if advice.refused > 1 else 'was'} refused for want of a number, in "
-        f"{advice.hours:,} hour{'' if advice.hours == 1 else 's'} with calls of the last eight days",
-        f"  busy hour: {advice.busy.start:%Y-%m-%d %H:%M} UTC, {calls:,} call{'' if calls == 1 else 's'} "
-        f"offered, {'' if calls == 1 else 'each '}holding a number for {_decimal(advice.holding_s)} s"
-        f"{'' if calls == 1 else ' on average'}: {_decimal(advice.offered)} Erlang (numbers busy on average)",
-        f"  numbers: has {advice.size:,}; {_are(advice.needed_for_1_percent)} needed for 1 % blocking "
-        f"(calls that find none free), {advice.needed_for_01_percent:,} for 0.1 %",
-        f"  load: at most {advice.peak:,} {'was' if advice.peak == 1 else 'were'} leased at once; with {advice.size:,} "
-        f"{'number' if advice.size == 1 else 'numbers'} the busy hour has {_percent(advice.blocking)} blocking",
-        f"  ttl: {_ttl_sentence(advice)}",
-        *(
-            f"  look at {dnis}: its last {count:,} leases were not picked up while others were: is its routing broken?"
-            for dnis, count in advice.suspects.items()
-        ),
-    ]
+def _differences(hours: Sequence[Hour], pool: Pool) -> dict[str, int]:
+    """Those with too many calls to be chance.
+
+    Digits agree by chance once in ten to the power of how many they are. For what no digits show, somebody who asks for
+    no call in particular finds one live as often as a number is leased: that many of all questions that found nothing.
+    """
+    missed = sum(hour.missed for hour in hours)
+    running_ms = sum(hour.calls > 0 for hour in hours) * _HOUR_MS * len(pool.numbers)
+    in_use = min(max(sum(hour.held_ms for hour in hours), 0) / running_ms, 1) if running_ms else 1
+    alike = min(LOOKED_AT * 10 ** -tail_digits(pool), 1)
+    counts: Counter[str] = Counter()
+    for hour in hours:
+        counts.update(hour.others)
+    return {
+        kind: count
+        for kind, count in counts.most_common()
+        if count >= LEAST_MISSES
+        and _is_beyond_chance(count, missed * (alike if kind in ("more", "less", "tail") else in_use))
+    }
 
 
-def _ttl_sentence(advice: Advice) -> str:
-    transit, ttl, better = advice.transit_s, advice.ttl_s, advice.suggested_ttl_s
-    if transit is None or better is None:
-        if advice.unclaimed <= 1 - ARRIVED:  # calls only read, or still on their way, have no transit
-            return (
-                f"too few calls were taken to tell whether ttl = {ttl} suits them: {advice.takes:,} of {LEAST_TAKES:,}"
-            )
-        return (
-            f"fewer than 99.9 % of calls arrive within the TTL of {ttl:,} s: {_percent(advice.unclaimed)} were not "
-            "picked up; look at routing, or at the caller's number (ANI) that the receiving system sees, before "
-            "raising it"
-        )
-    known = f"99.9 % of calls arrive within {transit:,} s; "
-    if better < transit:
-        return f"{known}max_ttl = {better} is too short for that, unless leases are renewed on the way"
-    if ttl < better:
-        return f"{known}ttl = {ttl} leaves little room, {better} would be safer"
-    if ttl > 2 * better:
-        return f"{known}ttl = {ttl} holds numbers of lost calls for long, {better} would do"
-    return f"{known}ttl = {ttl} suits that"
+def _is_beyond_chance(count: int, expected: float) -> bool:
+    """Whether so many are there by chance less often than CHANCE, if ``expected`` are there on average.
 
-
-def _are(count: int) -> str:
-    return f"{count:,} {'is' if count == 1 else 'are'}"
-
-
-def _decimal(value: float) -> str:
-    return "less than 0.1" if value < 0.05 else f"{value:,.1f}"
-
-
-def _percent(share: float) -> str:
-    """A share as a percentage, with no more digits than say something: ``3.1 %``, ``0.02 %``, ``100 %``."""
-    if 0 < share < 0.0001:
-        return "less than 0.01 %"
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
+    By Chernoff's bound for a Poisson distribution: the share of the cases with as many is at most
+    e^(n - m) (m / n)^n for n above a mean of m.
+    """
+    if not expected or count <= expected:
+        return count > expected
+    return count - expected - count * math.log(count / expected) < math.log(CHANCE)

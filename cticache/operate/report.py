@@ -1,13 +1,13 @@
-"""What the commands `pools` and `explain` print: figures and places as lines for a person at a terminal."""
+"""What the commands `pools`, `advise` and `explain` print: figures, advice and places as lines for a person."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from cticache.data.counters import COUNTERS
+from cticache.data.counters import COUNTERS, DIFFERENCES
 from cticache.data.replies import PoolStats
 from cticache.numbering.pools import Pool
-from cticache.operate.advice import quantile
+from cticache.operate.advice import ARRIVED, LEAST_TAKES, Advice, quantile
 
 _COLUMNS = ("size", "free", "leased", "cooling", "shared", "leaving", "peak")
 _WIDTH = 100
@@ -48,3 +48,90 @@ def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:
 def _of(told: Mapping[str, Any], words: str) -> str:
     """The digest in these words; nothing where it is not known."""
     return words.format(told["digest"]) if told["digest"] else ""
+
+
+def advice_lines(advice: Advice, pool_name: str) -> list[str]:
+    """The advice as sentences, one to a line."""
+    if not advice.busy:
+        return [f"{pool_name}: nothing has been leased in the last eight days, this hour left out"]
+    calls = advice.busy.calls
+    refused = f"{advice.refused:,}" if advice.refused else "none"
+    return [
+        f"{pool_name}: {refused} of {advice.calls:,} call{'' if advice.calls == 1 else 's'} "
+        f"{'were' if advice.refused > 1 else 'was'} refused for want of a number, in "
+        f"{advice.hours:,} hour{'' if advice.hours == 1 else 's'} with calls of the last eight days",
+        f"  busy hour: {advice.busy.start:%Y-%m-%d %H:%M} UTC, {calls:,} call{'' if calls == 1 else 's'} "
+        f"offered, {'' if calls == 1 else 'each '}holding a number for {_decimal(advice.holding_s)} s"
+        f"{'' if calls == 1 else ' on average'}: {_decimal(advice.offered)} Erlang (numbers busy on average)",
+        f"  numbers: has {advice.size:,}; {_are(advice.needed_for_1_percent)} needed for 1 % blocking "
+        f"(calls that find none free), {advice.needed_for_01_percent:,} for 0.1 %",
+        f"  load: at most {advice.peak:,} {'was' if advice.peak == 1 else 'were'} leased at once; with {advice.size:,} "
+        f"{'number' if advice.size == 1 else 'numbers'} the busy hour has {_percent(advice.blocking)} blocking",
+        f"  ttl: {_ttl_sentence(advice)}",
+        *_withheld_line(advice),
+        *_other_line(advice),
+        *(
+            f"  look at {dnis}: its last {count:,} leases were not picked up while others were: is its routing broken?"
+            for dnis, count in advice.suspects.items()
+        ),
+    ]
+
+
+def _withheld_line(advice: Advice) -> Iterator[str]:
+    if hour := advice.withheld:
+        needed, some = advice.needed_for_withheld, hour.withheld != 1
+        yield (
+            f"  withheld: {hour.withheld:,} withheld caller{'s' if some else ''} in the hour from "
+            f"{hour.start:%Y-%m-%d %H:%M} UTC, {'each ' if some else ''}keeping a number from the next one "
+            f"for {_decimal(advice.withheld_s)} s: for these alone {_are(needed)} needed for 1 % blocking, "
+            f"{'and' if needed <= advice.size else 'but'} the pool has {advice.size:,}"
+        )
+
+
+def _other_line(advice: Advice) -> Iterator[str]:
+    if advice.differences:
+        told = "; ".join(
+            f"{count:,} {DIFFERENCES[kind]}" + (advice.remedies[kind] and f", which {advice.remedies[kind]} would find")
+            for kind, count in advice.differences.items()
+        )
+        yield (
+            f"  other ANI: of {advice.calls - advice.refused:,} calls {advice.other_live:,} were asked for under "
+            f"another ANI, more than chance explains: {told}"
+        )
+
+
+def _ttl_sentence(advice: Advice) -> str:
+    transit, ttl, better = advice.transit_s, advice.ttl_s, advice.suggested_ttl_s
+    if transit is None or better is None:
+        if advice.unclaimed <= 1 - ARRIVED:  # calls only read, or still on their way, have no transit
+            return (
+                f"too few calls were taken to tell whether ttl = {ttl} suits them: {advice.takes:,} of {LEAST_TAKES:,}"
+            )
+        return (
+            f"fewer than 99.9 % of calls arrive within the TTL of {ttl:,} s: {_percent(advice.unclaimed)} were not "
+            "picked up; look at routing, or at the caller's number (ANI) that the receiving system sees, before "
+            "raising it"
+        )
+    known = f"99.9 % of calls arrive within {transit:,} s; "
+    if better < transit:
+        return f"{known}max_ttl = {better} is too short for that, unless leases are renewed on the way"
+    if ttl < better:
+        return f"{known}ttl = {ttl} leaves little room, {better} would be safer"
+    if ttl > 2 * better:
+        return f"{known}ttl = {ttl} holds numbers of lost calls for long, {better} would do"
+    return f"{known}ttl = {ttl} suits that"
+
+
+def _are(count: int) -> str:
+    return f"{count:,} {'is' if count == 1 else 'are'}"
+
+
+def _decimal(value: float) -> str:
+    return "less than 0.1" if value < 0.05 else f"{value:,.1f}"
+
+
+def _percent(share: float) -> str:
+    """A share as a percentage, with no more digits than say something: ``3.1 %``, ``0.02 %``, ``100 %``."""
+    if 0 < share < 0.0001:
+        return "less than 0.01 %"
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"

@@ -3,12 +3,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import factorial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cticache.operate.advice import Advice, Hour, advise, erlang_b, lines, numbers_needed, transit_quantile
+from cticache.data.counters import DIFFERENCES
+from cticache.data.scripts import read_scripts
+from cticache.numbering.country import Country
+from cticache.numbering.pools import Pool
+from cticache.operate.advice import LOOKED_AT, Advice, Hour, advise, erlang_b, numbers_needed, transit_quantile
+from cticache.operate.remedies import MOST_TAIL, remedy
+from cticache.operate.report import advice_lines
+from kit.samples import make_pool
 
 NINE = 498_825  # hours from 1970 to 2026-11-27 09:00 UTC
 MOST = 5_000_000  # numbers in a pool
@@ -25,6 +33,9 @@ _HOURS = st.builds(
     shared=_COUNTS,
     fallback=_COUNTS,
     taken=_COUNTS,
+    withheld=_COUNTS,
+    missed=_COUNTS,
+    others=st.dictionaries(st.sampled_from([*DIFFERENCES]), _COUNTS),
     unclaimed=_COUNTS,
     held_ms=_COUNTS,
     peak=_COUNTS,
@@ -43,24 +54,23 @@ def _advise(
     ttl: int = 300,
     max_ttl: int = 3600,
     misses: Mapping[str, int] | None = None,
+    **rules: Any,
 ) -> Advice:
     """``advise`` with times in seconds."""
-    return advise(
-        hours,
-        size=size,
-        cooldown_ms=cooldown * 1000,
-        ttl_ms=ttl * 1000,
-        max_ttl_ms=max_ttl * 1000,
-        misses=misses or {},
-    )
+    return advise(hours, _pool(size, cooldown * 1000, ttl * 1000, max_ttl * 1000, **rules), misses or {})
+
+
+def _pool(size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, **rules: Any) -> Pool:
+    numbers = f"5550000000-{5550000000 + size - 1}" if size else ""
+    return make_pool(numbers, cooldown_ms=cooldown_ms, ttl_ms=ttl_ms, max_ttl_ms=max_ttl_ms, **rules)
 
 
 def _text(advice: Advice) -> str:
-    return "\n".join(lines(advice, "system-y"))
+    return "\n".join(advice_lines(advice, "system-y"))
 
 
 def _line(advice: Advice, label: str) -> str:
-    return next(line for line in lines(advice, "system-y") if line.startswith(f"  {label}"))
+    return next((line for line in advice_lines(advice, "system-y") if line.startswith(f"  {label}")), "")
 
 
 # Hours
@@ -76,9 +86,13 @@ def test_an_hour_is_read_from_flat_fields() -> None:
         "unclaimed": 6,
         "held_ms": 8,
         "peak": 9,
+        "withheld": 12,
+        "missed": 13,
     }
-    hour = Hour.of(NINE, counters | {"t1": 10, "t3600": 11})
-    assert hour == Hour(datetime(2026, 11, 27, 9, tzinfo=UTC), **counters, transits={1: 10, 3600: 11})
+    others = {"other_more": 14, "other_unlike": 15}
+    hour = Hour.of(NINE, counters | others | {"other_live": 29, "t1": 10, "t3600": 11})
+    start = datetime(2026, 11, 27, 9, tzinfo=UTC)
+    assert hour == Hour(start, **counters, others={"more": 14, "unlike": 15}, transits={1: 10, 3600: 11})
 
 
 def test_missing_fields_are_0_and_unknown_ones_ignored() -> None:
@@ -218,7 +232,7 @@ def test_no_fewer_numbers_are_needed_than_were_leased_at_once() -> None:
 def test_what_was_seen_comes_first_with_its_sample() -> None:
     seen = _advise(_hour(1, leased=5, rejected=3), _hour(2), _hour(3, leased=12))
     assert (
-        lines(seen, "p")[0]
+        advice_lines(seen, "p")[0]
         == "p: 3 of 20 calls were refused for want of a number, in 2 hours with calls of the last eight days"
     )
 
@@ -306,20 +320,19 @@ def test_where_nothing_was_picked_up_no_number_is_suspected() -> None:
 def test_any_figures_give_advice_and_sentences(
     *, hours: list[Hour], size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: dict[str, int]
 ) -> None:
-    advice = advise(
-        iter(hours), size=size, cooldown_ms=cooldown_ms, ttl_ms=ttl_ms, max_ttl_ms=max_ttl_ms, misses=misses
-    )
+    advice = advise(iter(hours), _pool(size, cooldown_ms, ttl_ms, max_ttl_ms), misses)
     assert advice.offered >= 0
     assert 0 <= advice.blocking <= 1
     assert 0 <= advice.unclaimed <= 1
     assert 1 <= advice.needed_for_1_percent <= advice.needed_for_01_percent
     assert (advice.busy is None) == (not any(hour.calls for hour in hours))
     assert (advice.suggested_ttl_s is None) == (advice.transit_s is None)
-    assert all(lines(advice, "system-y"))
+    assert (advice.withheld is None) == (not any(hour.withheld for hour in hours))
+    assert all(advice_lines(advice, "system-y"))
 
 
 def test_the_largest_figures_that_redis_can_hold_give_advice() -> None:
-    names = ["leased", "rejected", "taken", "unclaimed", "held_ms", "peak"]
+    names = ["leased", "rejected", "taken", "unclaimed", "held_ms", "peak", "withheld", "missed", "other_constant"]
     hour = _hour(**dict.fromkeys(names, LARGEST), transits={10**9 - 1: LARGEST})
     assert _text(_advise(hour, replace(hour, held_ms=0), replace(hour, leased=1), cooldown=0))
 
@@ -337,7 +350,7 @@ def test_the_advice_reads_as_sentences() -> None:
         peak=29,
         transits={8: 3000, 22: 599},
     )
-    assert lines(_advise(hour, misses={"5551234567": 7}), "system-y") == [
+    assert advice_lines(_advise(hour, misses={"5551234567": 7}), "system-y") == [
         "system-y: 4 of 3,604 calls were refused for want of a number, in 1 hour with calls of the last eight days",
         "  busy hour: 2026-11-27 09:00 UTC, 3,604 calls offered, each holding a number for 13.7 s on average: "
         "13.7 Erlang (numbers busy on average)",
@@ -350,7 +363,7 @@ def test_the_advice_reads_as_sentences() -> None:
 
 def test_one_of_anything_is_singular() -> None:
     advice = _advise(_hour(leased=1, peak=1), size=1, cooldown=0)
-    assert lines(advice, "system-y")[:4] == [
+    assert advice_lines(advice, "system-y")[:4] == [
         "system-y: none of 1 call was refused for want of a number, in 1 hour with calls of the last eight days",
         "  busy hour: 2026-11-27 09:00 UTC, 1 call offered, holding a number for less than 0.1 s: "
         "less than 0.1 Erlang (numbers busy on average)",
@@ -364,7 +377,7 @@ def test_large_figures_have_separators_and_options_are_as_config_ini_has_them() 
         leased=2_000_000, taken=2_000_000, held_ms=2_000_000 * 3_600_000, peak=1_999_999, transits={1000: 2_000_000}
     )
     advice = _advise(hour, size=MOST, cooldown=0, ttl=3600, max_ttl=3600, misses={"5551": 1})
-    assert lines(advice, "system-y") == [
+    assert advice_lines(advice, "system-y") == [
         "system-y: none of 2,000,000 calls was refused for want of a number, in 1 hour with calls of the last eight "
         "days",
         "  busy hour: 2026-11-27 09:00 UTC, 2,000,000 calls offered, each holding a number for 3,600.0 s on "
@@ -428,10 +441,147 @@ def test_blocking_is_a_share_that_tells_something(size: int, blocking: str) -> N
 @pytest.mark.parametrize("hours", [[], [_hour()], [_hour(taken=3, unclaimed=1, transits={8: 3})]])
 def test_where_nothing_was_offered_one_line_says_so(hours: list[Hour]) -> None:
     advice = _advise(*hours, misses={"5551": 9})
-    assert lines(advice, "system-y") == ["system-y: nothing has been leased in the last eight days, this hour left out"]
+    assert advice_lines(advice, "system-y") == [
+        "system-y: nothing has been leased in the last eight days, this hour left out"
+    ]
 
 
 def test_a_pool_that_only_rejected_has_something_to_say() -> None:
     text = _text(_advise(_hour(rejected=5), size=0))
     assert "5 calls offered" in text
     assert "numbers: has 0; 3 are needed" in text
+
+
+# Calls that were asked for under another ANI
+
+
+def _asked(missed: int = 0, *, index: int = NINE, leased: int = 3_600, held_s: int = 10, **others: int) -> Hour:
+    """An hour of calls, some of which were asked for under another ANI; by default 10 numbers are leased on average."""
+    counters = {f"other_{kind}": count for kind, count in others.items()}
+    return _hour(index, leased=leased, held_ms=leased * held_s * 1000, missed=missed, **counters)
+
+
+def test_it_names_the_option_that_would_have_found_them() -> None:
+    hour = _asked(90, more=60, constant=20, unlike=3)
+    assert _line(_advise(hour), "other ANI") == (
+        "  other ANI: of 3,600 calls 83 were asked for under another ANI, more than chance explains: 60 with a prefix "
+        "more, which country_code or match = suffix would find"
+    )
+    sole = "match = sole with exhausted = reject"
+    assert _line(_advise(_asked(90, more=60, constant=70)), "other ANI").endswith(
+        f": 70 with one constant, which {sole} would find; 60 with a prefix more, which country_code or match = suffix "
+        "would find"
+    )
+
+
+def test_what_no_option_would_find_is_told_without_one() -> None:
+    assert _line(_advise(_asked(9, unlike=9)), "other ANI").endswith(": 9 with nothing alike")
+
+
+def test_the_hours_are_taken_together() -> None:
+    advice = _advise(_asked(2, index=1, tail=2), _asked(1, index=2, tail=1))
+    assert (advice.other_live, advice.differences) == (3, {"tail": 3})
+
+
+@pytest.mark.parametrize(
+    ("others", "missed", "rules", "beyond"),
+    [
+        pytest.param({"more": 2}, 2, {}, False, id="two say nothing"),
+        pytest.param({"more": 3}, 3, {}, True, id="three"),
+        pytest.param({"tail": 3}, 1_000_000, {}, True, id="0.4 by chance in a million questions"),
+        pytest.param({"tail": 3}, 1_000, {"match_digits": 3}, False, id="4 by chance, three digits"),
+        pytest.param({"less": 12}, 1_000, {"match_digits": 3}, True, id="three times what chance makes"),
+        pytest.param({"more": 3}, 3, {"match_digits": 10}, True, id="no more than seven digits need to agree"),
+        pytest.param({"constant": 25}, 100, {}, True, id="25 where chance makes 10"),
+        pytest.param({"constant": 25}, 200, {}, False, id="25 where chance makes 20"),
+        pytest.param({"withheld": 25}, 200, {}, False, id="one withheld"),
+        pytest.param({"unlike": 25}, 200, {}, False, id="nothing alike"),
+    ],
+)
+def test_only_what_chance_does_not_explain_counts(
+    others: dict[str, int], missed: int, rules: dict[str, Any], *, beyond: bool
+) -> None:
+    """A tenth of the numbers is leased: as many of the questions that mean nobody meet a call."""
+    advice = _advise(_asked(missed, **others), size=100, **rules)
+    assert bool(advice.differences) is beyond
+    assert bool(_line(advice, "other ANI")) is beyond
+
+
+def test_where_every_number_is_leased_what_no_digits_show_says_nothing() -> None:
+    everything = _asked(30, leased=40, held_s=3_600, constant=30)
+    assert not _advise(everything).differences
+    assert _advise(everything, size=0).differences == {}
+    assert _advise(_asked(30, leased=40, held_s=360, constant=30)).differences == {"constant": 30}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules", "options"),
+    [
+        ("more", {}, "country_code or match = suffix"),
+        ("less", {}, "country_code or match = suffix"),
+        ("less", {"country": Country.of("1")}, "match = suffix"),
+        ("more", {"match": "suffix"}, "country_code"),
+        ("more", {"match": "suffix", "country": Country.of("1")}, ""),
+        ("more", {"match": "suffix", "country": Country.of("1"), "match_digits": 10}, "match_digits = 7"),
+        ("more", {"match_digits": 10}, "country_code or match = suffix with match_digits = 7"),
+        ("more", {"match_digits": 4}, "country_code or match = suffix"),
+        ("tail", {}, "match = suffix"),
+        ("tail", {"match_digits": 10}, "match = suffix with match_digits = 7"),
+        ("tail", {"match": "suffix"}, ""),
+        ("tail", {"match": "suffix", "match_digits": 8}, "match_digits = 7"),
+        ("withheld", {}, "match = sole with exhausted = reject"),
+        ("constant", {"match": "suffix", "exhausted": "reject"}, "match = sole"),
+        ("unlike", {}, ""),
+        *((kind, {"match": "sole", "exhausted": "reject"}, "") for kind in DIFFERENCES),
+    ],
+)
+def test_no_option_is_advised_that_is_set(kind: str, rules: dict[str, Any], options: str) -> None:
+    assert remedy(kind, make_pool(**rules)) == options
+    told = _line(_advise(_asked(9, **{kind: 9}), **rules), "other ANI")
+    assert told.endswith(f": 9 {DIFFERENCES[kind]}" + (options and f", which {options} would find"))
+
+
+def test_the_script_compares_as_the_advice_says() -> None:
+    script = read_scripts()["explain"]
+    assert f"math.min(match_digits, {MOST_TAIL})" in script
+    assert f"callers, 0, {LOOKED_AT - 1}, 'REV'" in script
+
+
+# Withheld callers
+
+
+def test_withheld_callers_need_numbers_that_rest_as_long_as_one_may_ask_for_their_calls() -> None:
+    """120 an hour, each 10 s and 60 s more: 2.3 numbers on average."""
+    advice = _advise(_hour(leased=400, rejected=20, held_ms=4_000_000, withheld=120))
+    assert (advice.withheld_s, advice.needed_for_withheld) == (70, numbers_needed(120 * 70 / 3600, 0.01))
+    assert _line(advice, "withheld") == (
+        "  withheld: 120 withheld callers in the hour from 2026-11-27 09:00 UTC, each keeping a number from the next "
+        "one for 70.0 s: for these alone 7 are needed for 1 % blocking, and the pool has 40"
+    )
+
+
+def test_where_they_need_more_than_the_pool_has_it_says_so() -> None:
+    hour = _hour(leased=1, held_ms=10_000, withheld=1)
+    assert _line(_advise(hour, size=1), "withheld") == (
+        "  withheld: 1 withheld caller in the hour from 2026-11-27 09:00 UTC, keeping a number from the next one for "
+        "70.0 s: for these alone 2 are needed for 1 % blocking, but the pool has 1"
+    )
+
+
+def test_without_withheld_callers_nothing_is_said_of_them() -> None:
+    advice = _advise(_hour(leased=9))
+    assert (advice.withheld, advice.needed_for_withheld, _line(advice, "withheld")) == (None, 0, "")
+
+
+def test_their_busy_hour_is_their_own() -> None:
+    busy, theirs = (
+        _hour(1, leased=900, held_ms=9_000_000, withheld=9),
+        _hour(2, leased=90, held_ms=900_000, withheld=80),
+    )
+    advice = _advise(busy, theirs, _hour(3, leased=90, held_ms=90_000, withheld=81))
+    assert (advice.busy, advice.withheld) == (busy, theirs)
+
+
+@pytest.mark.parametrize(("rules", "seconds"), [({}, 61), ({"remember_ms": 90_000}, 91), ({"cooldown": 120}, 121)])
+def test_a_number_rests_for_the_next_of_them_as_a_pair_does(rules: dict[str, Any], seconds: int) -> None:
+    assert _advise(_hour(leased=1, held_ms=1_000, withheld=1), **rules).withheld_s == seconds
