@@ -5,8 +5,10 @@ has and where it was found, or a Refusal to pass on to the client.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cticache.access.users import User
+from cticache.data.condition import Condition
 from cticache.data.keeper import InPlace
 from cticache.data.replies import Held, Lease
 from cticache.data.store import Store
@@ -18,6 +20,9 @@ Looking = Callable[[str, str, str], None]
 """Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""
 _Ask = Callable[[Place, str, bool], Held | None]
 """One question to the store: what it has in this place under this canonical ANI; whether it is the request's last."""
+
+
+_ALONE = Condition(in_place=True)
 
 
 Found = tuple[Place, Held]
@@ -45,16 +50,26 @@ class HandOver:
     ) -> tuple[Pool, Lease]:
         """Lend a number of the named pool, or of the first one that the user may use, and keep the value.
 
-        Raises Forbidden, WrongFields for an unknown pool, an ANI that the pool cannot read or too long a time, and what
-        Store.lease raises.
+        Raises Forbidden, WrongFields for an unknown pool, an ANI that the pool cannot read or too long a time, NotReady
+        for a pool that has other numbers under the service that rules, and what Store.lease raises.
         """
+        condition = self._keeper.condition
         lender = self._pools.lendable(self._lender(user, pool))
+        if condition.overruled and lender.exhausted == "fallback":
+            lender = replace(lender, exhausted="reject")  # it may be a pool's number under the service that rules
         try:
             canonical = lender.canonical(ani.bare)
         except ValueError as error:
             raise _wrong_ani(error) from None
         ttl_ms = _ttl_ms(lender, ttl_s)
         looking(lender.name, "", canonical)
+        # A pool that has the same numbers there goes on: they are in place, and nobody else leases them.
+        if lender.name in condition.overruled:
+            raise NotReady(
+                f"Pool {lender.name} has other numbers in the cticache that rules this Redis: {condition.ruler}. "
+                "Give both the same pools and numbers, or stop that one.",
+                retry_after=1,
+            )
         try:
             lease = self._store.lease(
                 lender, canonical, value, user.name, ttl_ms, sent=ani.sent, key=key, max_live=user.max_live
@@ -62,8 +77,8 @@ class HandOver:
         except NotReady:
             self._keeper.wake()
             raise
-        if lease.jumped:
-            self._keeper.wake()
+        if lease.jumped or all(place.pool.name != lender.name for place in self._pools.of(lease.dnis)):
+            self._keeper.wake()  # another service has put other numbers in place
         return lender, lease
 
     def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:
@@ -137,7 +152,7 @@ class HandOver:
         found by less than its ANI, and that outranks that there is none (NoSuchCall).
         """
         try:
-            found = readings(places(self._pools, dnis, user), ani)
+            found = readings(places(self._pools, dnis, user, self._keeper.condition), ani)
         except ValueError as error:
             raise _wrong_ani(error) from None
         found = self._of_one_number(found)
@@ -148,7 +163,7 @@ class HandOver:
         for readings_now, are_last in ((exactly, not loosely), (loosely, True)):
             if held := self._of_all(readings_now, looking, ask, are_last=are_last):
                 return held
-        raise _for_sure(NoSuchCall(), self._pools)
+        raise _for_sure(NoSuchCall(), self._pools, [place for place, _ in found], self._keeper.condition)
 
     def _of_all(self, found: list[Reading], looking: Looking, ask: _Ask, *, are_last: bool) -> Found | None:
         """The first that is live in one of these places; Gone when none is and one was taken."""
@@ -181,27 +196,33 @@ class HandOver:
         return having or found
 
 
-def places(pools: Pools, dnis: str, user: User | None = None) -> list[Place]:
+def places(pools: Pools, dnis: str, user: User | None = None, condition: Condition = _ALONE) -> list[Place]:
     """Where a call on this number may be, in the pools that this user may use; in any pool without a user.
 
     Raises NoSuchCall for a number of no pool, Forbidden for one in other users' pools, and NotReady while it is not
-    known which numbers left their pools.
+    known which numbers left their pools, or another service has other numbers.
     """
     found = pools.of(dnis)
     if not found:
-        raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools)
-    if user:
-        found = [place for place in found if user.may_use(place.pool.name)]
-        if not found:
-            raise _for_sure(Forbidden(f"The number before the colon is not in a pool of user {user.name}'s."), pools)
-    return unambiguous(found)
+        raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools, found, condition)
+    if user and not (theirs := [place for place in found if user.may_use(place.pool.name)]):
+        refusal = Forbidden(f"The number before the colon is not in a pool of user {user.name}'s.")
+        raise _for_sure(refusal, pools, found, condition)
+    return unambiguous(theirs if user else found)
 
 
-def _for_sure(refusal: Refusal, pools: Pools) -> Refusal:
-    """The refusal, once it is known which numbers left their pools; until then the call may be on one of them."""
-    if pools.leaving is not None:
-        return refusal
-    return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
+def _for_sure(refusal: Refusal, pools: Pools, found: list[Place], condition: Condition) -> Refusal:
+    """The refusal, if it is known in which pools the number is and was; otherwise the call may be in another one."""
+    if pools.leaving is None:
+        return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
+    certain = (place for place in found if place.dnis in place.pool.numbers)
+    if condition.overruled and all(place.pool.name in condition.overruled for place in certain):
+        return NotReady(
+            "The number may be in a pool of which only the cticache that rules this Redis knows: "
+            f"{condition.ruler}. Give both the same pools and numbers, or stop that one.",
+            retry_after=1,
+        )
+    return refusal
 
 
 def _wrong_ani(error: ValueError) -> WrongFields:

@@ -13,6 +13,8 @@ from cticache.numbering.ani import masked
 
 AUDIT = "cticache.audit"
 """The name of the audit's logger, by which operators filter."""
+NO_NUMBERS = {"no_numbers": True}
+"""The ``extra`` of a record in which nothing is a telephone number, though a host or a time may look like one."""
 _KEY = re.compile(r"(?<=/DNIS-ANI/)([^\s/?:\"']*):([^\s/?\"']*)")
 _LONG_NUMBER = re.compile(r"\d(?:[ ()/-]*\d){5,}")
 _MOST_WAITING = 100_000
@@ -36,7 +38,8 @@ class _Masking(logging.Formatter):
     """Shows no telephone number in full, neither in messages nor in tracebacks."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        if record.name != AUDIT:  # the audit masks by itself, and its DNIS, tokens and digests must stay whole
+        # The audit masks by itself, and its DNIS, tokens and digests must stay whole.
+        if record.name != AUDIT and not hasattr(record, "no_numbers"):
             record.message = without_numbers(record.message)
         return super().formatMessage(record)
 

@@ -1,21 +1,23 @@
 #!lua
 -- pool_sync -- bring the numbers of a pool in line with the configuration, in bounded steps, live leases untouched.
 --
--- A service that rules (pool_claim) runs begin; if that returns 0, it runs list until the cursor is 0 again, drop for
--- what is no longer configured, add for all numbers, and finish. A number that is dropped with live calls moves to
--- leaving: it is not leased, but its calls can still be asked for. `synced` is the bare fingerprint only while nothing
--- is left to do. Once another sync has begun, the steps of this one do nothing: two configurations are never mixed. A
--- pool that is no longer configured is one without numbers; once nothing is left in it, erase removes the keys that
--- never expire.
+-- A service that rules (pool_claim) runs begin; if that returns 0, it runs drop for what is no longer configured, add
+-- for the numbers that are missing, and finish. What is to be dropped is known from the ranges that begin returns, if
+-- these have the fingerprint that was in place, and as many numbers as there are; else from list, which is run until
+-- the cursor is 0 again. A number that is dropped with live calls moves to leaving: it is not leased, but its calls can
+-- still be asked for. `synced` is the bare fingerprint only while nothing is left to do. Once another sync has begun,
+-- the steps of this one do nothing: two configurations are never mixed. A pool that is no longer configured is one
+-- without numbers; once nothing is left in it, erase removes the keys that never expire.
 --
 -- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]  shared          zset    DNIS -> time (ms) until which it has more than one live caller
 -- KEYS[3]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
 -- KEYS[4]  synced          string  fingerprint of the numbers, which are all in place; with 'syncing:' before it, of
 --                                  those that are being put in place
--- KEYS[5]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
--- KEYS[6]  stats           hash    counters
--- KEYS[7]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- KEYS[5]  in_place        string  the numbers that were in place last, as ranges; absent where that is too long
+-- KEYS[6]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[7]  stats           hash    counters
+-- KEYS[8]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving' or 'erase'
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: ignored
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: time (ms) from which to list
@@ -24,21 +26,23 @@
 -- ARGV[6]  pair_rest_ms    drop: rest of a number for the ANI of a call after that call
 -- ARGV[7]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
 -- ARGV[8]  skip            leaving: how many to pass over, or 0
--- ARGV[9...]  dnises       drop: numbers to drop; add: numbers to add
+-- ARGV[9]  ranges          finish: the numbers as ranges; '' where that is too long
+-- ARGV[10...]  dnises      drop: numbers to drop; add: numbers to add
 --
--- Writes    numbers, shared, leaving, synced, pending, stats
+-- Writes    numbers, shared, leaving, synced, in_place, pending, stats
 -- Includes  whole, ms, expire_with_last, clock
 --
--- Returns  begin: 1 all in place, 0 work to do; list: {next cursor, DNIS, ...}; drop: how many went; add: how many were
---          new; finish: 1; any of these four: nil when another sync has begun since; leaving: {DNIS, time (ms), ...};
---          erase: 1 nothing is left, 0 something is.
+-- Returns  begin: {1 all in place or 0 work to do, 1 if any number is leaving, else 0}, after a 0 also how many numbers
+--          there are, what synced was or '', and what in_place is or ''; list: {next cursor, DNIS, ...}; drop: how many
+--          went; add: how many were new; finish: 1; any of these four: nil when another sync has begun since; leaving:
+--          {DNIS, time (ms), ...}; erase: 1 nothing is left, 0 something is.
 -- Errors   BADARG  the step is none of these, or one of the numbers is not an integer >= 0.
 
-local numbers, shared, leaving, synced, pending, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local callers_prefix = KEYS[7]
+local numbers, shared, leaving, synced, in_place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local pending, stats, callers_prefix = KEYS[6], KEYS[7], KEYS[8]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rest_ms, pair_rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local skip, dnises = tonumber(ARGV[8]), {unpack(ARGV, 9)}
+local skip, ranges, dnises = tonumber(ARGV[8]), ARGV[9], {unpack(ARGV, 10)}
 
 local whole, ms, expire_with_last = include('whole'), include('ms'), include('expire_with_last')
 local now = include('clock')()
@@ -61,13 +65,15 @@ end
 local steps = {}
 
 function steps.begin()
+  local present, size = redis.call('GET', synced), redis.call('ZCARD', numbers)
   redis.call('ZREMRANGEBYSCORE', leaving, '-inf', ms(now))
-  local present = redis.call('GET', synced)
-  if redis.call('ZCARD', numbers) == count and (present == fingerprint or not present and count == 0) then
-    return 1
+  local any_leaving = redis.call('EXISTS', leaving)
+  if size == count and (present == fingerprint or not present and count == 0) then
+    return {1, any_leaving}
   end
+  local before = redis.call('GET', in_place)
   redis.call('SET', synced, under_way)
-  return 0
+  return {0, any_leaving, size, present or '', before or ''}
 end
 
 function steps.drop()
@@ -115,6 +121,11 @@ end
 
 function steps.finish()
   redis.call('SET', synced, fingerprint)
+  if ranges ~= '' then
+    redis.call('SET', in_place, ranges)
+  else
+    redis.call('DEL', in_place)
+  end
   return 1
 end
 

@@ -21,7 +21,11 @@ class Condition:
     in_place: bool = False
     """Whether they are as configured here."""
     overruled: frozenset[str] = frozenset()
-    """The pools that are otherwise under the service that rules."""
+    """The pools that are otherwise under the service that rules; while there are any, that service knows numbers and
+    pools that this one does not.
+    """
+    ruler: str = ""
+    """Which service that is, in words."""
     notes: Mapping[Kind, str] = field(default_factory=dict)
     """A sentence for each kind of thing that holds now."""
 

@@ -2,19 +2,40 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from cticache.data.clock import Clocks
 from cticache.data.condition import KINDS, Condition, Kind
 from cticache.data.heartbeat import Heartbeat
+from cticache.data.replies import Standing, utc
+from cticache.data.services import Registration
 from cticache.data.store import Store
-from cticache.data.sync import Stopped, claimed, sync
+from cticache.data.sync import Stopped, Sync
 from cticache.errors import RedisUnavailable
+from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pools
 
 _log = logging.getLogger(__name__)
+
+_PROGRESS_S = 5.0
+"""How often a sync that takes long says how far it is."""
+_MOST_NAMED = 10
+_NEWER = "it has just been started"
+_OVERRULED = (
+    "Another cticache with other pools or numbers rules this Redis: {who}. Not as configured here: {pools}. "
+    "Give both the same pools and numbers, or stop that one."
+)
+_RULES = (
+    "Another cticache with the same numbers and other rules for them was started last on this Redis: {who}. "
+    "Give both the same pools."
+)
+_OVER: Mapping[Kind, str] = {
+    "overruled": "The pools are as configured here again.",
+    "rules": "The service that was started last has the same rules again.",
+}
 
 News = tuple[Condition, Mapping[str, float], Mapping[str, list[str]] | None]
 """What a worker is told: how the pools are, by how many ms the clock of Redis is ahead of the steady one for each and,
@@ -63,17 +84,20 @@ class Keeper:
     """A thread that syncs, and then checks every ``interval`` seconds whether the pools are still in place."""
 
     def __init__(self, store: Store, pools: Pools, interval: float) -> None:
-        self._store = store
         self._pools = pools
         self._interval = interval
+        self._sync = Sync(store, pools, self._meanwhile)
+        self._registration = Registration(store, pools, self._sync.numbers, interval)
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._told = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
-        self._claimed = False
         self._overruled: frozenset[str] = frozenset()
-        self._notes: dict[Kind, str] = {}
+        self._ruler = ""
         self._heartbeat = Heartbeat(store, pools, self.note)
+        self._clocks = store.clocks
+        self._notes: Mapping[Kind, str] = {}
+        self._registered_at = self._progress_told_at = 0.0
         self.synced = threading.Event()
         """Set while the pools are as configured here; not while another configuration rules."""
 
@@ -90,28 +114,32 @@ class Keeper:
     @property
     def clocks(self) -> Clocks:
         """What is expected of the clocks of Redis."""
-        return self._store.clocks
+        return self._clocks
 
     @property
     def condition(self) -> Condition:
         """How the pools are by now."""
-        with self._told:
-            notes = {kind: said for kind in KINDS if (said := self._notes.get(kind))}
-            return Condition(self.synced.is_set(), self._overruled, notes)
+        return Condition(self.synced.is_set(), self._overruled, self._ruler, self._notes)
 
     def news(self) -> News:
         """What the workers are to know."""
-        return self.condition, self._store.clocks.ahead, self._pools.leaving
+        return self.condition, self._clocks.ahead, self._pools.leaving
 
     def note(self, kind: Kind, sentence: str) -> None:
         """Say what an operator must see; an empty sentence takes it back."""
-        self._notes[kind] = sentence
+        with self._told:
+            said = {**self._notes, kind: sentence}
+            self._notes = {each: said[each] for each in KINDS if said.get(each)}  # anew: a Condition has the old one
 
     def stop(self) -> None:
-        """End after the step under way."""
+        """End after the step under way, and let another service rule."""
         self._stop.set()
         self._woken.set()
         self._thread.join()
+        try:
+            self._registration.leave()
+        except RedisUnavailable as error:
+            _log.warning("Redis is away, and takes this service for alive for some seconds more: %s", error.__cause__)
 
     def _run(self) -> None:
         away = False
@@ -132,32 +160,58 @@ class Keeper:
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
                 _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
                 until = self._stop
+            self.note("sync", "")
             until.wait(self._interval)
             self._woken.clear()
 
     def _look(self) -> bool:
-        """Whether the pools are in place by now.
-
-        It takes over once, at the start, and never again: a service that is started later is not fought.
-        """
+        """Whether the pools are in place by now."""
         self._heartbeat.look()  # before any number is put in place: a loss must be known when one is leased again
-        if not self._claimed:
-            self._store.pool_claim("take_over", claimed(self._pools))
-            self._claimed = True
-        overruled = sync(self._store, self._pools, take_over=False, stopped=self._stop.is_set)
-        if overruled and overruled != self._overruled:
-            _log.warning(
-                "another cticache with other pools or numbers has been started on this Redis, and its word counts; "
-                "not as configured here: %s",
-                ", ".join(sorted(overruled)),
-            )
-        elif self._overruled and not overruled:
-            _log.warning("the pools are as configured here again")
-        self._overruled = overruled
-        if overruled:
-            self.synced.clear()
-        else:
-            with self._told:
-                if not self._woken.is_set():  # else a pool has turned out not to be in place meanwhile
-                    self.synced.set()
+        standing = self._register()
+        if self._overruled and not standing.was_there:
+            # Redis was emptied, or its clock has jumped: the service that rules may be back a moment later.
+            return False
+        self._progress_told_at = time.monotonic()
+        ruler = standing.ruler
+        is_agreed = ruler.numbers == self._registration.numbers
+        overruled = self._sync.run(take_over=is_agreed, known=standing.ruling)
+        # By one that has come since the registration if that did not tell of it.
+        who = _NEWER if overruled and is_agreed else f"{ruler.who}, started {utc(ruler.start_ms)}"
+        with self._told:
+            self._overruled, self._ruler = overruled, who
+            if overruled:
+                self.synced.clear()
+            elif not self._woken.is_set():  # else a pool has turned out not to be in place meanwhile
+                self.synced.set()
+        has_other_rules = is_agreed and not overruled and ruler.rules != self._registration.rules
+        self._log_and_note("overruled", _OVERRULED.format(who=who, pools=_some(overruled)) if overruled else "")
+        self._log_and_note("rules", _RULES.format(who=who) if has_other_rules else "")
         return not overruled
+
+    def _register(self) -> Standing:
+        self._registered_at = time.monotonic()
+        return self._registration.look()
+
+    def _meanwhile(self, how_far: str) -> None:
+        """Before each step of a sync, which may take long: stay registered, and say how far it is."""
+        if self._stop.is_set():
+            raise Stopped
+        now = time.monotonic()
+        if now - self._registered_at >= self._interval:
+            self._register()
+        if how_far and now - self._progress_told_at >= _PROGRESS_S:
+            self._progress_told_at = now
+            self.note("sync", how_far)
+            _log.info("%s", how_far)
+
+    def _log_and_note(self, kind: Kind, sentence: str) -> None:
+        """Note it, and log it when that is new."""
+        if sentence != self._notes.get(kind, ""):
+            _log.warning("%s", sentence or _OVER[kind], extra=NO_NUMBERS)
+        self.note(kind, sentence)
+
+
+def _some(names: Collection[str]) -> str:
+    """The names, or the first of many."""
+    first = ", ".join(sorted(names)[:_MOST_NAMED])
+    return first if len(names) <= _MOST_NAMED else f"{first} and {len(names) - _MOST_NAMED:,} more"

@@ -3,13 +3,14 @@
 While a slot moves from one node to another, its keys are spread over both. A script that ran then would stop halfway
 at a key that has left already, or take one that has not arrived yet for missing. So every script declares at least two
 keys, one of which never exists, a prefix such as ``stats:``: as long as the slot is moving, both nodes then refuse to
-begin the script. Only pool_claim declares, and touches, a single key, which is always on one of the nodes.
+begin the script.
 
 - ``cti:{pool}:numbers``, a zset: DNIS -> ms from which it may be leased again; for ever
 - ``cti:{pool}:shared``, a zset: DNIS -> ms until which it has more than one live caller; until the latest of these
 - ``cti:{pool}:leaving``, a zset: DNIS taken out with live calls -> their end + a pair's rest; until the last of these
 - ``cti:{pool}:promised``, a zset: DNIS that left -> ms from which another pool may lease it; until the latest of these
 - ``cti:{pool}:synced``, a string: fingerprint of the numbers in place, or ``syncing:`` and the one to reach; for ever
+- ``cti:{pool}:in_place``, a string: the numbers that were in place last, as ranges, up to 64 KB; for ever
 - ``cti:{pool}:stats``, a hash: counters; for ever
 - ``cti:{pool}:stats:HOUR``, a hash: the counters of one hour since 1970; eight days
 - ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
@@ -24,12 +25,16 @@ begin the script. Only pool_claim declares, and touches, a single key, which is 
 - ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; for ever
 - ``cti:{pool}:lost``, a string: how calls were lost, ``empty``, ``older`` or ``ahead``; after_loss
 - ``cti:{pool}:presented``, a string: the ANI at the last miss beside a live call that it is unlike; an hour
-- ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers; for ever. No pool's name has an ``@``
+- ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers, ``@`` -> the one of all; for ever. No pool's
+  name has an ``@``
+- ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
+- ``cti:{@all}:services``, a zset: a service's id -> ms at which it was started; as long as one of them lives
+- ``cti:{@all}:service:ID``, a hash: numbers, rules, who; three ``sync_interval``, from look to look
 """
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|beat|stats|pending|ruling)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|beat|stats|pending|ruling|former)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 
@@ -119,11 +124,19 @@ class Keys:
 
     def pool_claim(self) -> list[str]:
         """KEYS of pool_claim.lua."""
-        return self._of("@all", "ruling")
+        return self._of("@all", "ruling", "former", "services", "service:")
+
+    def service_look(self) -> list[str]:
+        """KEYS of service_look.lua."""
+        return self._of("@all", "services", "ruling", "former", "service:")
+
+    def service_leave(self) -> list[str]:
+        """KEYS of service_leave.lua."""
+        return self._of("@all", "services", "service:")
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
-        return self._of(pool, "numbers", "shared", "leaving", "synced", "pending", "stats", "callers:")
+        return self._of(pool, "numbers", "shared", "leaving", "synced", "in_place", "pending", "stats", "callers:")
 
     def pool_beat(self, pool: str) -> list[str]:
         """KEYS of pool_beat.lua."""

@@ -88,6 +88,38 @@ class Beat(NamedTuple):
     """The loss that is told now."""
 
 
+class Ruling(NamedTuple):
+    """Which pools there are to be."""
+
+    numbers: str
+    """Fingerprint of the numbers of them all; empty where nobody, or an older version, has said so."""
+    former: Mapping[str, str]
+    """Pool that is no longer configured -> since when, in ms since 1970."""
+    pools: Mapping[str, str]
+    """Pool -> fingerprint of its numbers; empty where that was not asked."""
+
+
+class Ruler(NamedTuple):
+    """Of the services that live, the one that was started last."""
+
+    service: str
+    numbers: str
+    rules: str
+    who: str
+    start_ms: int
+
+
+class Standing(NamedTuple):
+    """Where a service stands among those that share one Redis."""
+
+    start_ms: int
+    """When it was started, to be said at its next look."""
+    was_there: bool
+    """Whether it was registered until now: it is new else, or Redis was emptied, or it was held up for long."""
+    ruler: Ruler
+    ruling: Ruling
+
+
 @dataclass(frozen=True)
 class PoolStats:
     """How full a pool is, and what was done with it; ``size`` is the sum of ``free``, ``leased`` and ``cooling``.

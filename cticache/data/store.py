@@ -7,14 +7,28 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Literal
 
 from redis.exceptions import RedisError, ResponseError
 
 from cticache.data.clock import Clocks
 from cticache.data.keys import Keys
-from cticache.data.replies import Beat, Explanation, Held, Lease, LiveCall, PoolStats, pairs, utc
+from cticache.data.replies import (
+    Beat,
+    Explanation,
+    Held,
+    Lease,
+    LiveCall,
+    PoolStats,
+    Ruler,
+    Ruling,
+    Standing,
+    pairs,
+    utc,
+)
 from cticache.data.scripts import Argument, Invocation, Scripts
 from cticache.data.tokens import token
 from cticache.errors import (
@@ -33,6 +47,7 @@ _REAP_STEP = 32
 """Most unclaimed calls that one lease counts in passing: about 0.1 ms of Redis."""
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20
+_MOST_SERVICES = 1000
 
 _REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
 """By the code under which a script reports them."""
@@ -40,6 +55,22 @@ _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
 _NOT_LENT = frozenset({"exhausted", "max_live", "over", "lost", "jumped"})
 """What lease.lua says instead of a lease."""
 _NO_KEY = ""
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is asked of lua/pool_sync.lua, which lists the steps and their replies."""
+
+    pool: Pool
+    step: str
+    fingerprint: str = ""
+    cursor: str = "0"
+    count: int = 0
+    free_ms: int = 0
+    skip: int = 0
+    ranges: str = ""
+    dnises: Iterable[str] = ()
 
 
 class Store:
@@ -210,40 +241,72 @@ class Store:
         calls = [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)]
         return Explanation(grade, str(found), kind, like, calls)
 
-    def pool_claim(self, step: Literal["take_over", "claim", "forget"], claims: Mapping[str, str]) -> dict[str, str]:
+    def service_look(
+        self, service: str, start_ms: int, live_ms: int, *, numbers: str, rules: str, who: str
+    ) -> Standing:
+        """Register a service for ``live_ms`` more, and learn which of those that live rules.
+
+        ``start_ms`` is 0 for a service that is new, and else what it was told then.
+        """
+        start, was_there, ruler, ruling, former = self._run(
+            "service_look",
+            self._keys.service_look(),
+            service=service,
+            start_ms=start_ms,
+            live_ms=live_ms,
+            numbers=numbers,
+            rules=rules,
+            who=who,
+            most_services=_MOST_SERVICES,
+        )
+        return Standing(start, bool(was_there), Ruler(*ruler), Ruling(ruling, dict(pairs(former)), {}))
+
+    def service_leave(self, service: str) -> bool:
+        """Register a service no longer; whether it was registered."""
+        return bool(self._run("service_leave", self._keys.service_leave(), service=service))
+
+    def pool_claim(
+        self,
+        step: Literal["take_over", "claim", "forget", "ask", "list"],
+        numbers: str = "",
+        claims: Mapping[str, str] = _NOTHING,
+    ) -> Ruling:
         """Say which pools there are: name -> fingerprint of its numbers; returns what is valid from now on.
 
-        If another service rules, that is what it said, unless this one takes over. A pool that is no longer configured
-        has an empty fingerprint until it is forgotten.
+        That is not what was said where another service rules. lua/pool_claim.lua lists the steps.
         """
-        said = [text for claim in claims.items() for text in claim]
-        return dict(pairs(self._run("pool_claim", self._keys.pool_claim(), step=step, claims=said)))
-
-    def pool_sync(
-        self,
-        pool: Pool,
-        step: str,
-        *,
-        fingerprint: str = "",
-        cursor: str = "0",
-        count: int = 0,
-        free_ms: int = 0,
-        skip: int = 0,
-        dnises: Iterable[str] = (),
-    ) -> Any:
-        """One bounded step of bringing the pool's numbers in line; lua/pool_sync.lua lists the steps and replies."""
-        return self._run(
-            "pool_sync",
-            self._keys.pool_sync(pool.name),
+        ruling, former, pools = self._run(
+            "pool_claim",
+            self._keys.pool_claim(),
             step=step,
-            fingerprint=fingerprint,
-            cursor=cursor,
-            count=count,
-            rest_ms=pool.rest_ms,
-            pair_rest_ms=pool.pair_rest_ms,
-            free_ms=free_ms,
-            skip=skip,
-            dnises=[*dnises],
+            numbers=numbers,
+            most_services=_MOST_SERVICES,
+            claims=[text for claim in claims.items() for text in claim],
+        )
+        return Ruling(ruling, dict(pairs(former)), dict(pairs(pools)))
+
+    def pool_sync(self, *steps: Step) -> list[Any]:
+        """Bounded steps of bringing pools in line, in one round trip; the reply of each."""
+        return self._run_all(
+            [
+                (
+                    "pool_sync",
+                    self._keys.pool_sync(each.pool.name),
+                    {
+                        "step": each.step,
+                        "fingerprint": each.fingerprint,
+                        "cursor": each.cursor,
+                        "count": each.count,
+                        "rest_ms": each.pool.rest_ms,
+                        "pair_rest_ms": each.pool.pair_rest_ms,
+                        "free_ms": each.free_ms,
+                        "skip": each.skip,
+                        "ranges": each.ranges,
+                        "dnises": [*each.dnises],
+                    },
+                )
+                for each in steps
+            ]
         )
 
     def pool_beat(

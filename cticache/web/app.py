@@ -41,7 +41,7 @@ def create_app(
     figures = PoolFigures(store, pools)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
-    app.add_route("/cticache/explain", Explain(store, pools, audit))
+    app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
     app.add_route("/metrics", Metrics(store, pools, keeper))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper))

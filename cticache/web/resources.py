@@ -124,9 +124,10 @@ class Take(_OneCall):
 class Explain:
     """GET /cticache/explain?dnis=...&ani=...: where a call's data went, step by step, values hidden."""
 
-    def __init__(self, store: Store, pools: Pools, audit: Audit) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace, audit: Audit) -> None:
         self._store = store
         self._pools = pools
+        self._keeper = keeper
         self._audit = audit
 
     def on_get(self, req: Request, resp: Response) -> None:
@@ -136,7 +137,7 @@ class Explain:
         if dnis is None or ani is None:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
         dnis, ani = with_plus(dnis), with_plus(ani)
-        found = places(self._pools, dnis, user)
+        found = places(self._pools, dnis, user, self._keeper.condition)
         try:
             found_there = readings(found, read(ani).bare)
         except ValueError as error:

@@ -13,17 +13,19 @@ from cticache.data.clock import Clocks
 from cticache.data.condition import Condition
 from cticache.data.keeper import Follower, Keeper
 from cticache.data.keys import Keys
-from cticache.data.replies import Beat
+from cticache.data.replies import Standing
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import CHANGE_STEP, Stopped, sync
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
+from kit.aging import now_ms
 from kit.between import Between
 from kit.proxy import Proxy
 from kit.samples import make_pool
 
 NUMBERS = "cti:{system-y}:numbers"
+LEAVING = "cti:{system-y}:leaving"
 INTERVAL = 0.02
 
 Start = Callable[..., Keeper]
@@ -41,9 +43,9 @@ class Counting(Store):
 
     looks = 0
 
-    def pool_beat(self, *args: object, **named: object) -> list[Beat]:
+    def service_look(self, *args: object, **named: object) -> Standing:
         self.looks += 1
-        return super().pool_beat(*args, **named)  # type: ignore[arg-type]
+        return super().service_look(*args, **named)  # type: ignore[arg-type]
 
     def looked(self, times: int = 2) -> None:
         """Return once the Keeper has begun to look that many times more: all but the last of these are over."""
@@ -98,7 +100,7 @@ def test_it_syncs_at_the_start_and_again_when_redis_was_emptied(client: Redis, s
         assert client.zcard(NUMBERS) == 5
         assert client.zcard("cti:{other}:numbers") == 1
         client.flushall()
-        until(lambda: client.zcard("cti:{other}:numbers"))
+        until(lambda: client.zcard(NUMBERS))
 
 
 @pytest.mark.parametrize("fault", [Proxy.cut, Proxy.drop_replies])
@@ -188,7 +190,7 @@ def test_it_stops_at_once_also_when_redis_is_away_or_another_configuration_rules
     if rules:
         proxy.cut()
     else:
-        sync(counting, Pools([make_pool("200")]), take_over=True)
+        assert start(Pools([make_pool("200")])).synced.wait(10)
     keeper.wake()
     through.looked(1)
     assert stops_at_once(keeper)
@@ -208,16 +210,20 @@ def test_one_whose_pools_another_configuration_rules_is_not_in_place_and_says_so
     keeper = start(ours)
     assert keeper.synced.wait(10)
     for times in (1, 2):
-        sync(counting, others, take_over=True)
+        canary = start(others)
         until(lambda: not keeper.synced.is_set())
         counting.looked(4)
         assert client.zrange(NUMBERS, 0, -1) == ["200"]
         assert not keeper.synced.is_set()
-        assert [record.args for record in caplog.records if "another cticache" in record.msg] == [("system-y",)] * times
-        sync(counting, ours, take_over=True)
+        assert keeper.condition.overruled == {"system-y"}
+        assert said(caplog, keeper.condition.notes["overruled"]) == 1
+        assert said(caplog, "Not as configured here: system-y.") == times
+        canary.stop()
         assert keeper.synced.wait(10)
-    counting.looked()
-    assert len([record for record in caplog.records if "as configured here again" in record.msg]) == 2
+        assert client.zrange(NUMBERS, 0, -1) == ["100"]
+        counting.looked()
+        assert (keeper.condition.overruled, keeper.condition.notes) == (frozenset(), {})
+        assert said(caplog, "as configured here again") == times
 
 
 def test_a_worker_knows_what_its_parent_does_and_has_it_look() -> None:
@@ -258,6 +264,8 @@ def test_woken_while_it_looks_it_looks_again_before_it_says_that_all_is_in_place
 
     keeper = start(Pools([make_pool("100")]), interval=3600, store=between)
     assert keeper.synced.wait(10)
+    client.zadd(LEAVING, {"200": now_ms(client) + 60_000})
+    client.expire(LEAVING, 60)
     between.happens("leaving", lose_all)
     keeper.wake()
     until(lambda: said)
@@ -271,7 +279,7 @@ def test_while_another_configuration_rules_waking_it_is_of_no_use_and_costs_noth
 ) -> None:
     keeper = start(Pools([make_pool("100")]), interval=3600)
     assert keeper.synced.wait(10)
-    sync(counting, Pools([make_pool("200")]), take_over=True)
+    assert start(Pools([make_pool("200")]), interval=3600).synced.wait(10)
     counting.looks = 0
     keeper.wake()
     counting.looked(1)

@@ -338,7 +338,7 @@ def counted(log: Iterable[Entry]) -> dict[str, Counter[str]]:
             count["rejected"] += 1
         elif entry.replayed:
             count["replayed"] += 1
-        elif entry.answer in ("none", "gone"):
+        elif entry.what != "lease" and entry.answer in ("none", "gone"):
             count["missed" if entry.answer == "none" else "gone"] += 1
         elif entry.what in ("take", "renew") and entry.token:
             count["taken" if entry.what == "take" else "renewed"] += 1

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.store import Store
+from cticache.data.store import Step, Store
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool, Pools
 from kit.aging import age, now_ms
-from kit.between import STEPS, Between, KilledError, killed
+from kit.between import WAYS, Between, KilledError, killed
 from kit.samples import at, make_pool
 
 RULING = "cti:{@all}:ruling"
+FORMER = "cti:{@all}:former"
 
 
 def renamed(**rules: Any) -> tuple[Pools, Pools]:
@@ -71,33 +72,33 @@ def test_a_renamed_pool_keeps_its_calls_and_its_numbers_rest_until_these_have_en
 
 
 @pytest.mark.parametrize("name", ["old", "new"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "lists"), WAYS)
 def test_a_rename_cut_off_anywhere_is_finished_by_the_next_start(
-    client: Redis, store: Store, between: Between, name: str, step: str
+    client: Redis, store: Store, between: Between, name: str, step: str, *, lists: bool
 ) -> None:
     before, after = renamed()
     sync(store, before, take_over=True)
     store.lease(pool_of(before, "old"), "", "first", "x", 60_000)
-    between.happens(step, killed, pool=name)
+    between.happens(step, killed, pool=name, lists=lists)
     try:
         sync(between, after, take_over=True)
     except KilledError:
         sync(store, after, take_over=True)
     else:
-        assert (name, step) in {("new", "drop"), ("old", "add")}
+        assert (name, step) in {("new", "list"), ("new", "drop"), ("old", "add")}
     check_nobody_gets_anothers_call(client, store, after)
 
 
 @pytest.mark.parametrize("name", ["old", "new"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "lists"), WAYS)
 def test_a_rename_rolled_back_from_anywhere_leaves_no_number_in_two_pools_and_loses_no_call(
-    client: Redis, store: Store, between: Between, name: str, step: str
+    client: Redis, store: Store, between: Between, name: str, step: str, *, lists: bool
 ) -> None:
     before, after = renamed()
     old = pool_of(before, "old")
     sync(store, before, take_over=True)
     store.lease(old, "", "first", "x", 60_000)
-    between.happens(step, killed, pool=name)
+    between.happens(step, killed, pool=name, lists=lists)
     with suppress(KilledError):
         sync(between, after, take_over=True)
         store.lease(pool_of(after, "new"), "", "of new", "x", 60_000)
@@ -121,7 +122,7 @@ def test_a_removed_pool_is_forgotten_once_nothing_lives_there(client: Redis, sto
     store.lease(pool_of(before, "old"), "777", "1", "x", 60_000)
     for _ in range(3):
         sync(store, after, take_over=True)
-        assert client.hget(RULING, "old") == ""
+        assert client.zrange(FORMER, 0, -1) == ["old"]
         (place,) = after.of("100")
         assert (place.pool.name, place.rule, place.moved) == ("old", "exact", False)
         held = store.renew(place, "777", 60_000)
@@ -130,7 +131,8 @@ def test_a_removed_pool_is_forgotten_once_nothing_lives_there(client: Redis, sto
     for _ in range(2):
         sync(store, after, take_over=False)
     assert not after.of("100")
-    assert client.hkeys(RULING) == ["other"]
+    assert client.hkeys(RULING) == ["other", "@"]
+    assert not client.exists(FORMER)
     assert not [key for key in client.keys("cti:{old}:*") if client.ttl(key) == -1]
     assert [place.pool.name for place in after.of("900")] == ["other"]
 
@@ -140,14 +142,14 @@ def test_a_forgotten_pool_is_not_revived_by_a_service_that_still_has_it(client: 
     sync(store, before, take_over=True)
     for _ in range(2):
         sync(store, after, take_over=True)
-    assert client.hkeys(RULING) == ["other", "new"]
+    assert client.hkeys(RULING) == ["other", "new", "@"]
     assert sync(store, before, take_over=False) == {"old", "new"}
     assert not client.keys("cti:{old}:*")
 
 
-@pytest.mark.parametrize("step", [*STEPS, "erase"])
+@pytest.mark.parametrize(("step", "lists"), [*WAYS, ("erase", False)])
 def test_services_that_forget_a_pool_together_leave_nothing_of_it(
-    client: Redis, store: Store, between: Between, step: str
+    client: Redis, store: Store, between: Between, step: str, *, lists: bool
 ) -> None:
     before, after = renamed()
     sync(store, before, take_over=True)
@@ -157,10 +159,10 @@ def test_services_that_forget_a_pool_together_leave_nothing_of_it(
             sync(store, after, take_over=False)
 
     for _ in range(2):
-        between.happens(step, twin, pool="old")
+        between.happens(step, twin, pool="old", lists=lists)
         sync(between, after, take_over=True)
     assert not client.keys("cti:{old}:*")
-    assert client.hkeys(RULING) == ["other", "new"]
+    assert client.hkeys(RULING) == ["other", "new", "@"]
 
 
 def test_a_pool_that_is_configured_again_while_it_is_forgotten_stays(
@@ -177,12 +179,24 @@ def test_a_pool_that_is_configured_again_while_it_is_forgotten_stays(
 
 
 def test_what_another_service_has_just_claimed_is_neither_erased_nor_forgotten(client: Redis, store: Store) -> None:
-    store.pool_claim("take_over", {"old": "x"})
-    assert store.pool_claim("forget", {"old": ""}) == {"old": "x"}
-    assert store.pool_sync(pool_of(renamed()[0], "old"), "begin", fingerprint="x", count=2) == 0
-    assert store.pool_sync(pool_of(renamed()[1], "other"), "erase", fingerprint="y") == 1
-    assert store.pool_sync(pool_of(renamed()[0], "old"), "erase", fingerprint="y") == 0
+    store.pool_claim("take_over", "", {"old": "x"})
+    assert store.pool_claim("forget", claims={"old": ""}).pools == {}
+    assert store.pool_claim("list").pools == {"old": "x", "@": ""}
+    assert store.pool_sync(Step(pool_of(renamed()[0], "old"), "begin", fingerprint="x", count=2)) == [[0, 0, 0, "", ""]]
+    assert store.pool_sync(Step(pool_of(renamed()[1], "other"), "erase", fingerprint="y")) == [1]
+    assert store.pool_sync(Step(pool_of(renamed()[0], "old"), "erase", fingerprint="y")) == [0]
     assert client.get("cti:{old}:synced") == "syncing:x"
+
+
+def test_a_pool_that_has_been_configured_and_removed_again_is_not_forgotten_for_what_was_seen_before(
+    client: Redis, store: Store
+) -> None:
+    for claims in ({"old": "x"}, {"new": "x"}):
+        store.pool_claim("take_over", "", claims)
+    seen = store.pool_claim("ask").former
+    client.zadd(FORMER, {"old": int(seen["old"]) + 1})
+    assert store.pool_claim("forget", claims=seen).former.keys() == {"old"}
+    assert not store.pool_claim("forget", claims=store.pool_claim("ask").former).former
 
 
 def test_a_number_that_moves_twice_is_found_in_every_pool_and_rests_for_the_longest(

@@ -5,12 +5,12 @@ import pytest
 from redis import Redis
 
 from cticache.data.keys import Keys
-from cticache.data.store import Store
+from cticache.data.store import Step, Store
 from cticache.data.sync import CHANGE_STEP, learn_leaving, sync
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.numbering.pools import Pool, Pools
 from kit.aging import age, everything, now_ms
-from kit.between import STEPS, Between, KilledError, killed
+from kit.between import BEGUN, WAYS, Between, KilledError, killed
 from kit.samples import at, make_pool
 
 NUMBERS = "cti:{system-y}:numbers"
@@ -47,7 +47,7 @@ def test_a_restart_with_nothing_changed_is_one_call(client: Redis, store: Store)
     sync(store, pools, take_over=True)
     before = calls(client)
     sync(store, pools, take_over=True)
-    assert calls(client) - before == 3  # whose word counts, begin, and which numbers are leaving
+    assert calls(client) - before == 2  # whose word counts, and begin
 
 
 def test_live_leases_and_cool_downs_are_left_alone(client: Redis, store: Store, new_pool: MakePool) -> None:
@@ -59,7 +59,7 @@ def test_live_leases_and_cool_downs_are_left_alone(client: Redis, store: Store, 
     new_pool("100-105")
     after = everything(client)
     assert [entry for entry in after.pop(NUMBERS) if entry[0] != "105"] == before.pop(NUMBERS)
-    kept = [key for key in before if not key.endswith((":synced", ":ruling"))]
+    kept = [key for key in before if not key.endswith((":synced", ":in_place", ":ruling"))]
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
 
 
@@ -95,11 +95,11 @@ class Meanwhile(Store):
 
     deed: Callable[[], object]
 
-    def pool_sync(self, pool: Pool, step: str, **arguments: Any) -> Any:
-        page = super().pool_sync(pool, step, **arguments)
-        if step == "leaving":
+    def pool_sync(self, *steps: Step) -> list[Any]:
+        replies = super().pool_sync(*steps)
+        if steps[0].step == "leaving":
             self.deed()
-        return page
+        return replies
 
 
 @pytest.mark.parametrize("ends", ["one after the other", "many at a time", "all at once"])
@@ -221,38 +221,38 @@ def test_the_last_one_started_decides_and_the_others_do_not_fight_it(client: Red
     assert numbers(client) == {"200"}
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "lists"), WAYS)
 def test_a_service_that_takes_over_during_a_sync_wins_and_the_other_ends_quietly(
-    client: Redis, store: Store, between: Between, new_pool: MakePool, step: str
+    client: Redis, store: Store, between: Between, new_pool: MakePool, step: str, *, lists: bool
 ) -> None:
     new_pool("100-104")
     first, last = Pools([make_pool("200-204")]), Pools([make_pool("300-304")])
-    between.happens(step, lambda: sync(store, last, take_over=True))
+    between.happens(step, lambda: sync(store, last, take_over=True), lists=lists)
     assert sync(between, first, take_over=True) == {"system-y"}
     assert not sync(store, last, take_over=False)
     assert numbers(client) == set(make_pool("300-304").numbers)
     assert sync(store, first, take_over=False) == {"system-y"}
 
 
-@pytest.mark.parametrize("step", STEPS[1:])
+@pytest.mark.parametrize(("step", "lists"), BEGUN)
 def test_a_service_that_does_not_rule_leaves_a_sync_under_way_alone(
-    client: Redis, store: Store, between: Between, step: str
+    client: Redis, store: Store, between: Between, step: str, *, lists: bool
 ) -> None:
     first, last = Pools([make_pool("100-104")]), Pools([make_pool("200-204")])
     sync(store, first, take_over=True)
     seen = []
-    between.happens(step, lambda: seen.append(sync(store, first, take_over=False)))
+    between.happens(step, lambda: seen.append(sync(store, first, take_over=False)), lists=lists)
     assert not sync(between, last, take_over=True)
     assert seen == [{"system-y"}]
     assert numbers(client) == set(make_pool("200-204").numbers)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "lists"), WAYS)
 def test_a_sync_during_which_redis_is_emptied_is_begun_again(
-    client: Redis, between: Between, new_pool: MakePool, step: str
+    client: Redis, between: Between, new_pool: MakePool, step: str, *, lists: bool
 ) -> None:
     new_pool("100-104")
-    between.happens(step, client.flushall)
+    between.happens(step, client.flushall, lists=lists)
     assert not sync(between, Pools([make_pool("200-204")]), take_over=True)
     assert numbers(client) == set(make_pool("200-204").numbers)
 
@@ -267,25 +267,25 @@ def test_two_that_take_over_at_once_never_mix_their_pools(client: Redis, store: 
     assert client.zrange("cti:{two}:numbers", 0, -1) == ["100"]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "lists"), WAYS)
 def test_services_with_the_same_numbers_bring_them_in_line_together(
-    client: Redis, store: Store, between: Between, new_pool: MakePool, step: str
+    client: Redis, store: Store, between: Between, new_pool: MakePool, step: str, *, lists: bool
 ) -> None:
     new_pool("100-104")
     pools = Pools([make_pool("200-204")])
-    between.happens(step, lambda: sync(store, pools, take_over=True))
+    between.happens(step, lambda: sync(store, pools, take_over=True), lists=lists)
     assert not sync(between, pools, take_over=True)
     assert numbers(client) == set(make_pool("200-204").numbers)
 
 
-@pytest.mark.parametrize("step", STEPS[1:])
+@pytest.mark.parametrize(("step", "lists"), BEGUN)
 @pytest.mark.parametrize("heir", ["103-107", "100-104", "200"])
 def test_a_sync_that_died_half_way_is_finished_by_one_with_the_same_numbers_or_by_the_next_to_take_over(
-    client: Redis, store: Store, between: Between, step: str, heir: str
+    client: Redis, store: Store, between: Between, step: str, *, lists: bool, heir: str
 ) -> None:
     old, new = Pools([make_pool("100-104")]), Pools([make_pool("103-107")])
     sync(store, old, take_over=True)
-    between.happens(step, killed)
+    between.happens(step, killed, lists=lists)
     with pytest.raises(KilledError):
         sync(between, new, take_over=True)
     assert sync(store, old, take_over=False) == {"system-y"}
@@ -297,9 +297,11 @@ def test_a_rollback_after_half_a_sync_is_not_taken_for_done_by_the_count_alone(c
     old = make_pool("100-104")
     sync(store, Pools([old]), take_over=True)
     other = make_pool("102-106")
-    assert store.pool_sync(other, "begin", fingerprint="x", count=5) == 0
-    assert store.pool_sync(other, "drop", fingerprint="x", dnises=["100", "101"]) == 2
-    assert store.pool_sync(other, "add", fingerprint="x", dnises=["105", "106"]) == 2
+    assert store.pool_sync(Step(other, "begin", fingerprint="x", count=5)) == [
+        [0, 0, 5, old.numbers.fingerprint(), "100-104"]
+    ]
+    assert store.pool_sync(Step(other, "drop", fingerprint="x", dnises=["100", "101"])) == [2]
+    assert store.pool_sync(Step(other, "add", fingerprint="x", dnises=["105", "106"])) == [2]
     sync(store, Pools([old]), take_over=True)
     assert numbers(client) == set(old.numbers)
 
@@ -308,16 +310,16 @@ def test_numbers_that_can_be_gone_through_once_arrive_though_the_script_is_sent_
     client: Redis, store: Store
 ) -> None:
     pool = make_pool("100-104")
-    assert store.pool_sync(pool, "begin", fingerprint="x", count=5) == 0
+    assert store.pool_sync(Step(pool, "begin", fingerprint="x", count=5)) == [[0, 0, 0, "", ""]]
     client.script_flush()
-    assert store.pool_sync(pool, "add", fingerprint="x", dnises=iter(["100", "101"])) == 2
+    assert store.pool_sync(Step(pool, "add", fingerprint="x", dnises=iter(["100", "101"]))) == [2]
     assert numbers(client) == {"100", "101"}
 
 
 def test_a_claim_without_its_fingerprint_is_refused(client: Redis, store: Store) -> None:
     for step, claims in (("claim", ["one"]), ("dance", ["one", "x"])):
         with pytest.raises(BadArgument):
-            store._run("pool_claim", Keys("cti").pool_claim(), step=step, claims=claims)
+            store._run("pool_claim", Keys("cti").pool_claim(), step=step, numbers="", most_services=1, claims=claims)
     assert not client.keys()
 
 
@@ -326,7 +328,7 @@ def test_a_claim_without_its_fingerprint_is_refused(client: Redis, store: Store)
 )
 def test_a_step_outside_the_contract_is_refused(store: Store, arguments: dict[str, object]) -> None:
     with pytest.raises(BadArgument):
-        store.pool_sync(make_pool(), **arguments)  # type: ignore[arg-type]
+        store.pool_sync(Step(make_pool(), **arguments))  # type: ignore[arg-type]
 
 
 def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, long: bool) -> None:
@@ -334,7 +336,7 @@ def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, lo
     pool = make_pool(f"5550000000-{5550000000 + size - 1}")
     steps: list[int] = []
     step = store.pool_sync
-    store.pool_sync = lambda *args, **named: steps.append(len(named.get("dnises", ()))) or step(*args, **named)  # type: ignore[method-assign]
+    store.pool_sync = lambda *asked: steps.extend(len([*each.dnises]) for each in asked) or step(*asked)  # type: ignore[method-assign]
     sync(store, Pools([pool]), take_over=True)
     assert client.zcard(NUMBERS) == size
     sync(store, Pools([make_pool("200")]), take_over=True)

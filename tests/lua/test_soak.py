@@ -66,7 +66,7 @@ def _check_whole(client: Redis, store: Store) -> None:
         assert figures.free == figures.size > 0
         assert (figures.shared, figures.leaving) == (0, 0)
     left = {key.split(":")[2] for key in client.keys("cti:*")}
-    assert left <= {"numbers", "ruling", "synced", "stats", "unclaimed", "presented"}
+    assert left <= {"numbers", "ruling", "synced", "in_place", "stats", "unclaimed", "presented"}
 
 
 def _anis(dice: Random, amount: int) -> list[str]:

@@ -142,16 +142,17 @@ def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_
 
 def test_a_key_that_has_gone_ahead_is_found_where_it_is(cluster: Cluster, new_front: NewFront) -> None:
     front = new_front("threads")
-    before = front.store.pool_claim("forget", {})
-    assert set(before) == set(NAMES)
+    listing = ("EVAL", "return redis.call('HKEYS', KEYS[1])", 1, "cti:{@all}:ruling")
+    before = front.runner.run([listing])
+    assert set(before[0]) == {*NAMES, "@"}
     source = cluster.owner(slot("@all"))
     target = cluster.other(source)
     cluster.open(slot("@all"), source, target)
     assert len(list(cluster.carry(slot("@all"), source, target))) == 1
-    assert front.store.pool_claim("forget", {}) == before
+    assert front.runner.run([listing]) == before
     assert target.calls("asking")
     cluster.shut(slot("@all"), target)
-    assert front.store.pool_claim("forget", {}) == before
+    assert front.runner.run([listing]) == before
 
 
 def test_a_node_that_is_gone_costs_its_own_pools_until_its_replica_is_promoted(verifier: Verifier) -> None:

@@ -553,3 +553,43 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 3)
     assert _read(command, location) == (200, "", '{"value":"12345678"}')
     assert running.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL], ids=lambda by: by.name)
+def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_it_was(
+    start: Start, tmp_path: Path, client: Redis, redis_url: str, by: signal.Signals
+) -> None:
+    def service(numbers: str) -> tuple[Running, str]:
+        settings = f"[server]\nport = 0\nworkers = 2\n[redis]\nurl = {redis_url}\nsync_interval = 0.1\n"
+        user = f"[user:bob]\npassword = {hashed('right')}\n"
+        (tmp_path / "config.ini").write_text(f"{settings}{user}[pool:system-y]\nnumbers = {numbers}\n")
+        running = start()
+        return running, running.line().split()[3]
+
+    def told(base: str) -> set[tuple[int, str]]:
+        """What /readyz and a lease are answered, by whichever worker."""
+        asked = [
+            _request(base + "/readyz"),
+            _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}'),
+        ]
+        answers = [(status, json.loads(body)) for status, _, body in asked]
+        return {(status, answer.get("detail") or answer.get("dnis") or answer["status"]) for status, answer in answers}
+
+    first, base = service("100-999")
+    _until(lambda: {status for status, _ in told(base)} == {200, 201})
+    canary, _ = service("5000-5999")
+    who = f"process {canary.process.pid} on {socket.gethostname()}, started "
+
+    def is_overruled() -> bool:
+        return all(status == 503 and f"rules this Redis: {who}" in said for status, said in told(base))
+
+    def is_itself() -> bool:
+        return all(status == 200 or (status == 201 and len(said) == 3) for status, said in told(base))
+
+    _until(lambda: all(is_overruled() for _ in range(8)))  # both workers are
+    canary.end(by)
+    if by == signal.SIGKILL:  # its time runs out
+        client.delete(f"cti:{{@all}}:service:{client.zrange('cti:{@all}:services', -1, -1)[0]}")
+    _until(lambda: all(is_itself() for _ in range(8)))
+    assert "The pools are as configured here again." in first.said()
+    assert who in first.said()

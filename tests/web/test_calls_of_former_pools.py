@@ -16,7 +16,7 @@ from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.aging import age
-from kit.between import STEPS, Between, KilledError, killed
+from kit.between import BEGUN, Between, KilledError, killed
 from kit.proxy import Proxy
 from kit.running import MAX_BODY, Service
 from kit.samples import basic, make_pool
@@ -94,16 +94,16 @@ def test_no_user_is_refused_a_number_that_may_have_left_their_pool(
     assert api.simulate_get(CALL).json == {"value": 1}
 
 
-@pytest.mark.parametrize("step", STEPS[1:])
+@pytest.mark.parametrize(("step", "lists"), BEGUN)
 def test_a_call_is_found_as_soon_as_what_was_taken_out_has_been_dropped(
-    new_service: Callable[..., Service], between: Between, verifier: Verifier, step: str
+    new_service: Callable[..., Service], between: Between, verifier: Verifier, step: str, *, lists: bool
 ) -> None:
     before = new_service(make_pool("100-101", name="other"))
     as_user(before, "username").simulate_post(CALLS, body='{"value":1,"ani":""}')
     pools = Pools([make_pool("200-201", name="other")])
     app = create_app(between, pools, verifier, before.keeper, audit=Audit(), max_body=MAX_BODY)
     api = TestClient(app, headers={"Authorization": basic("username")})
-    between.happens(step, killed, pool="other")
+    between.happens(step, killed, pool="other", lists=lists)
     with pytest.raises(KilledError):
         sync(between, pools, take_over=True)
     if step in ("add", "finish"):
@@ -195,7 +195,9 @@ def test_a_number_that_moved_costs_two_scripts_a_place_at_most_and_another_one(
     monkeypatch.setattr(
         Store,
         "read",
-        lambda store, place, *more: asked.append((place.pool.name, place.rule)) or run(store, place, *more),
+        lambda store, place, *more, **named: (
+            asked.append((place.pool.name, place.rule)) or run(store, place, *more, **named)
+        ),
     )
     assert api.simulate_get(CALL + "1").json == {"value": "old"}
     assert asked == [("old", "exact"), ("other", "exact"), ("old", "sole")]

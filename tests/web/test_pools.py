@@ -7,12 +7,11 @@ from redis import Redis
 from cticache.access.passwords import Verifier
 from cticache.data.condition import KINDS
 from cticache.data.keeper import Keeper
-from cticache.data.sync import sync
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.aging import age
-from kit.running import MAX_BODY, Service
+from kit.running import MAX_BODY, Service, until
 from kit.samples import USERS, basic, make_pool
 
 CALLS = "/cticache/DNIS-ANI"
@@ -266,9 +265,13 @@ def test_a_service_is_not_ready_while_another_configuration_rules(service: Servi
     try:
         assert keeper.synced.wait(10)
         assert api.simulate_get("/readyz").status_code == 200
-        sync(service.store, Pools([make_pool("200")]), take_over=True)
-        while api.simulate_get("/readyz").status_code == 200:
-            pass
-        assert refused(api.simulate_get("/readyz"), 503, "not_ready")
+        canary = Keeper(service.store, Pools([make_pool("200")]), interval=0.02)
+        canary.start()
+        try:
+            until(lambda: refused(api.simulate_get("/readyz"), 503, "not_ready"))
+            until(lambda: "rules this Redis: process" in api.simulate_get("/readyz").json["detail"])
+        finally:
+            canary.stop()
+        until(lambda: api.simulate_get("/readyz").json == {"status": "ready"})
     finally:
         keeper.stop()

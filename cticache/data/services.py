@@ -1,0 +1,61 @@
+"""The services that share one Redis. Of those that live the one started last rules: its pools are put in place.
+
+A service that is started is the last one, and so takes over. When it ends, the one started before it has its own
+numbers put back. One that dies is missed after three looks.
+"""
+
+import hashlib
+import json
+import os
+import socket
+from dataclasses import fields
+
+from cticache.data.replies import Standing
+from cticache.data.store import Store
+from cticache.data.tokens import token
+from cticache.numbering.country import Country
+from cticache.numbering.pools import Pool, Pools
+
+_LOOKS = 3
+"""How many looks a service may miss before it is taken for dead."""
+_LEAST_MS = 3000
+"""It is not taken for dead sooner, however often it looks: Redis may be slow to answer for a moment."""
+
+
+class Registration:
+    """This service among them."""
+
+    def __init__(self, store: Store, pools: Pools, numbers: str, interval: float) -> None:
+        """``numbers``: the fingerprint of the numbers of all pools; ``interval``: seconds from look to look."""
+        self._store = store
+        self._live_ms = max(round(_LOOKS * interval * 1000), _LEAST_MS)
+        self._start_ms = 0
+        self._who = f"process {os.getpid()} on {socket.gethostname()}"
+        self.service = token()
+        self.numbers = numbers
+        self.rules = _rules(pools)
+
+    def look(self) -> Standing:
+        """Be registered for three looks more; tells who rules, and what."""
+        standing = self._store.service_look(
+            self.service, self._start_ms, self._live_ms, numbers=self.numbers, rules=self.rules, who=self._who
+        )
+        self._start_ms = standing.start_ms
+        return standing
+
+    def leave(self) -> None:
+        """Be registered no longer."""
+        if self._start_ms:
+            self._store.service_leave(self.service)
+
+
+def _rules(pools: Pools) -> str:
+    """Fingerprint of all that pools have beside their numbers, and of their order: the first is the default."""
+    said = [
+        [_written(getattr(pool, field.name)) for field in fields(Pool) if field.name != "numbers"] for pool in pools
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+
+def _written(value: object) -> str:
+    return value.code if isinstance(value, Country) else str(value)
