@@ -61,6 +61,7 @@ local left = redis.call('PTTL', lost)
 
 nth = math.max(nth, id == known_id and last_nth or 0) + 1
 redis.call('HSET', beat, 'id', id, 'nth', ms(nth), 'ms', ms(now))
+redis.call('PEXPIRE', beat, 691200000) -- eight days
 if kind ~= '' then
   lost_ms = now
   redis.call('HSET', beat, 'lost_ms', ms(now))

@@ -4,21 +4,23 @@
 -- A service that rules (pool_claim) runs begin; if that returns 0, it runs drop for what is no longer configured, add
 -- for the numbers that are missing, and finish. What is to be dropped is known from the ranges that begin returns, if
 -- these have the fingerprint that was in place, and as many numbers as there are; else from list, which is run until
--- the cursor is 0 again. A number that is dropped with live calls moves to leaving: it is not leased, but its calls can
--- still be asked for. `synced` is the bare fingerprint only while nothing is left to do. Once another sync has begun,
--- the steps of this one do nothing: two configurations are never mixed. A pool that is no longer configured is one
--- without numbers; once nothing is left in it, erase removes the keys that never expire.
+-- the cursor is 0 again. A number that is dropped with live calls moves to leaving: it is not leased, but its calls
+-- can still be asked for. Before another pool adds it, promise says until when. `synced` is the bare fingerprint only
+-- while nothing is left to do. Once another sync has begun, the steps of this one do nothing: two configurations are
+-- never mixed. A pool that is no longer configured is one without numbers; once nothing is left in it, erase removes
+-- the keys that never expire.
 --
 -- KEYS[1]  numbers         zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]  shared          zset    DNIS -> time (ms) until which it has more than one live caller
 -- KEYS[3]  leaving         zset    DNIS no longer leased -> time (ms) until which its calls may be asked for
--- KEYS[4]  synced          string  fingerprint of the numbers, which are all in place; with 'syncing:' before it, of
+-- KEYS[4]  promised        zset    DNIS -> time (ms) from which another pool was told that it may lease it
+-- KEYS[5]  synced          string  fingerprint of the numbers, which are all in place; with 'syncing:' before it, of
 --                                  those that are being put in place
--- KEYS[5]  in_place        string  the numbers that were in place last, as ranges; absent where that is too long
--- KEYS[6]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
--- KEYS[7]  stats           hash    counters
--- KEYS[8]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving' or 'erase'
+-- KEYS[6]  in_place        string  the numbers that were in place last, as ranges; absent where that is too long
+-- KEYS[7]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
+-- KEYS[8]  stats           hash    counters
+-- KEYS[9]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
+-- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving', 'promise' or 'erase'
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: ignored
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: time (ms) from which to list
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
@@ -27,19 +29,19 @@
 -- ARGV[7]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
 -- ARGV[8]  skip            leaving: how many to pass over, or 0
 -- ARGV[9]  ranges          finish: the numbers as ranges; '' where that is too long
--- ARGV[10...]  dnises      drop: numbers to drop; add: numbers to add
+-- ARGV[10...]  dnises      drop: numbers to drop; add: numbers to add; promise: numbers that another pool is to add
 --
--- Writes    numbers, shared, leaving, synced, in_place, pending, stats
+-- Writes    numbers, shared, leaving, promised, synced, in_place, pending, stats
 -- Includes  whole, ms, expire_with_last, clock
 --
 -- Returns  begin: {1 all in place or 0 work to do, 1 if any number is leaving, else 0}, after a 0 also how many numbers
 --          there are, what synced was or '', and what in_place is or ''; list: {next cursor, DNIS, ...}; drop: how many
---          went; add: how many were new; finish: 1; any of these four: nil when another sync has begun since; leaving:
---          {DNIS, time (ms), ...}; erase: 1 nothing is left, 0 something is.
+--          went; add: how many were new; finish: 1; any of these four: nil when another sync has begun since; leaving,
+--          promise: {DNIS, time (ms), ...}; erase: 1 nothing is left, 0 something is.
 -- Errors   BADARG  the step is none of these, or one of the numbers is not an integer >= 0.
 
-local numbers, shared, leaving, synced, in_place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local pending, stats, callers_prefix = KEYS[6], KEYS[7], KEYS[8]
+local numbers, shared, leaving, promised, synced = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local in_place, pending, stats, callers_prefix = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local step, fingerprint, cursor, count = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rest_ms, pair_rest_ms, free_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local skip, ranges, dnises = tonumber(ARGV[8]), ARGV[9], {unpack(ARGV, 10)}
@@ -114,6 +116,7 @@ function steps.add()
     end
     if any_leaving then
       redis.call('ZREM', leaving, dnis)
+      redis.call('ZREM', promised, dnis)
     end
   end
   return new
@@ -132,6 +135,21 @@ end
 function steps.leaving()
   local from = math.max(now, tonumber(cursor))
   return redis.call('ZRANGE', leaving, ms(from), '+inf', 'BYSCORE', 'LIMIT', skip, count, 'WITHSCORES')
+end
+
+-- Until when calls will live on those that are still leaving: from now on no renewal makes them live longer.
+function steps.promise()
+  local listed = {}
+  for _, dnis in ipairs(dnises) do
+    local ends = redis.call('ZSCORE', leaving, dnis)
+    if ends then
+      redis.call('ZADD', promised, ends, dnis)
+      expire_with_last(promised)
+      listed[#listed + 1] = dnis
+      listed[#listed + 1] = ends
+    end
+  end
+  return listed
 end
 
 function steps.erase()

@@ -22,7 +22,7 @@ begin the script.
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
 - ``cti:{pool}:retry:USER:FINGERPRINT``, a hash: the same for a POST without a key; the pool's retry window
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
-- ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; for ever
+- ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; eight days
 - ``cti:{pool}:lost``, a string: how calls were lost, ``empty``, ``older`` or ``ahead``; after_loss
 - ``cti:{pool}:presented``, a string: the ANI at the last miss beside a live call that it is unlike; an hour
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers, ``@`` -> the one of all; for ever. No pool's
@@ -34,7 +34,7 @@ begin the script.
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|beat|stats|pending|ruling|former)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|stats|pending|ruling|former)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 
@@ -136,7 +136,9 @@ class Keys:
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
-        return self._of(pool, "numbers", "shared", "leaving", "synced", "in_place", "pending", "stats", "callers:")
+        return self._of(
+            pool, "numbers", "shared", "leaving", "promised", "synced", "in_place", "pending", "stats", "callers:"
+        )
 
     def pool_beat(self, pool: str) -> list[str]:
         """KEYS of pool_beat.lua."""

@@ -145,13 +145,13 @@ class Sync:
             # Before the adding, which may take long: the callers on these numbers are on the line.
             leaving = self._leaving(task for task in tasks if task.leaves or task in behind)
             for task in sorted(first, key=lambda task: len(task.missing)):
-                task.fill(_latest(_rested(task.pool, *ends) for ends in leaving))
+                task.fill(_latest(task.awaited(*ends) for ends in leaving))
 
-    def _leaving(self, tasks: Iterable["_Task"]) -> list[tuple[Pool, dict[str, int]]]:
+    def _leaving(self, tasks: Iterable["_Task"]) -> list[tuple["_Task", dict[str, int]]]:
         """The numbers that are leaving each pool: DNIS -> ms until which its calls may be asked for."""
-        ends = [(task.pool, task.leaving(page)) for task, page in self._each(tasks, _Task.leaving_page)]
-        leaving = [(pool, until) for pool, until in ends if until]
-        self._pools.set_leaving({pool.name: until for pool, until in leaving})
+        ends = [(task, task.leaving(page)) for task, page in self._each(tasks, _Task.leaving_page)]
+        leaving = [(task, until) for task, until in ends if until]
+        self._pools.set_leaving({task.pool.name: until for task, until in leaving})
         return leaving
 
     def _each(self, tasks: Iterable["_Task"], step: Callable[["_Task"], Step]) -> Iterator[tuple["_Task", Any]]:
@@ -173,11 +173,6 @@ def _first(waiting: Sequence["_Task"]) -> tuple[list["_Task"], list["_Task"]]:
         later.append(first.pop())
         to_get -= len(later[-1].missing)
     return first, later
-
-
-def _rested(pool: Pool, other: Pool, leaving: Mapping[str, int]) -> dict[str, int]:
-    """DNIS -> ms from which ``pool`` may lease what leaves another."""
-    return {} if other.name == pool.name else {dnis: pool.after(other, ms) for dnis, ms in leaving.items()}
 
 
 def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -262,6 +257,21 @@ class _Task:
             skip = 0 if times[0] < last else LIST_STEP + (skip if since == last else 0)
             since = last
             page = self._step("leaving", cursor=str(since), count=LIST_STEP, skip=skip)
+
+    def awaited(self, other: "_Task", leaving: Iterable[str]) -> dict[str, int]:
+        """Of what leaves another pool and is missing here: DNIS -> ms from which it may be leased here."""
+        if other.pool.name == self.pool.name:
+            return {}
+        promised = other.promise(dnis for dnis in leaving if dnis in self.missing)
+        return {dnis: self.pool.after(other.pool, ms) for dnis, ms in promised.items()}
+
+    def promise(self, dnises: Iterable[str]) -> dict[str, int]:
+        """DNIS -> ms until which its calls live at most, whoever renews them; without those that no longer leave."""
+        ends: dict[str, int] = {}
+        for chunk in _chunks(dnises, CHANGE_STEP):
+            listed = self._step("promise", dnises=chunk)
+            ends.update(zip(listed[::2], map(int, listed[1::2]), strict=True))
+        return ends
 
     def fill(self, elsewhere: Mapping[str, int]) -> None:
         """Add the missing numbers, those still in use in another pool as free only later, and finish."""

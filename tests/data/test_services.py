@@ -333,7 +333,7 @@ def test_ten_thousand_pools_are_claimed_at_once(client: Redis, store: Store) -> 
 
 
 @pytest.mark.one_server
-def test_a_look_with_all_in_place_is_one_script_and_one_for_each_pool_in_a_single_write(
+def test_a_look_with_all_in_place_is_one_script_and_two_for_each_pool_in_three_writes(
     client: Redis, store: Store
 ) -> None:
     pools = Pools([make_pool(f"{number}", name=f"p{number}") for number in range(100, 110)])
@@ -343,10 +343,10 @@ def test_a_look_with_all_in_place_is_one_script_and_one_for_each_pool_in_a_singl
     run = store._scripts.run
     store._scripts.run = lambda each: asked.append([name for name, _, _ in each]) or run(each)  # type: ignore[method-assign,func-returns-value]
     assert keeper._look()
-    assert asked == [["service_look"], ["pool_sync"] * 10]
+    assert asked == [["pool_beat"] * 10, ["service_look"], ["pool_sync"] * 10]
     client.zadd("cti:{p105}:leaving", {"900": 9e12})
     client.expire("cti:{p105}:leaving", 60)
     asked.clear()
     assert keeper._look()
-    assert asked == [["service_look"], ["pool_sync"] * 10, ["pool_sync"]]
+    assert asked == [["pool_beat"] * 10, ["service_look"], ["pool_sync"] * 10, ["pool_sync"]]
     assert pools.leaving == {"p105": ["900"]}

@@ -6,7 +6,7 @@ from redis import Redis
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pools import Place, Pool, Pools
 from kit.aging import age, but_counts, now_ms
 from kit.samples import at, make_pool
 
@@ -70,8 +70,9 @@ def test_a_call_on_a_number_that_is_another_pools_by_now_is_not_renewed_beyond_w
     new = make_pool("100", name="new", exhausted="reject")
     pools = Pools([make_pool("200", name="old"), new])
     sync(store, pools, take_over=True)
-    (place, _) = pools.of("100")
-    for _ in range(2):
+    (aware, _) = pools.of("100")
+    unaware = Place(old, "100", old.match)  # of a service that does not know of the new pool
+    for place in (aware, unaware):
         held = store.renew(place, "777", 3_600_000, "2")
         assert held
         assert (held.value, held.token) == ("2", leased.token)
