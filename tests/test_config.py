@@ -218,6 +218,8 @@ _WRONG = [
     Wrong("pool:x", "country_code", "US", "calling code"),
     Wrong("pool:x", "fallback", "five", "one number of 1 to 32 digits"),
     Wrong("pool:x", "fallback", "020 7946 0001", "has a space inside: write one number without spaces, as in 0207"),
+    Wrong("pool:x", "fallback", "5550001, 5550002", "must be one number of 1 to 32 digits"),
+    Wrong("pool:x", "fallback", "5550001-5550002", "must be one number of 1 to 32 digits"),
     Wrong("pool:x", "fallback", "5", "is a number of [pool:x]"),
     Wrong("pool:x", "withheld", "0" * 33, "is not one number of 1 to 32 digits, such as +266696687"),
     Wrong("pool:x", "withheld", "0, ++266696687", "'++266696687' is not one number"),
@@ -229,6 +231,7 @@ _WRONG = [
     Wrong(
         "pool:x", "withheld", "7", "is a number of the pool itself; one that is not to be leased belongs in draining"
     ),
+    Wrong("pool:x", "withheld", "\u0660\u0660\u0660\u0660", "is not one number of 1 to 32 digits"),
     Wrong("pool:x", "withheld", "x" * 257, "must not be longer than 256 characters"),
     Wrong("user:bob", "roles", "lease, admin", "lease, read, take, watch"),
     Wrong("user:bob", "pools", "y", "there are x"),
@@ -556,3 +559,10 @@ def test_every_fault_is_told_in_a_line_of_its_own(tmp_path: Path) -> None:
     assert len(lines) == 4
     for piece in ("CTICACHE_NONSENSE", "[server] port = x", "[server] threads = 0", "[pool:x] ttl = x"):
         assert sum(piece in line for line in lines) == 1
+
+
+def test_two_lines_are_no_fallback(tmp_path: Path) -> None:
+    line = _fault(tmp_path, POOL + "fallback = 5550001\n  5550002\n")
+    assert line.endswith(
+        "[pool:x] fallback = 5550001 5550002: must be one number of 1 to 32 digits, such as 5559990001, or empty"
+    )

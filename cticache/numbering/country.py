@@ -132,6 +132,15 @@ class Country:
             found = self._international(digits[2:], 1)
         return found or self._without_plus(digits)
 
+    def is_whole(self, written: str) -> bool:
+        """Whether it is a number of this or of another country, and not just digits."""
+        return self.read(written)[0] in (_OWN, _NATIONAL, _FOREIGN)
+
+    def is_abroad(self, written: str) -> bool:
+        """Whether it says by a plus or an international prefix that it is a number of another country."""
+        kind, form = self.read(written) if written else ("", "")
+        return kind == _FOREIGN and form != "+" + written
+
     def _international(self, number: str, fewest: int) -> tuple[str, str] | None:
         """As ``read``, of what follows a plus or an international prefix; None when it is no international number."""
         if number[:1] in ("", "0"):  # no calling code starts with 0
@@ -205,6 +214,15 @@ class Country:
             return digits
         is_rewritten = self.rewritten and match[match.re.groups] is not None
         return (match.expand(self.rewritten) if is_rewritten else "") + digits[match.end() :]
+
+
+def is_international(digits: str) -> bool:
+    """Whether these are a calling code and, as far as that country's pattern tells, a national number of it.
+
+    No calling code and national number have fewer than eleven digits here: ten may as well be a North American one.
+    """
+    codes = {digits[:length] for length in (1, 2, 3)} & _REGIONS.keys()
+    return len(digits) > 10 and any(Country.of(code).pattern.fullmatch(digits[len(code) :]) for code in codes)
 
 
 def _pattern(*kinds: PhoneNumberDesc | None) -> re.Pattern[str]:

@@ -6,15 +6,17 @@ and ``+123`` are three numbers. A pool of millions costs as much memory here as 
 
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Generic, NamedTuple, TypeVar
 
 MAX_DIGITS = 32
 _NUMBER = re.compile(rf"(\+?)([0-9]{{1,{MAX_DIGITS}}})")
+_OTHER_DASH = re.compile(r"[\u2010-\u2015\u2212]")
 _MOST_SHOWN = 50
 """Characters of a part that is wrong: it may be a whole list."""
+_T = TypeVar("_T")
 
 
 class Span(NamedTuple):
@@ -36,33 +38,58 @@ class Span(NamedTuple):
 
 
 class Tails(NamedTuple):
-    """Neighbouring numbers by their last digits: ``number(base + tail)`` of the span for each tail, ends included."""
+    """Numbers of a span by their last digits: for each tail, ends included, one number for each of the bases."""
 
     first: int
     last: int
-    base: int
+    bases: range
     span: Span
 
-    def number(self, tail: int) -> str:
-        """The number that ends in this tail."""
-        return self.span.number(self.base + tail)
+    def numbers(self, tail: int) -> Iterator[str]:
+        """Those that end in this tail."""
+        return (self.span.number(base + tail) for base in self.bases)
+
+
+class Stretches(Generic[_T]):
+    """Stretches of whole numbers, which may overlap, and what each is for.
+
+    To find those that meet another takes as long as there are such, and not as there are stretches.
+    """
+
+    def __init__(self, stretches: Iterable[tuple[int, int, _T]]) -> None:
+        """Each by its first and last number."""
+        self._by_size: dict[int, list[tuple[int, int, _T]]] = {}
+        for stretch in sorted(stretches, key=_begin):
+            self._by_size.setdefault((stretch[1] - stretch[0]).bit_length(), []).append(stretch)
+
+    def meeting(self, first: int, last: int) -> Iterator[tuple[int, int, _T]]:
+        """Those that have a number from ``first`` to ``last``."""
+        for size, stretches in self._by_size.items():
+            begin = bisect_left(stretches, first - (1 << size), key=_begin)  # an earlier one is too short to reach
+            for at in range(begin, bisect_right(stretches, last, begin, key=_begin)):
+                if stretches[at][1] >= first:
+                    yield stretches[at]
 
 
 class NumberSet:
     """An immutable set of numbers."""
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:
-        self._spans = _merge(spans)
-        self._indexes: dict[int, tuple[list[Tails], list[int]]] = {}  # by how many last digits
+        self.spans = _merge(spans)
+        """The numbers in as few spans as possible, sorted."""
+        self._forms = {span[:2] for span in self.spans}
+        self._most_digits = max((digits for _, digits in self._forms), default=0)
+        self._endings: dict[int, Stretches[Tails]] = {}  # by how many last digits
 
     @classmethod
     def parse(cls, text: str, limit: int) -> "NumberSet":
         """Read ``5551234560-5551234599, 5559990000``; ValueError says which part is wrong, or that there are too many.
 
-        A comma or the end of a line stands between two numbers; spaces may stand around a number, but not in it. The
-        size is checked before anything is expanded: ``limit`` is the most numbers allowed.
+        A comma or the end of a line stands between two numbers; spaces may stand around a number, but not in it. A line
+        that begins with a dash is an item of a list, and not the end of a range. The size is checked before anything is
+        expanded: ``limit`` is the most numbers allowed.
         """
-        numbers = cls(map(_span, listed(re.sub(r"\s*-\s*", "-", text))))
+        numbers = cls(map(_span, listed(re.sub(r"[^\S\r\n]*-\s*", "-", text))))
         size = numbers._size()  # len() itself fails beyond sys.maxsize
         if size > limit:
             raise ValueError(f"{size} numbers are more than the {limit} allowed")
@@ -77,70 +104,112 @@ class NumberSet:
             return False
         plus, digits = match.groups()
         value = int(digits)
-        at = bisect_right(self._spans, (plus, len(digits), value, float("inf"))) - 1
+        at = bisect_right(self.spans, (plus, len(digits), value, float("inf"))) - 1
         if at < 0:
             return False
-        span = self._spans[at]
+        span = self.spans[at]
         return (span.plus, span.digits) == (plus, len(digits)) and span.first <= value <= span.last
 
     def __iter__(self) -> Iterator[str]:
-        for span in self._spans:
+        for span in self.spans:
             for value in range(span.first, span.last + 1):
                 yield span.number(value)
 
     def __sub__(self, other: "NumberSet") -> "NumberSet":
-        return NumberSet(_without(self._spans, other._spans))
+        return NumberSet(_without(self.spans, other.spans))
 
     def __or__(self, other: "NumberSet") -> "NumberSet":
-        return NumberSet(self._spans + other._spans)
+        return NumberSet(self.spans + other.spans)
 
     def __and__(self, other: "NumberSet") -> "NumberSet":
         return self - (self - other)
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self._spans))
+        return ", ".join(map(str, self.spans))
 
     def ending(self, digits: str) -> list[str]:
-        """The numbers that end in these digits: none, one, or two of them, which is enough to show an ambiguity.
+        """The numbers that end in these digits; none when ``digits`` are no ASCII digits.
 
-        Also none when ``digits`` are no ASCII digits. The ranges are sorted once for each count of digits.
+        The ranges are sorted once for each count of digits.
         """
-        if not _NUMBER.fullmatch(digits) or digits[0] == "+":
+        if not _NUMBER.fullmatch(digits) or digits[0] == "+" or len(digits) > self._most_digits:
             return []
-        tail = int(digits)
-        tails, reached = self._by_tail(len(digits))
-        found: list[str] = []
-        at = bisect_right(tails, tail, key=lambda one: one.first)
-        while at and reached[at - 1] >= tail and len(found) < 2:
-            at -= 1
-            if tails[at].last >= tail:
-                found.append(tails[at].number(tail))
-        return found
+        tail, count = int(digits), len(digits)
+        if count not in self._endings:
+            self._endings[count] = Stretches((one.first, one.last, one) for one in self._tails(count))
+        return [number for _, _, tails in self._endings[count].meeting(tail, tail) for number in tails.numbers(tail)]
+
+    def agreeing(self, digits: str, least: int) -> list[str]:
+        """The numbers that end in the last ``least`` of these digits, and agree with them in all that both have.
+
+        A plus and leading zeros are no digits that a number has: they depend on who writes it.
+        """
+        bare, ending = digits.lstrip("0"), digits[-least:]
+        found = dict.fromkeys(self.ending(digits[-max(least, len(bare)) :]))
+        for plus, count in self._forms:
+            for have in range(min(len(bare) - 1, count) + 1):  # of fewer digits than are asked for
+                number = plus + bare[len(bare) - have :].zfill(count)
+                if count >= least and number.endswith(ending) and number in self:
+                    found[number] = None
+        return list(found)
 
     def alike(self, digits: int) -> tuple[str, str] | None:
         """Two numbers with the same last ``digits`` digits; None when those tell all numbers apart.
 
         A number that has fewer digits is not compared.
         """
-        tails, _ = self._by_tail(digits)
-        for one, other in pairwise(tails):
+        for one, other in pairwise(sorted(self._tails(digits), key=_begin)):
             if other.first <= one.last:
-                return one.number(other.first), other.number(other.first)
+                return next(one.numbers(other.first)), next(other.numbers(other.first))
         return None
 
-    def _by_tail(self, digits: int) -> tuple[list[Tails], list[int]]:
-        """The numbers in the order of their last digits, and the highest tail up to each place in that order."""
-        if digits not in self._indexes:
-            tails = sorted(piece for span in self._spans for piece in _tails(span, digits))
-            self._indexes[digits] = tails, list(accumulate((one.last for one in tails), max))
-        return self._indexes[digits]
+    def _tails(self, digits: int) -> Iterator[Tails]:
+        return (piece for span in self.spans for piece in _tails(span, digits))
 
     def _size(self) -> int:
-        return sum(span.last - span.first + 1 for span in self._spans)
+        return sum(span.last - span.first + 1 for span in self.spans)
 
     def fingerprint(self) -> str:
         """Equal for equal sets, however they were written; 32 hex digits."""
         return hashlib.sha256(str(self).encode()).hexdigest()[:32]
+
+
+class Owners:
+    """Which of several sets have a number, by their indexes.
+
+    To find out takes no longer the more sets there are.
+    """
+
+    def __init__(self, sets: Iterable[NumberSet]) -> None:
+        by_form: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+        for owner, numbers in enumerate(sets):
+            for span in numbers.spans:
+                by_form.setdefault((span.plus, span.digits), []).append((span.first, span.last, owner))
+        self._by_form = {form: Stretches(spans) for form, spans in by_form.items()}
+
+    def of(self, number: str) -> list[int]:
+        """The sets that have this number, the first one first."""
+        match = _NUMBER.fullmatch(number)
+        if not match:
+            return []
+        plus, digits = match.groups()
+        value = int(digits)
+        return sorted(owner for owner, _ in self.meeting(Span(plus, len(digits), value, value)))
+
+    def meeting(self, span: Span) -> Iterator[tuple[int, Span]]:
+        """The sets that have some of these numbers, and which ones each time."""
+        spans = self._by_form.get((span.plus, span.digits))
+        for first, last, owner in spans.meeting(span.first, span.last) if spans else ():
+            yield owner, span._replace(first=max(first, span.first), last=min(last, span.last))
+
+    def has_form(self, plus: str, digits: int) -> bool:
+        """Whether any set has numbers of so many digits, with this plus or none."""
+        return (plus, digits) in self._by_form
+
+
+def is_number(text: str) -> bool:
+    """Whether this is 1 to 32 ASCII digits after an optional plus."""
+    return bool(_NUMBER.fullmatch(text))
 
 
 def listed(text: str) -> list[str]:
@@ -152,18 +221,18 @@ def unspaced(part: str) -> str:
     """The same; ValueError where a space is within it: nobody can tell whether one number is meant or several."""
     if not re.search(r"\s", part):
         return part
-    shown = part if len(part) <= _MOST_SHOWN else part[:_MOST_SHOWN] + "\N{HORIZONTAL ELLIPSIS}"
     joined = re.sub(r"\s", "", part)
     hint = f", as in {joined}" if all(map(_NUMBER.fullmatch, joined.split("-"))) else ""
     raise ValueError(
-        f"{shown!r} has a space inside: write one number without spaces{hint}, and a comma or a new line between two"
+        f"{_shown(part)} has a space inside: write one number without spaces{hint}, "
+        "and a comma or a new line between two"
     )
 
 
 def overlaps(sets: Sequence[NumberSet]) -> Iterator[tuple[int, int, Span]]:
     """Where two of the sets share numbers: the indexes of the two, the lower first, and a span that they share."""
     begun: list[tuple[int, Span]] = []  # at most one span of each set, since the spans of a set do not overlap
-    for span, at in sorted((span, at) for at, numbers in enumerate(sets) for span in numbers._spans):
+    for span, at in sorted((span, at) for at, numbers in enumerate(sets) for span in numbers.spans):
         begun = [(before, other) for before, other in begun if other[:2] == span[:2] and other.last >= span.first]
         for before, other in begun:
             yield min(before, at), max(before, at), span._replace(last=min(span.last, other.last))
@@ -174,24 +243,41 @@ def _span(part: str) -> Span:
     first, dash, last = unspaced(part).partition("-")
     start, end = _NUMBER.fullmatch(first), _NUMBER.fullmatch(last if dash else first)
     if not start or not end:
+        hint = "; its dash is no hyphen" if _OTHER_DASH.search(part) else ""
         raise ValueError(
-            f"{part!r} is not a number or a range: give 1 to {MAX_DIGITS} digits, such as 5551234560 or "
-            "5551234560-5551234599"
+            f"{_shown(part)} is not a number or a range: give 1 to {MAX_DIGITS} digits, such as 5551234560 or "
+            f"5551234560-5551234599{hint}"
         )
     if start[1] != end[1] or len(start[2]) != len(end[2]):
-        raise ValueError(f"the ends of the range {part!r} must have equally many digits and the same leading plus")
+        raise ValueError(
+            f"the ends of the range {_shown(part)} must have equally many digits and the same leading plus"
+        )
     if int(start[2]) > int(end[2]):
-        raise ValueError(f"the range {part!r} runs backwards")
+        raise ValueError(f"the range {_shown(part)} runs backwards")
     return Span(start[1], len(start[2]), int(start[2]), int(end[2]))
 
 
+def _begin(stretch: Tails | tuple[int, int, object]) -> int:
+    return stretch[0]
+
+
+def _shown(part: str) -> str:
+    return repr(part if len(part) <= _MOST_SHOWN else part[:_MOST_SHOWN] + "\N{HORIZONTAL ELLIPSIS}")
+
+
 def _tails(span: Span, digits: int) -> Iterator[Tails]:
-    """The span, cut where its last digits start over; three pieces at most, which show each tail that comes twice."""
+    """The span, cut where its last digits start over; three pieces at most. None where it has fewer digits."""
     if span.digits < digits:
         return
     step = 10**digits
-    for base in range(span.first - span.first % step, span.last + 1, step)[:3]:
-        yield Tails(max(span.first - base, 0), min(span.last - base, step - 1), base, span)
+    (high, first), (highest, last) = divmod(span.first, step), divmod(span.last, step)
+    if high == highest:
+        yield Tails(first, last, range(high * step, high * step + 1), span)
+        return
+    yield Tails(first, step - 1, range(high * step, high * step + 1), span)
+    if highest - high > 1:
+        yield Tails(0, step - 1, range((high + 1) * step, highest * step, step), span)
+    yield Tails(0, last, range(highest * step, highest * step + 1), span)
 
 
 def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:

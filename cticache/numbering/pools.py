@@ -1,21 +1,24 @@
 """The pools: whose numbers they are, and the rules by which they are leased and their calls are found."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from cticache.numbering.ani import MOST_CHARACTERS, WITHHELD, form_of, read, steps, word, written
 from cticache.numbering.country import Country
-from cticache.numbering.numbers import MAX_DIGITS, NumberSet, listed, unspaced
+from cticache.numbering.numbers import MAX_DIGITS, NumberSet, Owners, listed, unspaced
+from cticache.numbering.spellings import Spellings
 from cticache.options import Text, Whole, Word, declared
 
 Exhausted = Literal["share", "reject", "fallback"]
 Match = Literal["exact", "suffix", "sole"]
+_K = TypeVar("_K")
 
 _LIKE_A_CALL = -1
 """For as long as a call may be asked for."""
+MOST_POOLS = 10_000
 MOST_NUMBERS = 5_000_000
 """Most numbers in one pool."""
 MOST_CALLERS = 1000
@@ -23,8 +26,8 @@ MOST_CALLERS = 1000
 
 
 _NUMBER = re.compile(rf"\+?[0-9]{{1,{MAX_DIGITS}}}")
-_ALL_DIGITS = re.compile(r"[0-9+\s().\-/]+")
-"""What is meant as a number, or as several."""
+_ALL_DIGITS = re.compile(r"[\d+\s().\-/]+")
+"""What is meant as a number, or as several, in whatever digits."""
 
 
 def _numbers(text: str) -> NumberSet:
@@ -32,7 +35,7 @@ def _numbers(text: str) -> NumberSet:
 
 
 def _number(text: str) -> str:
-    if text and not _NUMBER.fullmatch(unspaced(text)):
+    if text and (listed(text) != [text] or not _NUMBER.fullmatch(unspaced(text))):
         raise ValueError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
     return text
 
@@ -98,6 +101,11 @@ class Pool:
         return steps(ani, self.country, self._withheld_forms)
 
     @cached_property
+    def every_number(self) -> NumberSet:
+        """Those that are leased, the draining ones and the fallback."""
+        return self.numbers | self.draining | NumberSet.parse(self.fallback, 1)
+
+    @cached_property
     def _withheld_forms(self) -> frozenset[str]:
         return frozenset(form_of(each, self.country) if _NUMBER.fullmatch(each) else each for each in self.withheld)
 
@@ -127,6 +135,8 @@ class Pool:
 
 _MOST_KNOWN = 100_000
 """Most numbers whose places are remembered."""
+_FEW_PLACES = 8
+"""More than these are not remembered: a few last digits may mean a number of every pool."""
 
 
 class Place(NamedTuple):
@@ -166,19 +176,52 @@ def unambiguous(places: list[Place]) -> list[Place]:
     return places
 
 
+class _Left:
+    """The numbers that left their pools while calls were live on them."""
+
+    def __init__(self, leaving: Mapping[str, Iterable[str]], endings: Iterable[int]) -> None:
+        """``leaving`` by the name of the pool; ``endings``: by how many last digits a number may be asked for."""
+        self.pools: dict[str, list[str]] = {}
+        """The names of the pools that a number left."""
+        self.taken: dict[str, bool] = {}
+        """Whether calls of others are live on a pool's fallback, as far as that was asked."""
+        for name, numbers in leaving.items():
+            for dnis in numbers:
+                self.pools.setdefault(dnis, []).append(name)
+        self._by_ending: dict[int, dict[str, list[str]]] = {digits: {} for digits in endings}
+        for digits, ending in self._by_ending.items():
+            for dnis in self.pools:
+                ending.setdefault(dnis[-digits:], []).append(dnis)
+
+    def ending(self, digits: str) -> list[str]:
+        """Those that end in these digits, which are as many as one of ``endings``."""
+        return self._by_ending[len(digits)].get(digits, [])
+
+
 class Pools:
     """All pools, by name and by number, in the order of the file."""
 
     def __init__(self, pools: Iterable[Pool]) -> None:
         self._by_name = {pool.name: pool for pool in pools}
-        self._longest_rest_ms = max((pool.pair_rest_ms for pool in self), default=0)
-        self._leaving: Mapping[str, list[str]] = {}
+        self._pools = list(self._by_name.values())
+        self._owners = Owners(pool.every_number for pool in self._pools)
+        self._spellings = {
+            country: Spellings(country, (pool.every_number for pool in some))
+            for country, some in _grouped(self._pools, lambda pool: pool.country)
+        }
+        self._by_digits = {
+            digits: NumberSet(span for pool in some for span in pool.every_number.spans)
+            for digits, some in _grouped(self._pools, lambda pool: pool.dnis_digits)
+            if digits
+        }
+        self._longest_rest_ms = max((pool.pair_rest_ms for pool in self._pools), default=0)
+        self._left = _Left({}, self._by_digits)
         self._known: dict[str, list[Place]] = {}
         self.leaving: Mapping[str, list[str]] | None = None
         """Which numbers left each pool; None while that is unknown, and no number can be said to be in no pool."""
 
     def __iter__(self) -> Iterator[Pool]:
-        return iter(self._by_name.values())
+        return iter(self._pools)
 
     def get(self, name: str) -> Pool | None:
         """The pool of this name; None when there is none."""
@@ -187,12 +230,15 @@ class Pools:
     def of(self, dnis: str) -> list[Place]:
         """Where a call that arrived on this number may be, in the order to try; empty for a number of no pool.
 
-        The number may be given whole, or by as many trailing digits as its pool goes by. There is one place, except
-        for a number that left its pool while calls were live on it. If another pool has it now, there is a place in
-        each, the old pool first; if another number ends in the same digits, there are places of both numbers. The old
-        pool may no longer be configured. Its name still decides who may find its calls: users who may use every pool,
-        but not those of the pool that has the number now, who could not see these calls before. A text longer than an
-        ANI may be is a number of no pool.
+        The number may be given as its pool writes it; else in another spelling, by the pool's country, or with a plus
+        or without one; else by as many trailing digits as its pool goes by. The first of these that finds a number of
+        a pool counts.
+
+        There is one place, except for a number that left its pool while calls were live on it. If another pool has it
+        now, there is a place in each, the old pool first; if it was written in another way then, or another number ends
+        in the same digits, there are places of both numbers. The old pool may no longer be configured. Its name still
+        decides who may find its calls: users who may use every pool, but not those of the pool that has the number now,
+        who could not see these calls before. A text longer than an ANI may be is a number of no pool.
         """
         known = self._known  # replaced when numbers leave: what is found meanwhile then goes into the old one
         places = known.get(dnis)
@@ -201,77 +247,110 @@ class Pools:
                 return []
             if len(known) >= _MOST_KNOWN:
                 known.clear()
-            places = known[dnis] = self._look_up(dnis)
+            places = self._look_up(dnis)
+            if len(places) <= _FEW_PLACES:
+                known[dnis] = places
         return places
-
-    def _look_up(self, dnis: str) -> list[Place]:
-        try:
-            digits = written(dnis)
-        except ValueError:
-            return []
-        for form in dict.fromkeys((dnis, digits, digits.lstrip("+"))):
-            if found := self._whole(form):
-                return found
-        return self._by_ending(digits.lstrip("+"))
 
     def lendable(self, pool: Pool) -> Pool:
         """The pool as a lease may use it now: without its fallback while calls of another pool are live on that."""
-        if any(name != pool.name for name in self._leaving.get(pool.fallback, ())):
-            return replace(pool, exhausted="reject")
-        return pool
+        if pool.exhausted != "fallback" or not self._left.pools:
+            return pool
+        taken = self._left.taken
+        if pool.name not in taken:
+            taken[pool.name] = any(
+                dnis != pool.fallback or name != pool.name
+                for dnis in (pool.fallback, *self._alike(pool.fallback, pool.country))
+                for name in self._left.pools.get(dnis, ())
+            )
+        return replace(pool, exhausted="reject") if taken[pool.name] else pool
 
     def set_leaving(self, leaving: Mapping[str, Iterable[str]]) -> None:
         """Say which numbers left each pool, by its name, while calls were live on them."""
-        pools: dict[str, list[str]] = {}
-        for name, numbers in leaving.items():
-            for dnis in numbers:
-                pools.setdefault(dnis, []).append(name)
-        self._leaving = pools
+        known = {name: list(numbers) for name, numbers in leaving.items()}
+        self._left = _Left(known, self._by_digits)
         self._known = {}
-        self.leaving = {name: list(numbers) for name, numbers in leaving.items()}
+        self.leaving = known  # last: from now on a number may be said to be in no pool
 
     def former(self, name: str) -> Pool:
         """A pool that is no longer configured: it has no numbers and, its rules being lost, the longest rest of all."""
-        return _former(name, next(iter(self)), self._longest_rest_ms)
+        return _former(name, self._pools[0], self._longest_rest_ms)
 
-    def _whole(self, dnis: str) -> list[Place]:
-        if not dnis:
+    def _look_up(self, dnis: str) -> list[Place]:
+        try:
+            asked = written(dnis)
+        except ValueError:
             return []
-        now = [pool for pool in self if dnis in pool.numbers or dnis in pool.draining or dnis == pool.fallback]
+        if not asked:
+            return []
+        as_written = self._places(asked)
+        by_country = [
+            place
+            for country in self._spellings
+            for other in self._alike(asked, country)
+            for place in self._places(other)
+            if place.pool.country == country
+        ]
+        if any(map(self._is_in_a_pool, as_written)):
+            # A number of another pool that is the same in its country is another one. One that left is not: it was this
+            # number, in the spelling of its time.
+            by_country = [place for place in by_country if not self._is_in_a_pool(place)]
+        return as_written + by_country or self._by_ending(asked)
+
+    def _is_in_a_pool(self, place: Place) -> bool:
+        return bool(self._owners.of(place.dnis))
+
+    def _places(self, dnis: str) -> list[Place]:
+        """The places of just this spelling of a number."""
+        now = [self._pools[at] for at in self._owners.of(dnis)]
+        left = self._left.pools.get(dnis)
+        if not left:
+            return [Place(pool, dnis, pool.match) for pool in now]
         names = {pool.name for pool in now}
-        like = now[0] if now else next(iter(self))
+        like = now[0] if now else self._pools[0]
         old = [
-            self._by_name.get(name) or _former(name, like, self._longest_rest_ms)
-            for name in self._leaving.get(dnis, ())
-            if name not in names
+            self._by_name.get(name) or _former(name, like, self._longest_rest_ms) for name in left if name not in names
         ]
         return [Place(pool, dnis, pool.match, moved=bool(now)) for pool in old] + [
             Place(pool, dnis, pool.match) for pool in now
         ]
 
-    def _by_ending(self, digits: str) -> list[Place]:
-        found: list[str] = []
-        for pool in self:
-            ending = digits[-pool.dnis_digits :]
-            if pool.dnis_digits and len(ending) == pool.dnis_digits:
-                found += [dnis for dnis in (pool.fallback, *self._leaving) if dnis.endswith(ending)]
-                found += pool.draining.ending(ending) + pool.numbers.ending(ending)
-        return [
-            place
-            for dnis in dict.fromkeys(found)
-            for place in self._whole(dnis)
-            if place.pool.dnis_digits and dnis.endswith(digits[-place.pool.dnis_digits :]) and _agree(digits, dnis)
-        ]
+    def _alike(self, number: str, country: Country | None) -> list[str]:
+        """The other spellings of this number under a country in which a pool has it, or had it."""
+        left = self._left.pools
+        return list(self._spellings[country].others(number, lambda other: other in left or self._owners.of(other)))
+
+    def _by_ending(self, asked: str) -> list[Place]:
+        digits = asked.removeprefix("+")
+        found: dict[str, None] = {}
+        for count, numbers in self._by_digits.items():
+            if len(digits) >= count:
+                found |= dict.fromkeys(self._left.ending(digits[-count:]) + numbers.agreeing(digits, count))
+        return [place for dnis in found for place in self._places(dnis) if _is_meant_by_ending(asked, dnis, place.pool)]
 
 
-def _agree(digits: str, dnis: str) -> bool:
-    """Whether two spellings agree in all the digits that both have, leading zeros and a plus apart.
+def _grouped(pools: Iterable[Pool], key: Callable[[Pool], _K]) -> Iterable[tuple[_K, list[Pool]]]:
+    groups: dict[_K, list[Pool]] = {}
+    for pool in pools:
+        groups.setdefault(key(pool), []).append(pool)
+    return groups.items()
 
-    Else the longer spelling of another number that ends alike, be it of another pool or of none, would be this one.
+
+def _is_meant_by_ending(asked: str, dnis: str, pool: Pool) -> bool:
+    """Whether the last digits of what was asked are enough to mean this number of the pool, and no more than that.
+
+    The two must agree in all the digits that both have, leading zeros and a plus apart. Else the longer spelling of
+    another number that ends alike, be it of another pool or of none, would be this one. Nor is a number of another
+    country this one, if it says so by a plus or an international prefix and is the longer of the two.
     """
+    digits = asked.removeprefix("+")
+    if not pool.dnis_digits or len(digits) < pool.dnis_digits or not dnis.endswith(digits[-pool.dnis_digits :]):
+        return False
     one, other = digits.lstrip("0"), dnis.lstrip("+0")
     both = min(len(one), len(other))
-    return one[len(one) - both :] == other[len(other) - both :]
+    if one[len(one) - both :] != other[len(other) - both :]:
+        return False
+    return len(one) <= len(other) or not pool.country or not pool.country.is_abroad(asked)
 
 
 def _former(name: str, like: Pool, rest_ms: int) -> Pool:

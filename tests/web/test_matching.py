@@ -384,6 +384,57 @@ def test_another_number_that_ends_alike_is_not_this_one_however_it_is_written(
     assert api.simulate_request(method, call(A, "0000") + suffix).json == {"value": "u"}
 
 
+@EVERY_VERB
+@pytest.mark.parametrize("country", ["1", None])
+def test_a_number_is_not_its_neighbours_where_the_pool_goes_by_last_digits(
+    new_service: NewService, country: str | None, method: str, suffix: str
+) -> None:
+    """A question for +15554000000 was answered with the caller on 5552000000."""
+    p = make_pool("5554000000-5554000009", name="p", country=Country.of(country) if country else None)
+    u = make_pool("5552000000-5552000009", name="u", dnis_digits=4, match="sole", exhausted="reject")
+    api = api_of(new_service(p, u))
+    post(api, A, "of u", pool="u")
+    assert refused(api.simulate_request(method, call(A, "+15554000000") + suffix), 404, "not_found")
+    post(api, A, "of p", pool="p")
+    answer = api.simulate_request(method, call(A, "+15554000000") + suffix)
+    assert refused(answer, 404, "not_found") if country is None else answer.json == {"value": "of p"}
+    assert api.simulate_get(call(A, "5552000000")).json == {"value": "of u"}
+
+
+@EVERY_VERB
+@pytest.mark.parametrize("written", [NUMBER, f"1{NUMBER}", f"+1{NUMBER}"])
+@pytest.mark.parametrize("asked", [NUMBER, f"1{NUMBER}", f"%2B1{NUMBER}", f"0111{NUMBER}", f"001{NUMBER}"])
+def test_by_the_pools_country_the_spellings_of_a_number_are_one(
+    new_service: NewService, written: str, asked: str, method: str, suffix: str
+) -> None:
+    api = api_of(new_service(make_pool(written, country=Country.of("1"))))
+    assert post(api, A).json["dnis"] == written
+    assert api.simulate_request(method, call(A, asked) + suffix).json == {"value": f"of {A}"}
+
+
+def test_a_call_on_a_number_that_the_file_has_in_another_spelling_by_now_is_found_and_nobody_elses(
+    new_service: NewService,
+) -> None:
+    rules = {"match": "sole", "exhausted": "reject", "country": Country.of("1")}
+    post(api_of(new_service(make_pool(NUMBER, **rules))), A)
+    api = api_of(new_service(make_pool(f"+1{NUMBER}", **rules)))
+    post(api, OTHER)
+    for dnis in (NUMBER, f"+1{NUMBER}"):
+        assert api.simulate_get(call(A, dnis)).json == {"value": f"of {A}"}
+        assert api.simulate_get(call(OTHER, dnis)).json == {"value": f"of {OTHER}"}
+        assert refused(api.simulate_get(call(PBX, dnis)), 404, "not_found")
+
+
+def test_two_withheld_callers_on_two_spellings_of_a_number_are_never_taken_for_each_other(
+    new_service: NewService,
+) -> None:
+    post(api_of(new_service(make_pool(NUMBER, country=Country.of("1")))), "", "first")
+    api = api_of(new_service(make_pool(f"+1{NUMBER}", country=Country.of("1"))))
+    post(api, "", "second")
+    for dnis in (NUMBER, f"+1{NUMBER}"):
+        assert refused(api.simulate_delete(call("", dnis)), 409, "ambiguous")
+
+
 @pytest.mark.parametrize("dnis", SIP)
 def test_a_number_written_as_a_sip_address_is_known_too(new_service: NewService, dnis: str) -> None:
     api = api_of(new_service(make_pool(dnis_digits=4)))
