@@ -28,6 +28,7 @@ from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
 from cticache.link.redis_url import kind
 from cticache.numbering.ani import read
+from cticache.numbering.conflicts import not_international
 from cticache.numbering.pools import Pools, readings
 from cticache.operate import doctor
 from cticache.operate.advice import Hour, advise
@@ -109,6 +110,11 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"{settings.source}: {_counted(len(settings.pools), 'pool')}, {_counted(len(settings.users), 'user')}")
     for pool in settings.pools:
         print(f"  pool {pool.name}: {_counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
+        if number := not_international(pool):
+            print(
+                f"    {number} cannot be asked for as +.., as cloud platforms do: "
+                "set country_code to the calling code of its country"
+            )
     if not settings.users:
         print("  no user: serve listens on 127.0.0.1 only, under an invented password")
     with ExitStack() as stack:

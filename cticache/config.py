@@ -20,7 +20,7 @@ from cticache.access.users import User
 from cticache.errors import ConfigError
 from cticache.link import redis_url
 from cticache.numbering.conflicts import conflicts, shared
-from cticache.numbering.pools import Pool
+from cticache.numbering.pools import MOST_POOLS, Pool
 from cticache.options import NAME, Seconds, Section, Text, Whole, Word, YesNo, declared, named
 
 SAMPLE = next(
@@ -34,6 +34,8 @@ SAMPLE = next(
 """The config.ini that comes with the installation: every option with its default."""
 
 _ENVIRONMENT = "CTICACHE_"
+_MOST_NAMED = 20
+"""Of the pools, where a user's is none of them."""
 _LEAST_AUDIT_KEY = 16
 """There are few telephone numbers: under a key that can be guessed, a digest gives its number away."""
 
@@ -174,10 +176,18 @@ class _Reader:
                 self._faults.append(
                     f"{self._path}: [{name}]: the name after the colon must be 1 to 64 of A-Z a-z 0-9 _ . -"
                 )
+        pools = sum(name.startswith("pool:") for name in parser.sections())
+        if pools > MOST_POOLS:
+            self._faults.append(
+                f"{self._path}: there are {pools} pools, more than the {MOST_POOLS} of one service; "
+                "give the others to another one, with a [redis] prefix of its own"
+            )
         self._raise()
         return {name: dict(parser[name]) for name in parser.sections()}
 
     def _override(self, sections: dict[str, dict[str, str]]) -> None:
+        if not self._environment:  # else thousands of pools have a name for each of their options
+            return
         known: dict[str, list[tuple[str, str]]] = {}
         for section in sections:
             for option in _options(section):
@@ -253,9 +263,9 @@ class _Reader:
                 f"{self._path}: [pool:{one}] and [pool:{other}] both have {common}; a number belongs to one pool"
             )
         names = {pool.name for pool in pools}
+        known = ", ".join(sorted(names)[:_MOST_NAMED]) + (", .." if len(names) > _MOST_NAMED else "")
         for user in users:
             for name in sorted((user.pools or frozenset()) - names):
-                known = ", ".join(sorted(names))
                 self._faults.append(self._fault(f"user:{user.name}", "pools", name, f"is no pool; there are {known}"))
 
 

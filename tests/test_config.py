@@ -566,3 +566,9 @@ def test_two_lines_are_no_fallback(tmp_path: Path) -> None:
     assert line.endswith(
         "[pool:x] fallback = 5550001 5550002: must be one number of 1 to 32 digits, such as 5559990001, or empty"
     )
+
+
+def test_of_many_pools_the_first_are_named_to_a_user_of_another(tmp_path: Path) -> None:
+    pools = "".join(f"[pool:p{at:02}]\nnumbers = {100 + at}\n" for at in range(30))
+    line = _fault(tmp_path, f"{pools}[user:bob]\npassword = {HASH}\npools = p30\n")
+    assert line.endswith(f"pools = p30: is no pool; there are {', '.join(f'p{at:02}' for at in range(20))}, ..")

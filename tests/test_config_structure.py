@@ -1,5 +1,6 @@
 """What is wrong with config.ini as a file, as sections, and across sections."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from cticache import config
 from cticache.access.passwords import hashed
 from cticache.config import Config
 from cticache.errors import ConfigError
+from cticache.numbering.pools import MOST_POOLS
 
 HASH = hashed("secret-word")
 POOL = "[pool:x]\nnumbers = 1-9\n"
@@ -141,6 +143,46 @@ def test_fifty_pools_of_thousands_of_separate_numbers_are_read(tmp_path: Path) -
     )
     read = _read(tmp_path, "".join(pools))
     assert [len(pool.numbers) for pool in read.pools] == [2_000] * 50
+
+
+def test_ten_thousand_pools_are_read_and_one_more_stops_the_start(tmp_path: Path) -> None:
+    rules = "country_code = 1\ndnis_digits = 4\nexhausted = fallback\n"
+    pools = [
+        f"[pool:p{at}]\nnumbers = {5550000000 + 100 * at}-{5550000098 + 100 * at}\n"
+        f"fallback = {5550000099 + 100 * at}\n{rules}"
+        for at in range(MOST_POOLS + 1)
+    ]
+    begin = time.process_time()
+    read = _read(tmp_path, "".join(pools[:-1]))
+    assert time.process_time() - begin < 10  # each pool compared with each: minutes
+    assert (len(read.pools), len(read.pools[-1].numbers)) == (10_000, 99)
+    (line,) = _fault(tmp_path, "".join(pools))
+    assert line == (
+        f"{tmp_path / 'config.ini'}: there are 10001 pools, more than the 10000 of one service; "
+        "give the others to another one, with a [redis] prefix of its own"
+    )
+
+
+def test_three_spellings_of_one_number_stop_the_start(tmp_path: Path) -> None:
+    """Three withheld callers were given one line."""
+    text = "[pool:x]\nnumbers = 5554000000, 15554000000, +15554000000\ncountry_code = 1\n"
+    lines = _fault(tmp_path, text)
+    assert len(lines) == 3
+    assert lines[0] == (
+        f"{tmp_path / 'config.ini'}: [pool:x] numbers = 5554000000: is the same number as 15554000000, "
+        "under country_code = 1; keep one of them"
+    )
+
+
+def test_a_number_in_another_spelling_is_told_with_the_variable_that_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.ini"
+    path.write_text("[pool:x]\nnumbers = 5554000000\n[pool:y]\nnumbers = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        config.read(path, {"CTICACHE_POOL_Y_DRAINING": "+5554000000"})
+    assert str(caught.value) == (
+        "environment variable CTICACHE_POOL_Y_DRAINING = +5554000000: "
+        "is the same number as 5554000000 of [pool:x], but for the plus; keep one of them"
+    )
 
 
 def test_a_missing_file_is_told_with_the_sample_to_copy(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
 """Options of the pools that do not fit together, though each is right by itself."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
-from cticache.numbering.numbers import NumberSet, Span, overlaps
+from cticache.numbering.country import Country, is_international
+from cticache.numbering.numbers import NumberSet, Owners, Span, is_number, overlaps
 from cticache.numbering.pools import Pool
+from cticache.numbering.spellings import Spellings, Turn
 
 MOST_LOOKS = 20_000
 """Most callers that one lease may examine to share a number: Redis serves nobody else meanwhile."""
 _SHOWN = 3
 """How many spans of numbers that two pools share are named."""
+_MOST_TOLD = 100
+"""Of faults between two pools: where one pool was copied many times, there are as many as pairs of them."""
+_MOST_COMPARED = 100
+"""Of two ranges, how many numbers each has whose forms are compared."""
+_FEWEST_DIGITS = 8
+"""Of a number that may be asked for after a plus: fewer are an extension, or a number that is local somewhere."""
 
 
 class Conflict(NamedTuple):
@@ -31,7 +40,12 @@ class Shared(NamedTuple):
 
 
 def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
-    """Every conflict, pool by pool."""
+    """Every conflict: pool by pool, and then the numbers that are in two spellings, as far as ``_twice`` finds them."""
+    own = Owners(pool.numbers | pool.draining for pool in pools)
+    fallbacks: dict[str, list[Pool]] = {}
+    for pool in pools:
+        fallbacks.setdefault(pool.fallback, []).append(pool)
+    spellings = _spellings(pools)
     for pool in pools:
         if not pool.numbers and not pool.draining:
             yield Conflict(pool.name, "numbers", "", "give at least one number or range of the pool")
@@ -41,24 +55,24 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
         if pool.match == "sole" and pool.exhausted != "reject":
             wanted = "means one caller a number: set exhausted = reject, or match = exact or suffix"
             yield Conflict(pool.name, "match", "sole", f"with exhausted = {pool.exhausted}; {wanted}")
-        every = pool.numbers | pool.draining | NumberSet.parse(pool.fallback, 1)
-        if pool.dnis_digits and (alike := every.alike(pool.dnis_digits)):
+        if pool.dnis_digits and (alike := pool.every_number.alike(pool.dnis_digits)):
             wanted = f"does not tell {alike[0]} and {alike[1]} apart; give more digits, or leave it empty for all"
             yield Conflict(pool.name, "dnis_digits", str(pool.dnis_digits), wanted)
-        if wrong := _wrong_fallback(pool, pools):
+        if wrong := _wrong_fallback(pool, [pools[at] for at in own.of(pool.fallback)], fallbacks[pool.fallback]):
             yield Conflict(pool.name, "fallback", pool.fallback, wrong)
-        for number in filter(every.__contains__, pool.withheld):
-            wanted = "is a number of the pool itself; one that is not to be leased belongs in draining"
-            yield Conflict(pool.name, "withheld", number, wanted)
+        yield from _withheld(pool, spellings[pool.country])
         if pool.share_scan * pool.max_callers > MOST_LOOKS:
             most = f"times max_callers = {pool.max_callers} must not be above {MOST_LOOKS}, or a call holds up Redis"
             yield Conflict(pool.name, "share_scan", str(pool.share_scan), most)
+    yield from _twice(pools, spellings)
 
 
 def shared(pools: Sequence[Pool]) -> Iterator[Shared]:
-    """Each pair of pools with numbers in common, and a few of those numbers."""
+    """Pairs of pools with numbers in common, and a few of those numbers: the first hundred pairs that are found."""
     found: dict[tuple[int, int], list[Span]] = {}
     for one, other, span in overlaps([pool.numbers | pool.draining for pool in pools]):
+        if len(found) == _MOST_TOLD and (one, other) not in found:
+            break
         spans = found.setdefault((one, other), [])
         if len(spans) <= _SHOWN:
             spans.append(span)
@@ -67,14 +81,129 @@ def shared(pools: Sequence[Pool]) -> Iterator[Shared]:
         yield Shared(pools[one].name, pools[other].name, numbers)
 
 
-def _wrong_fallback(pool: Pool, pools: Sequence[Pool]) -> str:
+def not_international(pool: Pool) -> str:
+    """A number of the pool that is not found if it is asked for as +.., as far as can be told; empty if there is none.
+
+    It is looked for at the ends of the ranges.
+    """
+    if pool.dnis_digits:
+        return ""
+    is_whole = pool.country.is_whole if pool.country else is_international
+    for span in pool.every_number.spans:
+        if not span.plus and span.digits >= _FEWEST_DIGITS:
+            for number in (span.number(span.first), span.number(span.last)):
+                if not is_whole(number):
+                    return number
+    return ""
+
+
+def _wrong_fallback(pool: Pool, owners: Sequence[Pool], fallback_of: Sequence[Pool]) -> str:
+    """``owners``: the pools whose number it is; ``fallback_of``: those whose fallback it is."""
     if not pool.fallback:
         missing = pool.exhausted == "fallback"
         return "give the number for callers beyond the pool's own, or another exhausted" if missing else ""
-    wrong = ""
-    for other in pools:
-        if pool.fallback in other.numbers or pool.fallback in other.draining:
-            wrong = f"is a number of [pool:{other.name}]; give one of no pool"
-        elif other is not pool and pool.fallback == other.fallback:
-            wrong = f"is the fallback of [pool:{other.name}], too; give each pool its own"
-    return wrong
+    for other in owners:
+        return f"is a number of [pool:{other.name}]; give one of no pool"
+    for other in fallback_of[:2]:
+        if other is not pool:
+            return f"is the fallback of [pool:{other.name}], too; give each pool its own"
+    return ""
+
+
+def _withheld(pool: Pool, spellings: Spellings) -> Iterator[Conflict]:
+    for number in filter(is_number, pool.withheld):
+        for found in chain((number,), spellings.others(number, pool.every_number.__contains__)):
+            if found in pool.every_number:
+                which = "" if found == number else f", {found}"
+                wanted = f"is a number of the pool itself{which}; one that is not to be leased belongs in draining"
+                yield Conflict(pool.name, "withheld", number, wanted)
+                break
+
+
+def _spellings(pools: Sequence[Pool]) -> dict[Country | None, Spellings]:
+    numbers: dict[Country | None, list[NumberSet]] = {}
+    for pool in pools:
+        numbers.setdefault(pool.country, []).append(pool.every_number)
+    return {country: Spellings(country, sets) for country, sets in numbers.items()}
+
+
+def _twice(pools: Sequence[Pool], spellings: dict[Country | None, Spellings]) -> Iterator[Conflict]:
+    """Numbers of the pools that are one under a pool's country, or that differ by a plus alone.
+
+    For two pools a few are told, and a hundred in all. Whole ranges are turned into every other spelling. Where that
+    meets numbers of a pool, they may still be other numbers to the country. So up to a hundred are compared; of more,
+    the ends and some hundred round numbers between them. What is alike only in between those is not found, nor what is
+    written with a prefix that no end of a range has (Spellings).
+    """
+    owners = Owners(pool.every_number for pool in pools)
+    turns: dict[tuple[Country | None, str, int], list[Turn]] = {}
+    told: dict[tuple[int, int], set[frozenset[str]]] = {}
+    for at, pool in enumerate(pools):
+        of_pool = spellings[pool.country]
+        for span in pool.every_number.spans:
+            form = pool.country, span.plus, span.digits
+            if form not in turns:
+                turns[form] = [turn for turn in of_pool.turns if _is_used(turn, span, owners)]
+            for turn in turns[form]:
+                for other, one, two in _met(span, turn, owners):
+                    pair = _first_pair(one, two, of_pool, spellings[pools[other].country])
+                    of_both = told.setdefault((min(at, other), max(at, other)), set())
+                    if not pair or frozenset(pair) in of_both or len(of_both) == _SHOWN:
+                        continue
+                    of_both.add(frozenset(pair))
+                    yield _conflict(pools, (at, other), pair, pool.country)
+                    if sum(map(len, told.values())) == _MOST_TOLD:
+                        return
+
+
+def _is_used(turn: Turn, span: Span, owners: Owners) -> bool:
+    form = turn.form(span.plus, span.digits)
+    return form is not None and owners.has_form(*form)
+
+
+def _met(span: Span, turn: Turn, owners: Owners) -> Iterator[tuple[int, Span, Span]]:
+    """Where the turned span meets numbers: whose they are, the numbers of the span, and theirs."""
+    found = turn.turned(span)
+    if found:
+        own, turned = found
+        for other, met in owners.meeting(turned):
+            shift = own.first - turned.first
+            yield other, own._replace(first=met.first + shift, last=met.last + shift), met
+
+
+def _first_pair(one: Span, other: Span, ours: Spellings, theirs: Spellings) -> tuple[str, str] | None:
+    """The first numbers of the two, one beside the other, that are one number to us; None if none is found.
+
+    They are two if the other pool's own country reads its number as another one.
+    """
+    for at in _some(one.first, one.last - one.first + 1):
+        first, second = one.number(one.first + at), other.number(other.first + at)
+        if first != second and (_but_for_the_plus(first, second) or _are_one(first, second, ours, theirs)):
+            return first, second
+    return None
+
+
+def _some(first: int, count: int) -> Iterator[int]:
+    """Which of ``count`` numbers from ``first`` to look at: all of a few; else both ends, and the round ones."""
+    step = 1 if count <= _MOST_COMPARED else 10 ** len(str((count - 1) // _MOST_COMPARED))
+    yield from (0, count - 1)
+    yield from range(-first % step, count, step)
+
+
+def _are_one(first: str, second: str, ours: Spellings, theirs: Spellings) -> bool:
+    form = ours.form(second)
+    return ours.form(first) == form and not theirs.denies(second, form)
+
+
+def _but_for_the_plus(one: str, other: str) -> bool:
+    return one.removeprefix("+") == other.removeprefix("+")
+
+
+def _conflict(pools: Sequence[Pool], at: tuple[int, int], pair: tuple[str, str], country: Country | None) -> Conflict:
+    """The fault of the later pool; in one pool, of the later of its numbers."""
+    (_, earlier), (later_at, later) = sorted(zip(at, pair, strict=True))
+    where = "" if at[0] == at[1] else f" of [pool:{pools[min(at)].name}]"
+    pool = pools[later_at]
+    option = next((name for name in ("numbers", "draining") if later in getattr(pool, name)), "fallback")
+    why = "but for the plus" if _but_for_the_plus(*pair) or not country else f"under country_code = {country.code}"
+    return Conflict(pool.name, option, later, f"is the same number as {earlier}{where}, {why}; keep one of them")

@@ -81,6 +81,31 @@ def test_a_server_set_up_well_is_told_so(check: Check, safe: str) -> None:
     assert out[4:] == ["all well"]
 
 
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ("numbers = 5551234560-5551234569", True),
+        ("numbers = 5551234560-5551234569\ncountry_code = 1", False),
+        ("numbers = 5551234560-5551234569\ndnis_digits = 4", False),
+        ("numbers = +15551234560", False),
+        ("numbers = 02079460000\ncountry_code = 1", True),
+    ],
+)
+def test_a_pool_that_cannot_be_asked_for_with_a_plus_is_told_with_what_to_set(
+    options: str, is_told: bool, check: Check, safe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(safe)
+    Path("config.ini").write_text(f"[redis]\nurl = {safe}\n[pool:x]\n{options}\n")
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == "all well"
+    told = [line for line in out if "as +.., as cloud platforms do" in line]
+    assert len(told) == is_told
+    for line in told:
+        assert options.split()[2][:10] in line
+        assert line.endswith("set country_code to the calling code of its country")
+
+
 def test_a_server_without_persistence_is_a_complaint(check: Check, primary: Redis, safe: str) -> None:
     primary.config_set("appendonly", "no")
     code, out = check(safe)
