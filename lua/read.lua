@@ -22,7 +22,7 @@
 -- ARGV[7]  last          1 when the request asks no more: what is not found then is counted, else 0
 --
 -- Writes    pending, unclaimed, stats, call_prefix, stats_prefix, presented
--- Includes  wrong_question, allowed, clock, tally, match, near, miss, held
+-- Includes  wrong_question, allowed, clock, tally, match, near, miss, refusal
 --
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
@@ -55,8 +55,7 @@ if not grade or grade == 'gone' or grade == 'ambiguous' then
     local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
     miss(tally, presented, ani, kind, other and call_prefix .. other)
   end
-  local _, reply = include('held')(grade, found, call, tally)
-  return reply
+  return include('refusal')(grade, found, tally)
 end
 local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
 local member = dnis .. ':' .. found

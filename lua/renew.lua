@@ -35,7 +35,7 @@
 --
 -- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, reply_prefix, stats_prefix,
 --           presented
--- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, near, miss, held
+-- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, near, miss, refusal
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -72,15 +72,15 @@ local tally = include('tally')(stats, stats_prefix, now)
 rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
-if not grade and last == '1' then
-  local near, miss = include('near'), include('miss')
-  local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
-  miss(tally, presented, ani, kind, other and call_prefix .. other)
+if not grade or grade == 'gone' or grade == 'ambiguous' then
+  if not grade and last == '1' then
+    local near, miss = include('near'), include('miss')
+    local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    miss(tally, presented, ani, kind, other and call_prefix .. other)
+  end
+  return include('refusal')(grade, found, tally)
 end
-local held, reply = include('held')(grade, found, call, tally)
-if not held then
-  return reply
-end
+local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee', 'reply')
 if only ~= '' and held[4] ~= only then
   return redis.error_reply('FOREIGN another user leased the call')
 end

@@ -34,7 +34,7 @@
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
 --           reply_prefix, stats_prefix, presented
--- Includes  whole, wrong_question, ms, ends, clock, tally, allowed, match, near, miss, held
+-- Includes  whole, wrong_question, ms, ends, clock, tally, allowed, match, near, miss, refusal
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -81,15 +81,15 @@ end
 rule = include('allowed')(lost, rule, ani)
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
-if not grade and last == '1' then
-  local near, miss = include('near'), include('miss')
-  local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
-  miss(tally, presented, ani, kind, other and call_prefix .. other)
+if not grade or grade == 'gone' or grade == 'ambiguous' then
+  if not grade and last == '1' then
+    local near, miss = include('near'), include('miss')
+    local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    miss(tally, presented, ani, kind, other and call_prefix .. other)
+  end
+  return include('refusal')(grade, found, tally)
 end
-local held, reply = include('held')(grade, found, call, tally)
-if not held then
-  return reply
-end
+local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee', 'reply')
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   tally('stale')
   return redis.error_reply('STALE the lease is another by now')
