@@ -144,8 +144,9 @@ class Sync:
                 task.drop_those(chain.from_iterable(other.missing for other in first))
             # Before the adding, which may take long: the callers on these numbers are on the line.
             leaving = self._leaving(task for task in tasks if task.leaves or task in behind)
+            waits = self._waits({task.pool.name: task for task in first}, leaving)
             for task in sorted(first, key=lambda task: len(task.missing)):
-                task.fill(_latest(task.awaited(*ends) for ends in leaving))
+                task.fill(waits.get(task.pool.name, {}))
 
     def _leaving(self, tasks: Iterable["_Task"]) -> list[tuple["_Task", dict[str, int]]]:
         """The numbers that are leaving each pool: DNIS -> ms until which its calls may be asked for."""
@@ -153,6 +154,30 @@ class Sync:
         leaving = [(task, until) for task, until in ends if until]
         self._pools.set_leaving({task.pool.name: until for task, until in leaving})
         return leaving
+
+    def _waits(
+        self, adding: Mapping[str, "_Task"], leaving: Iterable[tuple["_Task", dict[str, int]]]
+    ) -> dict[str, dict[str, int]]:
+        """Pool -> DNIS that it is to add -> ms from which it may lease it, after the calls on it of another pool.
+
+        Or of the same pool, where they are on this number in another spelling.
+        """
+        waits: dict[str, dict[str, int]] = {}
+        for other, ends in leaving:
+            found = [
+                (dnis, place)
+                for dnis in ends
+                for place in self._pools.of(dnis)
+                if place.pool.name in adding
+                and place.dnis in adding[place.pool.name].missing
+                and (place.pool.name, place.dnis) != (other.pool.name, dnis)
+            ]
+            promised = other.promise({dnis: None for dnis, _ in found})
+            for dnis, place in found:
+                if dnis in promised:
+                    own = waits.setdefault(place.pool.name, {})
+                    own[place.dnis] = max(place.pool.after(other.pool, promised[dnis]), own.get(place.dnis, 0))
+        return waits
 
     def _each(self, tasks: Iterable["_Task"], step: Callable[["_Task"], Step]) -> Iterator[tuple["_Task", Any]]:
         """The same step for each of them, many in one round trip."""
@@ -173,15 +198,6 @@ def _first(waiting: Sequence["_Task"]) -> tuple[list["_Task"], list["_Task"]]:
         later.append(first.pop())
         to_get -= len(later[-1].missing)
     return first, later
-
-
-def _latest(ends: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """DNIS -> the latest of its ends."""
-    latest: dict[str, int] = {}
-    for some in ends:
-        for dnis, ms in some.items():
-            latest[dnis] = max(ms, latest.get(dnis, ms))
-    return latest
 
 
 class _Task:
@@ -257,13 +273,6 @@ class _Task:
             skip = 0 if times[0] < last else LIST_STEP + (skip if since == last else 0)
             since = last
             page = self._step("leaving", cursor=str(since), count=LIST_STEP, skip=skip)
-
-    def awaited(self, other: "_Task", leaving: Iterable[str]) -> dict[str, int]:
-        """Of what leaves another pool and is missing here: DNIS -> ms from which it may be leased here."""
-        if other.pool.name == self.pool.name:
-            return {}
-        promised = other.promise(dnis for dnis in leaving if dnis in self.missing)
-        return {dnis: self.pool.after(other.pool, ms) for dnis, ms in promised.items()}
 
     def promise(self, dnises: Iterable[str]) -> dict[str, int]:
         """DNIS -> ms until which its calls live at most, whoever renews them; without those that no longer leave."""

@@ -8,6 +8,7 @@ from cticache.data.keys import Keys
 from cticache.data.store import Step, Store
 from cticache.data.sync import CHANGE_STEP, learn_leaving, sync
 from cticache.errors import BadArgument, PoolExhausted
+from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool, Pools
 from kit.aging import age, everything, now_ms
 from kit.between import BEGUN, WAYS, Between, KilledError, killed
@@ -346,3 +347,24 @@ def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, lo
     assert not client.exists(NUMBERS)
     assert client.zcard("cti:{renamed}:numbers") == size
     assert max(steps) <= CHANGE_STEP
+
+
+@pytest.mark.parametrize("of_one_pool", [True, False])
+@pytest.mark.parametrize("ani", ["", "777"])
+def test_a_number_in_another_spelling_is_lent_only_after_its_last_call_in_the_first(
+    client: Redis, store: Store, ani: str, of_one_pool: bool
+) -> None:
+    rules = {"country": Country.of("1"), "exhausted": "reject"}
+    before = Pools([here := make_pool("5554000000", name="here", **rules), make_pool("900", name="there", **rules)])
+    sync(store, before, take_over=True)
+    store.lease(here, ani, "1", "x", 60_000)
+    numbers = ("+15554000000", "900") if of_one_pool else ("901", "+15554000000")
+    pools = Pools(make_pool(each, name=name, **rules) for each, name in zip(numbers, ("here", "there"), strict=True))
+    sync(store, pools, take_over=True)
+    pool = pools.get("here" if of_one_pool else "there")
+    assert pool
+    with pytest.raises(PoolExhausted) as refused:
+        store.lease(pool, ani, "2", "x", 60_000)
+    assert refused.value.retry_after in range(119, 121)
+    age(client, 120_000)
+    assert store.lease(pool, ani, "2", "x", 60_000).dnis == "+15554000000"
