@@ -16,11 +16,11 @@
 -- The call and gone keys are built here because the script finds the callers. If call_prefix ended in that colon, it
 -- would be the key of a withheld caller's call, and every key declared here might exist (see cticache/data/keys.py).
 --
--- Returns  {grade, what, kind, like, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact', 'suffix',
---          'sole', 'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone the time in
---          ms at which it was taken; where it found none, how the ANI differs ('more', 'less', 'tail', 'withheld' or
---          'unlike') from that of the live call it is most like, and that one, else '' and ''; then five for each live
---          call, never its value.
+-- Returns  {grade, what, rule, kind, like, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact',
+--          'suffix', 'sole', 'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone
+--          the time in ms at which it was taken; the rule as it counts now, 'none' for none; where it found none, how
+--          the ANI differs ('more', 'less', 'tail', 'withheld' or 'unlike') from that of the live call it is most
+--          like, and that one, else '' and ''; then five for each live call, never its value.
 -- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is none of these words.
 
 local callers, lost, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3] .. ':', KEYS[4]
@@ -38,7 +38,7 @@ local kind, like
 if not grade then
   kind, like = include('near')(callers, call_prefix, ani, match_digits)
 end
-local reply = {grade or '', found or '', kind or '', like or ''}
+local reply = {grade or '', found or '', rule, kind or '', like or ''}
 for _, caller in ipairs(redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',
   'LIMIT', 0, most_callers)) do
   local held = redis.call('HMGET', call_prefix .. caller, 'token', 'lessee', 'leased_ms')

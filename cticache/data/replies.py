@@ -63,6 +63,8 @@ class Explanation(NamedTuple):
     grade: Literal["exact", "suffix", "sole", "ambiguous", "gone", ""]
     found: str
     """The ANI of the call that is meant; for ``gone`` when it was taken, in ms since 1970."""
+    rule: Literal["exact", "suffix", "sole", "none"]
+    """The loosest grade allowed now: while Redis may have lost calls, it may be less than the place allows."""
     kind: Difference | Literal[""]
     """Where none is meant, how the ANI differs from that of the live call it is most like; empty without one."""
     like: str

@@ -230,7 +230,7 @@ class Store:
     def explain(self, place: Place, ani: str) -> Explanation:
         """Which calls are live on a number, and which of them the ANI would be matched with; changes nothing."""
         pool, dnis, rule, _ = place
-        grade, found, kind, like, *rest = self._run(
+        grade, found, rule, kind, like, *rest = self._run(
             "explain",
             self._keys.explain(pool.name, dnis),
             ani=ani,
@@ -239,7 +239,7 @@ class Store:
             most_callers=MOST_CALLERS,
         )
         calls = [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)]
-        return Explanation(grade, str(found), kind, like, calls)
+        return Explanation(grade, str(found), rule, kind, like, calls)
 
     def service_look(
         self, service: str, start_ms: int, live_ms: int, *, numbers: str, rules: str, who: str

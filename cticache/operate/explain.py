@@ -17,8 +17,10 @@ _OUTCOMES = {
     "gone": "It is refused with 410: it was taken, at {when}.",
     "": "It is not found (404): no call live on this number fits the rule {rule}.",
 }
-
-
+_CAREFUL = (
+    "Redis lost calls a while ago: for the time of [pool] after_loss fewer are found than this rule finds, so that nobody "
+    "whose own call was lost is given another's."
+)
 _ALIKE = {
     "more": "an ANI that has a prefix less ({kept} digits against {asked}) and ends alike",
     "less": "an ANI that has a prefix more ({kept} digits against {asked}) and ends alike",
@@ -55,6 +57,8 @@ def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) 
 def _sentence(place: Place, found: Explanation, canonical: str) -> str:
     when = utc(int(found.found)) if found.grade == "gone" else ""
     outcome = _OUTCOMES[found.grade].format(digits=place.pool.match_digits, rule=place.rule, when=when)
+    if found.rule != place.rule and found.grade not in ("exact", "gone"):
+        return f"{outcome} {_CAREFUL}"
     return f"{outcome} {_near_miss(place.pool, found, canonical)}" if found.kind else outcome
 
 

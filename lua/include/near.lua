@@ -11,7 +11,8 @@
 --
 -- near(callers, call_prefix, ani, match_digits, pending, dnis) returns the kind and the ANI of the call, nil when none
 -- is live. With pending and dnis, only the calls that nobody has asked for count. It looks at the four that end
--- last: there is one, unless the number is shared; and then a call that is on its way is among the latest.
+-- last: there is one, unless the number is shared; and then a call that is on its way is among the latest. The
+-- ANI's own call, which is not found while Redis may have lost calls, is no other.
 --
 -- Writes    nothing
 
@@ -20,7 +21,7 @@ return function(callers, call_prefix, ani, match_digits, pending, dnis)
   local found = {}
   for _, caller in ipairs(redis.call('ZRANGE', callers, 0, 3, 'REV')) do
     local is_open = not pending or redis.call('ZSCORE', pending, dnis .. ':' .. caller)
-    if is_open and redis.call('EXISTS', call_prefix .. caller) == 1 then
+    if caller ~= ani and is_open and redis.call('EXISTS', call_prefix .. caller) == 1 then
       local kept, kind = caller:match('%d*$'), 'unlike'
       local common = math.min(#presented, #kept)
       if common == 0 then

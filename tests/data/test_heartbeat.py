@@ -234,6 +234,8 @@ def test_an_older_state_is_a_loss_and_what_it_holds_may_be_over(
     assert errors(caplog) == ["Redis came back with an older state; the latest calls were lost of pool system-y"]
     assert service.losses() == 1
     assert service.read(withheld, "") is None
+    assert service.store.explain(service.pools.of(withheld)[0], "").like == ""
+    assert service.store.pool_stats(list(service.pools))[0].other_live_total == 0
     assert service.read(known, "1" + A) is None
     assert service.read(known, A) == f'"of {A}"'
     assert service.refuses("")

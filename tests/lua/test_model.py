@@ -594,7 +594,7 @@ class HandOver(RuleBasedStateMachine):
                     }
                     calls.append(("explain", names.explain(place.pool.name, dnis), arguments))
         for (model, dnis, ani, rule_), reply in zip(asked, self.store._run_all(calls), strict=True):
-            grade, found, kind, like, *rest = reply
+            grade, found, ruled, kind, like, *rest = reply
             right = model.find(dnis, ani, rule_)
             if isinstance(right, Found):
                 assert (grade, found) == (right.grade, right.call.ani)
@@ -606,7 +606,7 @@ class HandOver(RuleBasedStateMachine):
             assert kind == near
             assert like in [call.ani for call in alike] or (not alike and like == "")
             if ani == "888":
-                explained = Explanation(grade, found, kind, like, rest)
+                explained = Explanation(grade, found, ruled, kind, like, rest)
                 self._check_listed(model, dnis, explained)
         for model in self.models.values():
             for call in model.live():

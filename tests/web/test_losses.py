@@ -84,3 +84,18 @@ def test_a_lease_that_finds_the_clock_wrong_has_the_keeper_look(new_service: New
     service.keeper._woken.clear()
     assert post(api, A).status_code == 201
     assert service.keeper._woken.is_set()
+
+
+def test_explain_says_that_care_is_taken_where_more_would_be_found_otherwise(new_service: NewService) -> None:
+    service = new_service(make_pool("5551234560", match="suffix"))
+    look(service)
+    service.client.flushall()
+    look(service)
+    api = client_of(service)
+    assert post(api, A).status_code == 201
+    asked = {"dnis": "5551234560", "ani": "1" + A}
+    (place,) = api.simulate_get("/cticache/explain", params=asked).json["places"]
+    assert "(404)" in place["says"]
+    assert place["says"].endswith("so that nobody whose own call was lost is given another's.")
+    (place,) = api.simulate_get("/cticache/explain", params=asked | {"ani": A}).json["places"]
+    assert place["says"] == "It is found: a call under this very ANI is live."
