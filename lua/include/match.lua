@@ -12,7 +12,7 @@
 -- not find the call that came after its own.
 --
 -- match(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now) returns the grade, and the ANI of the
--- call (for gone: the time in ms at which it was taken); nil when nothing fits. For the rule exact, now may be false.
+-- call (for gone: the time in ms at which it was taken); nil when nothing fits.
 --
 -- Writes    nothing
 
@@ -41,10 +41,9 @@ return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_calle
   if exact then
     return tails == 0 and 'exact' or 'ambiguous', ani
   end
-  local gone = tonumber(redis.call('GET', gone_prefix .. ani) or nil)
-  -- One that lies ahead by more than a second was left before the clock was set back, and tells of no call on the way.
-  if gone and gone <= (now or redis.call('TIME')[1] * 1000 + 999) + 1000 then
-    return 'gone', gone
+  local gone = redis.call('GET', gone_prefix .. ani)
+  if gone then
+    return 'gone', tonumber(gone)
   end
   if tails > 0 then
     return tails == 1 and 'suffix' or 'ambiguous', tail

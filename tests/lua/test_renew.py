@@ -86,6 +86,24 @@ def test_a_call_on_a_number_that_is_another_pools_by_now_is_not_renewed_beyond_w
     assert store.lease(new, "888", "3", "x", 60_000).dnis == "100"
 
 
+def test_a_call_on_a_number_that_came_back_is_renewed_beyond_what_the_other_pool_was_told(
+    client: Redis, store: Store
+) -> None:
+    here = Pools([old := make_pool("100", name="old"), make_pool("200", name="new")])
+    there = Pools([make_pool("200", name="old"), make_pool("100", name="new")])
+    sync(store, here, take_over=True)
+    store.lease(old, "777", "1", "x", 60_000)
+    sync(store, there, take_over=True)
+    sync(store, here, take_over=True)
+    held = store.renew(at(old, "100"), "777", 3_600_000)
+    assert held
+    assert held.left_ms == 3_600_000
+    sync(store, there, take_over=True)
+    new = there.get("new")
+    assert new
+    assert client.zscore("cti:{new}:numbers", "100") > now_ms(client) + 3_600_000
+
+
 def test_one_sharer_taken_does_not_free_the_number_of_one_who_was_renewed(
     client: Redis, store: Store, new_pool: MakePool
 ) -> None:
