@@ -94,7 +94,7 @@ def test_a_miss_where_nobody_is_live_is_no_more_than_a_miss(
     assert ask(store, pool, A, "101", operation=operation) is None
     age(client, 60_000)  # it has ended, and is counted as never asked for only afterwards
     assert ask(store, pool, OTHER, operation=operation) is None
-    assert store.explain(at(pool, "100"), OTHER)[2:4] == ("", "")
+    assert store.explain(at(pool, "100"), OTHER)[3:5] == ("", "")
     assert misses(store, pool) == {"missed": 3}
 
 
@@ -123,7 +123,7 @@ def test_a_call_that_was_asked_for_is_not_the_one_that_is_meant(store: Store, ne
     assert ask(store, pool, A, operation="read")
     ask(store, pool, A_AS_Y_SEES_IT)
     assert misses(store, pool) == {"missed": 1}
-    assert store.explain(at(pool, "100"), A_AS_Y_SEES_IT)[2:4] == ("more", A)
+    assert store.explain(at(pool, "100"), A_AS_Y_SEES_IT)[3:5] == ("more", A)
 
 
 def test_a_call_that_was_asked_for_under_another_ani_is_found_under_its_own_for_as_long_as_before(
@@ -167,7 +167,7 @@ def test_of_several_calls_the_most_like_is_meant(
     assert misses(store, pool) == one(kind, missed=2)
     like = "" if kind == "withheld" else LIKE[kind]
     assert client.hget(f"cti:{{system-y}}:call:100:{like}", "other") == "1"
-    assert store.explain(at(pool, "100"), A)[2:4] == (kind, like)
+    assert store.explain(at(pool, "100"), A)[3:5] == (kind, like)
 
 
 def test_of_several_as_like_the_last_one_is_meant(client: Redis, store: Store, new_pool: MakePool) -> None:
@@ -184,9 +184,9 @@ def test_no_more_than_four_calls_are_looked_at(client: Redis, store: Store, new_
     for ani in (A_AS_Y_SEES_IT, "1", "2", "3"):
         lease(store, pool, ani)
         age(client, 1_000)
-    assert store.explain(at(pool, "100"), A)[2:4] == ("less", A_AS_Y_SEES_IT)
+    assert store.explain(at(pool, "100"), A)[3:5] == ("less", A_AS_Y_SEES_IT)
     lease(store, pool, "4")
-    assert store.explain(at(pool, "100"), A)[2:4] == ("unlike", "4")
+    assert store.explain(at(pool, "100"), A)[3:5] == ("unlike", "4")
     ask(store, pool, A)
     assert misses(store, pool) == one("unlike")
 
