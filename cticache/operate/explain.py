@@ -18,8 +18,8 @@ _OUTCOMES = {
     "": "It is not found (404): no call live on this number fits the rule {rule}.",
 }
 _CAREFUL = (
-    "Redis lost calls a while ago: for the time of [pool] after_loss fewer are found than this rule finds, so that nobody "
-    "whose own call was lost is given another's."
+    "Redis lost calls a while ago: for the time of [pool] after_loss fewer are found than this rule finds, so that "
+    "nobody whose own call was lost is given another's."
 )
 _ALIKE = {
     "more": "an ANI that has a prefix less ({kept} digits against {asked}) and ends alike",

@@ -409,6 +409,17 @@ def test_a_call_leased_before_the_time_to_which_the_clock_was_set_back_keeps_its
     assert abs(now_ms(client) + client.pttl("cti:{system-y}:call:100:" + A) - end - 10_000) < 1_000
 
 
+def test_a_lease_replayed_after_the_clock_was_set_back_is_of_no_time_to_come(client: Redis, start: Start) -> None:
+    service = start()
+    pool = service.pools.of("100")[0].pool
+    first = service.store.lease(pool, A, '"v"', "x", TTL_MS, key="k")
+    set_clock(client, service.store, -HOUR_MS)
+    service.look()
+    again = service.store.lease(pool, A, '"v"', "x", TTL_MS, key="k")
+    assert (again.outcome, again.token) == ("replayed", first.token)
+    assert again.leased_ms <= now_ms(client)
+
+
 def test_set_ahead_and_back_again_no_number_has_more_than_max_callers(client: Redis, start: Start) -> None:
     service = start(make_pool("100", max_callers=3, match="exact"))
     for ani in "123":

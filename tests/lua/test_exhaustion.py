@@ -354,13 +354,14 @@ def test_it_tells_to_the_second_when_the_users_first_lease_ends(
     assert refused.value.retry_after == 50
 
 
-def test_a_lease_that_was_taken_counts_no_longer(store: Store, new_pool: MakePool) -> None:
+def test_a_lease_that_was_taken_counts_no_longer(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-109")
     for ani in "123456":
         dnis = lease(store, pool, ani, max_live=1).dnis
         with pytest.raises(TooManyLive):
             lease(store, pool, "9", max_live=1)
         assert taken(store, pool, dnis, ani)
+        assert not client.exists("cti:{system-y}:live:x")
 
 
 def test_a_lease_that_was_renewed_counts_until_its_new_end(client: Redis, store: Store, new_pool: MakePool) -> None:

@@ -148,6 +148,17 @@ def test_a_replay_that_is_too_late_is_not_told_of_a_later_call_of_the_same_calle
     assert (again.outcome, again.token) == ("replayed", second.token)
 
 
+def test_of_a_call_that_is_gone_before_its_time_no_time_to_come_is_told(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-109")
+    first = lease(store, pool)
+    client.delete(f"cti:{{system-y}}:call:100:{A}")
+    told = over(store, pool)
+    since = told[told.index("20") :].partition(";")[0]
+    assert utc(first.leased_ms) <= since <= utc(now_ms(client))
+
+
 def test_a_key_lives_until_the_latest_end_of_its_call_and_the_remember_time(
     client: Redis, store: Store, new_pool: MakePool
 ) -> None:
