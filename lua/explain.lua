@@ -32,7 +32,9 @@ if wrong then
 end
 
 local now = include('clock')()
-rule = include('allowed')(lost, rule, ani)
+if rule ~= 'exact' or ani == '' then
+  rule = include('allowed')(lost, rule, ani)
+end
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local kind, like
 if not grade then

@@ -42,7 +42,9 @@ if wrong then
   return wrong
 end
 
-rule = include('allowed')(lost, rule, ani)
+if rule ~= 'exact' or ani == '' then
+  rule = include('allowed')(lost, rule, ani)
+end
 local clock, new_tally = include('clock'), include('tally')
 local now = rule ~= 'exact' and clock() -- an exact call is there or is not, whatever the time
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)

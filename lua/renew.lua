@@ -69,7 +69,9 @@ local ms, ends, expire_with_last = include('ms'), include('ends'), include('expi
 local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
-rule = include('allowed')(lost, rule, ani)
+if rule ~= 'exact' or ani == '' then
+  rule = include('allowed')(lost, rule, ani)
+end
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
 if not grade or grade == 'gone' or grade == 'ambiguous' then

@@ -78,7 +78,9 @@ if keyed == '1' then
   end
 end
 
-rule = include('allowed')(lost, rule, ani)
+if rule ~= 'exact' or ani == '' then
+  rule = include('allowed')(lost, rule, ani)
+end
 local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
 if not grade or grade == 'gone' or grade == 'ambiguous' then

@@ -2,14 +2,12 @@
 --
 -- While `lost` is there, a call may have been leased on the number of one that was lost; that one's caller must not be
 -- given it by a tail. Where an older state was restored ('older'), what it holds may be over and its number another's:
--- only an ANI of its own finds a call, and a withheld caller ('none') nothing.
+-- only an ANI of its own finds a call, and a withheld caller ('none') nothing. For a
+-- whole ANI under the rule exact the scripts do not ask: it is allowed always, and asking would show in what that costs.
 --
 -- Writes    nothing
 
 return function(lost, rule, ani)
-  if rule == 'exact' and ani ~= '' then
-    return rule
-  end
   local told = redis.call('GET', lost)
   if told == 'older' then
     return ani == '' and 'none' or 'exact'

@@ -660,7 +660,7 @@ def test_random_histories_follow_the_model(
     run_state_machine_as_test(
         HandOver,
         settings=settings(
-            max_examples=600 if long else 20,
+            max_examples=1_250 if long else 20,
             stateful_step_count=50,
             deadline=None,
             database=None,
@@ -670,4 +670,4 @@ def test_random_histories_follow_the_model(
     steps = HandOver.steps
     tell(f"model: {steps.total():,} steps ({', '.join(f'{name} {count:,}' for name, count in steps.most_common())})")
     tell(f"model: {', '.join(f'{name} {count:,}' for name, count in HandOver.met.most_common())}")
-    assert steps.total() >= (20_000 if long else 500)
+    assert steps.total() >= (50_000 if long else 500)
