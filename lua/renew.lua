@@ -94,7 +94,13 @@ local member = dnis .. ':' .. found
 
 -- The ends of the live calls on this number, the latest first. These reads also fail, before any write, on a key of the
 -- wrong type.
-local left = math.max(redis.call('PTTL', call), 0)
+local left = redis.call('PTTL', call)
+local leased_ms, a_second = tonumber(held[3]), 1000
+local is_ahead = leased_ms > now + a_second
+if is_ahead then -- the clock was set back, and pool_rescore has yet to come: as there, the call has its length from now
+  left, leased_ms = left - (leased_ms - now), now
+end
+left = math.max(left, 0)
 local promise = redis.call('ZSCORE', promised, dnis)
 if promise then
   ttl_ms = math.max(math.min(ttl_ms, promise - pair_rest_ms - now), left)
@@ -119,6 +125,9 @@ local kept_ms = is_kept and redis.call('PTTL', reply_key)
 if replace == '1' then
   redis.call('HSET', call, 'value', value)
   held[1] = value
+end
+if is_ahead then
+  redis.call('HSET', call, 'leased_ms', ms(now)) -- or pool_rescore would take the new end for one by the old clock
 end
 redis.call('PEXPIREAT', call, ms(until_ms))
 redis.call('ZADD', callers, ms(until_ms), found)
@@ -145,4 +154,4 @@ if is_kept then
 end
 tally('renewed', 1)
 tally('held_ms', ttl_ms - left, held[3])
-return {held[1], held[2], grade, tonumber(held[3]), ttl_ms}
+return {held[1], held[2], grade, leased_ms, ttl_ms}

@@ -420,6 +420,27 @@ def test_a_lease_replayed_after_the_clock_was_set_back_is_of_no_time_to_come(cli
     assert again.leased_ms <= now_ms(client)
 
 
+@pytest.mark.parametrize("ms", [-10_000, -HOUR_MS])
+@pytest.mark.parametrize("promise_ms", [0, 4_000])
+def test_a_call_renewed_after_the_clock_was_set_back_and_before_that_is_seen_to_lives_its_new_time(
+    client: Redis, start: Start, ms: int, promise_ms: int
+) -> None:
+    """Its end is by the new clock; it was leased by the old one."""
+    service = start(exhausted="reject", remember_ms=5_000)
+    dnis = service.lease("", ttl_ms=2_000)
+    if promise_ms:
+        client.zadd("cti:{system-y}:promised", {dnis: now_ms(client) + promise_ms + 5_000})
+        client.expire("cti:{system-y}:promised", 60)
+    set_clock(client, service.store, ms)
+    held = service.store.renew(service.pools.of(dnis)[0], "", 8_000)
+    assert held
+    assert held.left_ms == 8_000
+    service.look()
+    assert service.read(dnis, "") == '"of "'
+    assert 7_000 < client.pttl(f"cti:{{system-y}}:call:{dnis}:") <= 8_000
+    assert int(client.zscore("cti:{system-y}:numbers", dnis) or 0) > now_ms(client) + 7_000
+
+
 def test_set_ahead_and_back_again_no_number_has_more_than_max_callers(client: Redis, start: Start) -> None:
     service = start(make_pool("100", max_callers=3, match="exact"))
     for ani in "123":
