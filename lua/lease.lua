@@ -137,8 +137,9 @@ end
 
 local reap = include('reap')(pending, unclaimed, reap_step, now)
 
-local function live_on(dnis, most)
-  return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most, now)
+-- Looked for among most_callers, though fewer may be live: some may be listed that are over (a clock set back).
+local function live_on(dnis)
+  return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most_callers, now)
 end
 
 -- The time (ms) until which this ANI's last call on the number may be asked for; 0 when it has had none of late.
@@ -176,7 +177,7 @@ end
 local function emptiest(from, to)
   local best, fewest
   for _, dnis in ipairs(redis.call('ZRANGE', numbers, from, to, 'BYSCORE', 'LIMIT', 0, share_scan)) do
-    local running = live_on(dnis, max_callers)
+    local running = live_on(dnis)
     -- A number without a list of callers waits for its last call in another pool to end.
     local is_ours = redis.call('EXISTS', callers_prefix .. dnis) == 1
     if is_ours and #running < (fewest and #fewest or max_callers) and not clashes(dnis) then
@@ -198,7 +199,7 @@ for at = 1, share_scan do
   if not free then
     break
   end
-  local last_end = live_on(free, most_callers)[1]
+  local last_end = live_on(free)[1]
   local pair_until = pair_rests_until(free)
   local is_live = last_end or unlisted(free)
   if not is_live and pair_until <= now and not same_tail(free) then
@@ -234,7 +235,7 @@ local outcome = dnis and others[1] and 'shared' or 'leased'
 local fallback_from -- at which this ANI may have the fallback number
 
 if not dnis and exhausted == 'fallback' then
-  local running = live_on(fallback, max_callers)
+  local running = live_on(fallback)
   if #running < max_callers and not clashes(fallback) then
     dnis, others, outcome = fallback, running, 'fallback'
   elseif #running < max_callers then

@@ -107,6 +107,22 @@ def test_no_more_than_max_callers_share_a_number(store: Store, new_pool: MakePoo
         lease(store, pool, "3")
 
 
+@pytest.mark.parametrize("exhausted", ["share", "fallback"])
+def test_those_who_are_listed_and_no_longer_live_hide_none_of_the_callers_who_share_a_number(
+    client: Redis, store: Store, new_pool: MakePool, exhausted: str
+) -> None:
+    """A list that had expired comes back with a clock that is set back; its times lie ahead of all others."""
+    pool = new_pool("100", max_callers=3, exhausted=exhausted, fallback="900")
+    callers = f"cti:{{system-y}}:callers:{lease(store, pool, '0')}"
+    if exhausted == "fallback":
+        callers = f"cti:{{system-y}}:callers:{lease(store, pool, '00')}"
+    client.zadd(callers, {f"over {number}": now_ms(client) + 3_600_000 for number in range(5)})
+    for ani in ("1", "2"):
+        lease(store, pool, ani)
+    with pytest.raises(PoolExhausted):
+        lease(store, pool, "3")
+
+
 def test_only_share_scan_numbers_are_looked_at_those_that_end_soonest(
     client: Redis, store: Store, new_pool: MakePool
 ) -> None:
