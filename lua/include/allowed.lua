@@ -2,8 +2,8 @@
 --
 -- While `lost` is there, a call may have been leased on the number of one that was lost; that one's caller must not be
 -- given it by a tail. Where an older state was restored ('older'), what it holds may be over and its number another's:
--- only an ANI of its own finds a call, and a withheld caller ('none') nothing. For a
--- whole ANI under the rule exact the scripts do not ask: it is allowed always, and asking would show in what that costs.
+-- only an ANI of its own finds a call, and a withheld caller ('none') nothing. For a whole ANI under the rule exact the
+-- scripts do not ask: that is allowed always, and asking would show in what it costs.
 --
 -- Writes    nothing
 

@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -134,10 +135,16 @@ class Program(NamedTuple):
 
 
 @contextmanager
-def program(path: Path, *options: str, port: int | None = None, file: str = "") -> Iterator[Program]:
+def program(
+    path: Path,
+    *options: str,
+    port: int | None = None,
+    file: str = "",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Program]:
     """A server program on a free port of the loopback, or on this one, its files in a folder of its own.
 
-    ``file`` is what its configuration file says; a sentinel has to have one.
+    ``file`` is what its configuration file says; a sentinel has to have one. ``environment`` comes on top of ours.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # where its child writes
         port = port or free_port()
@@ -148,6 +155,7 @@ def program(path: Path, *options: str, port: int | None = None, file: str = "") 
         process = subprocess.Popen(
             [path, *named, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *options],
             stdout=subprocess.DEVNULL,
+            env={**os.environ, **environment},
         )
         url = f"redis://127.0.0.1:{port}/0"
         try:
