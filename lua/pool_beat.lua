@@ -6,7 +6,7 @@
 -- less is what a crash may cost a server that writes its file every second. While `lost` is there, the other scripts
 -- are careful: lease and include/allowed.lua say how.
 --
--- KEYS[1]  beat          hash    id, nth, ms, lost_ms
+-- KEYS[1]  beat          hash    id, nth, ms, lost_ms; back while a clock that was set back is not seen to
 -- KEYS[2]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[3]  stats         hash    counters
 -- KEYS[4]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
@@ -14,46 +14,52 @@
 -- ARGV[2]  fresh_id       of a new beat if there is none, unique
 -- ARGV[3]  least_nth      that the beat must have, as this service left it one look before its last; integer >= 0
 -- ARGV[4]  last_nth       as this service left it with its last look, integer >= 0
--- ARGV[5]  after_loss_ms  how long to be careful after a loss, 0: not at all; integer >= 0
--- ARGV[6]  jumped         'ahead' or 'back' when this service has found that the clock jumped, else ''
+-- ARGV[5]  known_ms       time (ms) of that, 0: it has left none; integer >= 0
+-- ARGV[6]  after_loss_ms  how long to be careful after a loss, 0: not at all; integer >= 0
+-- ARGV[7]  told           what this service has found: 'ahead' the clock jumped, 'back' it was set back and that is
+--                         seen to, 'older' calls of other pools were lost; else ''
 --
 -- Writes    beat, lost, stats, stats_prefix
 -- Includes  whole, ms, clock, tally
 --
--- Returns  {id, nth, now, last_ms, lost_ms, left_ms, kind}: the beat as it is from now on, and the server's
+-- Returns  {id, nth, now, last_ms, lost_ms, left_ms, kind, is_back}: the beat as it is from now on, and the server's
 --          time; last_ms the time of the one before, 0 for none; lost_ms when the last loss was told, 0 for never;
---          left_ms for how long to be careful; kind of the loss that is told now, 'empty', 'older' or 'ahead', or ''.
--- Errors   BADARG  a number in ARGV is not an integer >= 0, or jumped is none of these words.
+--          left_ms for how long to be careful; kind of the loss that is told now, 'empty', 'older' or 'ahead', or '';
+--          is_back 1 when the clock was set back and that is to be seen to.
+-- Errors   BADARG  a number in ARGV is not an integer >= 0, or told is none of these words.
 
 local beat, lost, stats, stats_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known_id, fresh_id, least_nth, last_nth = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local after_loss_ms, jumped = tonumber(ARGV[5]), ARGV[6]
+local known_ms, after_loss_ms, told = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 
 local whole = include('whole')
 
-if not (whole(least_nth, 0) and whole(last_nth, 0) and whole(after_loss_ms, 0)) then
-  return redis.error_reply('BADARG least_nth, last_nth or after_loss_ms is not an integer >= 0')
+if not (whole(least_nth, 0) and whole(last_nth, 0) and whole(known_ms, 0) and whole(after_loss_ms, 0)) then
+  return redis.error_reply('BADARG least_nth, last_nth, known_ms or after_loss_ms is not an integer >= 0')
 end
-if jumped ~= '' and jumped ~= 'ahead' and jumped ~= 'back' then
-  return redis.error_reply("BADARG jumped must be 'ahead', 'back' or empty")
+if not ({[''] = true, ahead = true, back = true, older = true})[told] then
+  return redis.error_reply("BADARG told must be 'ahead', 'back', 'older' or ''")
 end
 
 local ms = include('ms')
 local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
-local found = redis.call('HMGET', beat, 'id', 'nth', 'ms', 'lost_ms')
+local found = redis.call('HMGET', beat, 'id', 'nth', 'ms', 'lost_ms', 'back')
 local id, nth, last_ms = found[1] or fresh_id, tonumber(found[2] or 0), tonumber(found[3] or 0)
 local lost_ms = tonumber(found[4] or 0)
 
 local kind = ''
-if jumped == 'ahead' then
-  kind = 'ahead'
-elseif known_id ~= '' and id ~= known_id and lost_ms == 0 then
-  kind = 'empty' -- if lost_ms is there, another service has told of it
+if told ~= 'back' and told ~= '' then
+  kind = told
+elseif known_id ~= '' and id ~= known_id and found[1] and last_ms < known_ms then
+  kind = 'older' -- of a time before Redis came back empty
+elseif known_id ~= '' and id ~= known_id and lost_ms < known_ms then
+  kind = 'empty' -- if lost_ms is later, another service has told of it
 elseif id == known_id and nth < least_nth then
   kind = 'older'
 end
+local is_back = told ~= 'back' and (found[5] or last_ms > now + 1000)
 
 -- Of two losses the one that asks for more care counts.
 local careful = redis.call('GET', lost) == 'older' and 'older' or kind
@@ -62,12 +68,17 @@ local left = redis.call('PTTL', lost)
 nth = math.max(nth, id == known_id and last_nth or 0) + 1
 redis.call('HSET', beat, 'id', id, 'nth', ms(nth), 'ms', ms(now))
 redis.call('PEXPIRE', beat, 691200000) -- eight days
+if is_back then
+  redis.call('HSET', beat, 'back', 1) -- until it is seen to, whoever does that
+else
+  redis.call('HDEL', beat, 'back')
+end
 if kind ~= '' then
   lost_ms = now
   redis.call('HSET', beat, 'lost_ms', ms(now))
   tally('losses', 1)
 end
-if jumped ~= '' then
+if told == 'ahead' or told == 'back' then
   tally('clock_jumps', 1)
 end
 if after_loss_ms == 0 then
@@ -80,4 +91,4 @@ elseif left > after_loss_ms then -- the clock was set back since
   redis.call('PEXPIRE', lost, ms(after_loss_ms))
   left = after_loss_ms
 end
-return {id, nth, now, last_ms, lost_ms, math.max(left, 0), kind}
+return {id, nth, now, last_ms, lost_ms, math.max(left, 0), kind, is_back and 1 or 0}

@@ -15,6 +15,7 @@ from cticache.data.condition import Kind
 from cticache.data.paging import PAGE, by_time
 from cticache.data.replies import Beat, utc
 from cticache.data.store import Store
+from cticache.data.sync import ALL
 from cticache.numbering.pools import Pool, Pools
 
 _log = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ AT_ONCE = 500
 """Pools asked in one round trip."""
 RESCORE_STEP = 100
 """Numbers whose times are set anew in one step: about 2 ms of Redis."""
-_SET_BACK_MS = 1000
-"""A beat that lies further ahead was left before the clock was set back."""
 _DRIFT_MS = 100
 """How far a clock may run from what was expected of it before that is set right."""
 _SHOWN = 3
@@ -67,6 +66,7 @@ class Heartbeat:
     def look(self) -> None:
         """Leave a sign beside every pool, and see to what the last ones tell; RedisUnavailable if Redis is away."""
         left = self._leave(self._pools)
+        self._warn_of_former(left)
         set_ahead = [each for each in left if each.jumped_ms > 0]
         set_back = [each for each in left if each.jumped_ms < 0]
         left += self._leave((each.pool for each in set_ahead), "ahead")
@@ -77,17 +77,27 @@ class Heartbeat:
         self._tell_losses(left)
         self._tell_jumps(set_ahead + set_back)
 
-    def _leave(self, pools: Iterable[Pool], jumped: Literal["ahead", "back", ""] = "") -> list[_Left]:
+    def _warn_of_former(self, left: Iterable[_Left]) -> None:
+        """Tell Redis of a loss for the pools that are not configured here, too: their calls can be asked for.
+
+        If any are there, they are of an older state.
+        """
+        if any(each.beat.kind in ("empty", "older") for each in left):
+            listed = self._store.pool_claim("list")
+            names = [name for name in (*listed.pools, *listed.former) if name != ALL and not self._pools.get(name)]
+            self._store.pool_beat([(self._pools.former(name), None, None) for name in names], "older")
+
+    def _leave(self, pools: Iterable[Pool], told: Literal["ahead", "back", "older", ""] = "") -> list[_Left]:
         left: list[_Left] = []
         for some in _several(pools, AT_ONCE):
             known = [self._known.get(pool.name, (None, None)) for pool in some]
             expected = [self._clocks.expected(pool.name) for pool in some]
-            beats = self._store.pool_beat([(pool, *two) for pool, two in zip(some, known, strict=True)], jumped)
+            beats = self._store.pool_beat([(pool, *two) for pool, two in zip(some, known, strict=True)], told)
             for pool, (last, _), expected_ms, beat in zip(some, known, expected, beats, strict=True):
                 self._known[pool.name] = beat, last
-                off = 0 if jumped else self._clocks.jumped(pool.name, beat.now, expected_ms)
-                if not expected_ms and beat.last_ms > beat.now + _SET_BACK_MS:
-                    off = beat.now - beat.last_ms
+                off = 0 if told else self._clocks.jumped(pool.name, beat.now, expected_ms)
+                if beat.is_back and off >= 0:  # before this service looked, or nobody has seen to it to the end
+                    off = min(beat.now - beat.last_ms, -1)
                 is_lost = bool(beat.kind) or (last is not None and beat.lost_ms != last.lost_ms)
                 left.append(_Left(pool, beat, off, is_lost))
         return left

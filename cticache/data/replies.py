@@ -88,6 +88,8 @@ class Beat(NamedTuple):
     """For how long more to be careful."""
     kind: Literal["empty", "older", "ahead", ""] = ""
     """The loss that is told now."""
+    is_back: int = 0
+    """Whether the clock was set back, and that is to be seen to."""
 
 
 class Ruling(NamedTuple):

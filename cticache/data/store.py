@@ -310,12 +310,14 @@ class Store:
         )
 
     def pool_beat(
-        self, beats: Sequence[tuple[Pool, Beat | None, Beat | None]], jumped: Literal["ahead", "back", ""] = ""
+        self,
+        beats: Sequence[tuple[Pool, Beat | None, Beat | None]],
+        told: Literal["ahead", "back", "older", ""] = "",
     ) -> list[Beat]:
         """Leave a sign of life beside each pool, all in one round trip, and learn whether Redis lost anything.
 
         With each pool comes its beat as this service left it last, and the one before; None where it has left none.
-        ``jumped`` says that the clock has been found to have jumped.
+        ``told`` is what has been found: that the clock jumped, or that calls of other pools were lost.
         """
         replies = self._run_all(
             [
@@ -327,8 +329,9 @@ class Store:
                         "fresh_id": token(),
                         "least_nth": before.nth if last and before and before.id == last.id else 0,
                         "last_nth": last.nth if last else 0,
+                        "known_ms": last.now if last else 0,
                         "after_loss_ms": pool.after_loss_ms,
-                        "jumped": jumped,
+                        "told": told,
                     },
                 )
                 for pool, last, before in beats

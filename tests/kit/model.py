@@ -323,7 +323,7 @@ class PoolModel:
         """How an ANI differs from that of the live call it is most like; all that are as like, the latest first."""
         kinds: dict[str, list[Call]] = {}
         for call in sorted(self.live(dnis), key=lambda call: (call.end, call.ani), reverse=True):
-            if not (unasked and call.asked_for):
+            if call.ani != ani and not (unasked and call.asked_for):
                 kinds.setdefault(difference(ani, call.ani, self.pool.match_digits), []).append(call)
         return next(((kind, kinds[kind]) for kind in DIFFERENCES if kind in kinds), ("", []))
 

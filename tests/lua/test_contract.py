@@ -26,7 +26,7 @@ SCRIPTS = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.
 """As written: what they include is not put in."""
 INCLUDES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("include/*.lua"))}
 INCLUDE = re.compile(r"include\('(\w+)'\)")
-RIGHT = {"exhausted": "share", "rule": "exact", "jumped": "", "step": "numbers"}
+RIGHT = {"exhausted": "share", "rule": "exact", "told": "", "step": "numbers"}
 """What the words among the arguments may be."""
 KEY_TYPES = {"zset", "hash", "string", "prefix"}
 
