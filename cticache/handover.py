@@ -155,6 +155,8 @@ class HandOver:
             found = readings(places(self._pools, dnis, user, self._keeper.condition), ani)
         except ValueError as error:
             raise _wrong_ani(error) from None
+        if self._pools.leaving is None:  # a call of this number's former pool may be on the line
+            found = [(place._replace(rule="exact"), canonical) for place, canonical in found]
         found = self._of_one_number(found)
         # What one place finds by a tail, or because it is alone there, must not hide what another has or had under this
         # very ANI.
@@ -203,6 +205,10 @@ def places(pools: Pools, dnis: str, user: User | None = None, condition: Conditi
     known which numbers left their pools, or another service has other numbers.
     """
     found = pools.of(dnis)
+    if condition.overruled and any(place.by_ending for place in found):
+        raise _uncertain(condition)
+    if not found and "rules" in condition.notes:  # it may be the fallback number of the other service
+        raise _uncertain(condition)
     if not found:
         raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools, found, condition)
     if user and not (theirs := [place for place in found if user.may_use(place.pool.name)]):
@@ -217,12 +223,16 @@ def _for_sure(refusal: Refusal, pools: Pools, found: list[Place], condition: Con
         return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
     certain = (place for place in found if place.dnis in place.pool.numbers)
     if condition.overruled and all(place.pool.name in condition.overruled for place in certain):
-        return NotReady(
-            "The number may be in a pool of which only the cticache that rules this Redis knows: "
-            f"{condition.ruler}. Give both the same pools and numbers, or stop that one.",
-            retry_after=1,
-        )
+        return _uncertain(condition)
     return refusal
+
+
+def _uncertain(condition: Condition) -> NotReady:
+    return NotReady(
+        f"The number may be in a pool of which only the cticache that rules this Redis knows: {condition.ruler}. "
+        "Give both the same pools and numbers, or stop that one.",
+        retry_after=1,
+    )
 
 
 def _wrong_ani(error: ValueError) -> WrongFields:

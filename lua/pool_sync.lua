@@ -20,7 +20,7 @@
 -- KEYS[7]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[8]  stats           hash    counters
 -- KEYS[9]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving', 'promise' or 'erase'
+-- ARGV[1]  step            'begin', 'list', 'drop', 'add', 'finish', 'leaving', 'promise', 'withdraw' or 'erase'
 -- ARGV[2]  fingerprint     of the configured numbers; leaving: ignored
 -- ARGV[3]  cursor          list: 0 to start, then what it returned; leaving: time (ms) from which to list
 -- ARGV[4]  count           begin: how many numbers are configured; list, leaving: about how many to list
@@ -29,7 +29,8 @@
 -- ARGV[7]  free_ms         add: time (ms) before which none of these numbers may be leased, or 0
 -- ARGV[8]  skip            leaving: how many to pass over, or 0
 -- ARGV[9]  ranges          finish: the numbers as ranges; '' where that is too long
--- ARGV[10...]  dnises      drop: numbers to drop; add: numbers to add; promise: numbers that another pool is to add
+-- ARGV[10...]  dnises      drop: numbers to drop; add: numbers to add; promise: those that another pool is to add;
+--                          withdraw: those that none is to add any more
 --
 -- Writes    numbers, shared, leaving, promised, synced, in_place, pending, stats
 -- Includes  whole, ms, expire_with_last, clock
@@ -105,7 +106,7 @@ end
 function steps.add()
   local new = 0
   redis.call('ZCARD', shared)
-  local any_leaving = redis.call('EXISTS', leaving) == 1
+  local any_leaving, any_promised = redis.call('EXISTS', leaving) == 1, redis.call('EXISTS', promised) == 1
   for _, dnis in ipairs(dnises) do
     local ended, before = last_ends(dnis)
     local added = redis.call('ZADD', numbers, 'NX', ms(math.max(ended and ended + rest_ms or 0, free_ms)), dnis)
@@ -116,6 +117,8 @@ function steps.add()
     end
     if any_leaving then
       redis.call('ZREM', leaving, dnis)
+    end
+    if any_promised then
       redis.call('ZREM', promised, dnis)
     end
   end
@@ -150,6 +153,14 @@ function steps.promise()
     end
   end
   return listed
+end
+
+function steps.withdraw()
+  local withdrawn = 0
+  for _, dnis in ipairs(dnises) do
+    withdrawn = withdrawn + redis.call('ZREM', promised, dnis)
+  end
+  return withdrawn
 end
 
 function steps.erase()

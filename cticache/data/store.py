@@ -144,7 +144,7 @@ class Store:
 
         Raises Gone and Ambiguous.
         """
-        pool, dnis, rule, _ = place
+        pool, dnis, rule, *_ = place
         return _held(
             self._run(
                 "read",
@@ -169,7 +169,7 @@ class Store:
 
         Raises Gone, Ambiguous, Stale and KeyReused.
         """
-        pool, dnis, rule, _ = place
+        pool, dnis, rule, *_ = place
         return _held(
             self._run(
                 "take",
@@ -205,7 +205,7 @@ class Store:
 
         Raises Gone, Ambiguous, ForeignCall and Stale.
         """
-        pool, dnis, rule, _ = place
+        pool, dnis, rule, *_ = place
         return _held(
             self._run(
                 "renew",
@@ -229,7 +229,7 @@ class Store:
 
     def explain(self, place: Place, ani: str) -> Explanation:
         """Which calls are live on a number, and which of them the ANI would be matched with; changes nothing."""
-        pool, dnis, rule, _ = place
+        pool, dnis, rule, *_ = place
         grade, found, rule, kind, like, *rest = self._run(
             "explain",
             self._keys.explain(pool.name, dnis),

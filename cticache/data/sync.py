@@ -144,6 +144,8 @@ class Sync:
                 task.drop_those(chain.from_iterable(other.missing for other in first))
             # Before the adding, which may take long: the callers on these numbers are on the line.
             leaving = self._leaving(task for task in tasks if task.leaves or task in behind)
+            for task, ends in leaving:
+                task.withdraw(ends)
             waits = self._waits({task.pool.name: task for task in first}, leaving)
             for task in sorted(first, key=lambda task: len(task.missing)):
                 task.fill(waits.get(task.pool.name, {}))
@@ -281,6 +283,13 @@ class _Task:
             listed = self._step("promise", dnises=chunk)
             ends.update(zip(listed[::2], map(int, listed[1::2]), strict=True))
         return ends
+
+    def withdraw(self, leaving: Iterable[str]) -> None:
+        """Take back what was promised of numbers that are the pool's again without being leased."""
+        pool = self.pool
+        own = (dnis for dnis in leaving if dnis == pool.fallback or dnis in pool.draining)
+        for chunk in _chunks(own, CHANGE_STEP):
+            self._step("withdraw", dnises=chunk)
 
     def fill(self, elsewhere: Mapping[str, int]) -> None:
         """Add the missing numbers, those still in use in another pool as free only later, and finish."""

@@ -107,7 +107,9 @@ class Pool:
 
     @cached_property
     def _withheld_forms(self) -> frozenset[str]:
-        return frozenset(form_of(each, self.country) if _NUMBER.fullmatch(each) else each for each in self.withheld)
+        numbers = [each for each in self.withheld if _NUMBER.fullmatch(each)]
+        plain = [each.removeprefix("+") for each in numbers]  # the carrier may send it without its plus
+        return frozenset(self.withheld) | {form_of(each, self.country) for each in numbers + plain}
 
     @property
     def rest_ms(self) -> int:
@@ -149,6 +151,8 @@ class Place(NamedTuple):
     """The loosest grade allowed there."""
     moved: bool = False
     """Whether the number belongs to another pool by now."""
+    by_ending: bool = False
+    """Whether no more than its last digits were asked for: another number, of another configuration, may have them."""
 
 
 Reading = tuple[Place, str]
@@ -253,9 +257,11 @@ class Pools:
         return places
 
     def lendable(self, pool: Pool) -> Pool:
-        """The pool as a lease may use it now: without its fallback while calls of another pool are live on that."""
-        if pool.exhausted != "fallback" or not self._left.pools:
+        """The pool as a lease may use it now: without its fallback while calls of another pool may be on that."""
+        if pool.exhausted != "fallback" or (self.leaving is not None and not self._left.pools):
             return pool
+        if self.leaving is None:
+            return replace(pool, exhausted="reject")
         taken = self._left.taken
         if pool.name not in taken:
             taken[pool.name] = any(
@@ -311,9 +317,12 @@ class Pools:
         old = [
             self._by_name.get(name) or _former(name, like, self._longest_rest_ms) for name in left if name not in names
         ]
-        return [Place(pool, dnis, pool.match, moved=bool(now)) for pool in old] + [
-            Place(pool, dnis, pool.match) for pool in now
-        ]
+        # Of a pool that is no longer configured the rules are lost; without a pool that has the number now, none can
+        # stand for them, and only the whole ANI may decide.
+        return [
+            Place(pool, dnis, pool.match if now or pool.name in self._by_name else "exact", moved=bool(now))
+            for pool in old
+        ] + [Place(pool, dnis, pool.match) for pool in now]
 
     def _alike(self, number: str, country: Country | None) -> list[str]:
         """The other spellings of this number under a country in which a pool has it, or had it."""
@@ -326,7 +335,12 @@ class Pools:
         for count, numbers in self._by_digits.items():
             if len(digits) >= count:
                 found |= dict.fromkeys(self._left.ending(digits[-count:]) + numbers.agreeing(digits, count))
-        return [place for dnis in found for place in self._places(dnis) if _is_meant_by_ending(asked, dnis, place.pool)]
+        return [
+            place._replace(by_ending=True)
+            for dnis in found
+            for place in self._places(dnis)
+            if _is_meant_by_ending(asked, dnis, place.pool)
+        ]
 
 
 def _grouped(pools: Iterable[Pool], key: Callable[[Pool], _K]) -> Iterable[tuple[_K, list[Pool]]]:

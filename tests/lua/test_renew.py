@@ -104,6 +104,39 @@ def test_a_call_on_a_number_that_came_back_is_renewed_beyond_what_the_other_pool
     assert client.zscore("cti:{new}:numbers", "100") > now_ms(client) + 3_600_000
 
 
+def test_of_many_numbers_that_came_back_none_is_promised_any_more(client: Redis, store: Store) -> None:
+    """Though the last of them that leaves comes back before the others."""
+    here = Pools([old := make_pool("1000-1700", name="old", remember_ms=1_000), make_pool("200", name="new")])
+    there = Pools([make_pool("200", name="old", remember_ms=1_000), make_pool("1000-1700", name="new")])
+    sync(store, here, take_over=True)
+    store.lease(old, "777", "1", "x", 300_000)
+    for number in range(600):
+        store.lease(old, f"8{number}", "1", "x", 8_000)
+    sync(store, there, take_over=True)
+    age(client, 10_000)
+    sync(store, here, take_over=True)
+    assert not client.exists("cti:{old}:promised")
+
+
+@pytest.mark.parametrize("as_what", ["draining", "fallback"])
+def test_a_number_that_is_the_pools_again_and_not_leased_is_promised_no_more(
+    client: Redis, store: Store, as_what: str
+) -> None:
+    here = Pools([old := make_pool("100-101", name="old"), make_pool("200", name="new")])
+    there = Pools([make_pool("101", name="old"), make_pool("100", name="new")])
+    again = {"draining": {"draining": "100"}, "fallback": {"exhausted": "fallback", "fallback": "100"}}[as_what]
+    back = Pools([back_again := make_pool("101", name="old", **again), make_pool("200", name="new")])
+    sync(store, here, take_over=True)
+    store.lease(old, "777", "1", "x", 60_000)
+    sync(store, there, take_over=True)
+    assert client.exists("cti:{old}:promised")
+    sync(store, back, take_over=True)
+    assert not client.exists("cti:{old}:promised")
+    held = store.renew(at(back_again, "100"), "777", 3_000_000)
+    assert held
+    assert held.left_ms == 3_000_000
+
+
 def test_one_sharer_taken_does_not_free_the_number_of_one_who_was_renewed(
     client: Redis, store: Store, new_pool: MakePool
 ) -> None:

@@ -204,3 +204,32 @@ def test_a_number_that_moved_costs_two_scripts_a_place_at_most_and_another_one(
     asked.clear()
     assert api.simulate_get(f"{CALLS}/101:1").status_code == 404
     assert asked == [("other", "suffix")]
+
+
+def test_before_it_is_known_which_numbers_left_a_call_is_found_by_its_whole_ani_alone(
+    new_service: Callable[..., Service], verifier: Verifier
+) -> None:
+    """A service that is started while Redis is away is asked before it has looked."""
+    rules = {"match": "suffix", "match_digits": 4, "exhausted": "reject", "dnis_digits": 4}
+    before = new_service(make_pool("5551114560", name="c", **rules), make_pool("6669994560,700", name="b", **rules))
+    as_user(before, "username").simulate_post(CALLS, json={"value": "of Z", "ani": "2025559993", "pool": "c"})
+    after = new_service(make_pool("6669994560", name="b", **rules))
+    as_user(after, "username").simulate_post(CALLS, json={"value": "of Q", "ani": "4045559993", "pool": "b"})
+    pools = Pools(after.pools)
+    app = create_app(after.store, pools, verifier, Keeper(after.store, pools, 3600), audit=Audit(), max_body=MAX_BODY)
+    api = TestClient(app, headers={"Authorization": basic("username")})
+    assert not_ready(api.simulate_get(CALLS + "/4560:2025559993"))
+    assert api.simulate_get(CALLS + "/6669994560:4045559993").json == {"value": "of Q"}
+    sync(after.store, pools, take_over=True)
+    assert api.simulate_get(CALLS + "/4560:2025559993").json == {"value": "of Z"}
+
+
+def test_of_a_removed_pool_whose_rules_are_lost_a_call_is_found_by_its_whole_ani_alone(
+    new_service: Callable[..., Service],
+) -> None:
+    sole = make_pool("666", name="s", match="sole", exhausted="reject")
+    before = new_service(sole, make_pool("100", name="e"))
+    as_user(before, "username").simulate_post(CALLS, json={"value": 1, "ani": "777", "pool": "e"})
+    api = as_user(new_service(sole), "username")
+    assert api.simulate_get(CALL + "888").status_code == 404
+    assert api.simulate_get(CALL + "777").json == {"value": 1}

@@ -157,3 +157,25 @@ def test_the_fallback_number_is_known(start: Start) -> None:
     first = start(make_pool("100", exhausted="fallback", fallback="900"))
     assert [post(first, ani).json["dnis"] for ani in "12"] == ["100", "900"]
     assert not first.keeper._woken.is_set()
+
+
+def test_last_digits_are_not_enough_where_another_service_has_other_numbers(start: Start) -> None:
+    """The number that they mean may be one that only the other has."""
+    rules = {"match": "sole", "exhausted": "reject", "dnis_digits": 4}
+    first = start(make_pool("5551234560", **rules))
+    last = start(make_pool("5551234560", **rules), make_pool("6669994560", name="q", **rules))
+    overruled(first, last)
+    assert post(last, "2025550001", "q").status_code == 201
+    assert post(first, "2025550002").status_code == 201
+    for method in ("GET", "PUT", "DELETE"):
+        not_ready(api(first).simulate_request(method, CALLS + "/4560:2025550001"))
+    assert api(first).simulate_get(CALLS + "/5551234560:2025550002").status_code == 200
+
+
+def test_an_unknown_number_may_be_the_fallback_of_a_service_with_other_rules(start: Start) -> None:
+    first = start(make_pool("100", exhausted="fallback", fallback="900"))
+    start(make_pool("100", exhausted="fallback", fallback="901"))
+    assert api(first).simulate_get(CALLS + "/901:1").status_code == 404
+    assert first.keeper._look()
+    not_ready(api(first).simulate_get(CALLS + "/901:1"))
+    assert api(first).simulate_get(CALLS + "/100:1").status_code == 404

@@ -7,6 +7,7 @@ import pytest
 from falcon.testing import Result, TestClient
 from redis import Redis
 
+from cticache.numbering.country import Country
 from kit.aging import age, on_the_second
 from kit.older import withhold
 from kit.running import Service
@@ -110,3 +111,17 @@ def test_nobody_joins_a_withheld_caller_whom_an_older_release_put_on_the_fallbac
     assert post(api, B).status_code == 503
     assert api.simulate_delete(f"{CALLS}/{FALLBACK}:").json == {"value": "of 0"}
     assert dnis(post(api, B)) == FALLBACK
+
+
+@pytest.mark.parametrize("country", [None, "1", "44"])
+@pytest.mark.parametrize("sent", ["+266696687", "266696687", "00266696687"])
+def test_a_number_that_the_carrier_sends_for_a_withheld_one_is_withheld_with_and_without_its_plus(
+    new_service: NewService, country: str | None, sent: str
+) -> None:
+    if country is None and sent.startswith("00"):
+        sent = sent.removeprefix("00")  # which only a country gives a meaning
+    rules = {"country": Country.of(country) if country else None, "withheld": ("+266696687",)}
+    api = api_of(new_service(make_pool("5551234560", **rules)))
+    assert api.simulate_post(CALLS, json={"value": 1, "ani": sent}).status_code == 201
+    assert api.simulate_post(CALLS, json={"value": 2, "ani": "3035550001"}).status_code == 503
+    assert api.simulate_get(f"{CALLS}/5551234560:anonymous").json == {"value": 1}
