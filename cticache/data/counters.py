@@ -34,7 +34,7 @@ DIFFERENCES = {
     "constant": "with one constant",
     "unlike": "with nothing alike",
 }
-"""In which ways the ANI that somebody asks with differs from that of a live call, and the words for it."""
+"""How the ANI that somebody asks with differs from the one under which the call was posted, and the words for it."""
 COUNTERS = (
     Counter("leased", "leases", "Calls leased a number", "leased"),
     Counter("shared", "shares", "Leases of a number already in use", "shared"),
@@ -59,7 +59,14 @@ COUNTERS = (
     Counter("stale", "stale", "Questions for a lease that is another by now", "another lease by now"),
     Counter("other_live", "other_live", "Live calls that were asked for under another ANI", "under another ANI"),
     *(
-        Counter(f"other_{kind}", "differences", "The same calls, by how the two ANI differ", told, "difference", kind)
+        Counter(
+            f"other_{kind}",
+            "differences",
+            "The same calls, by how the ANI asked with differs from the one posted",
+            told,
+            "difference",
+            kind,
+        )
         for kind, told in DIFFERENCES.items()
     ),
     Counter("unclaimed", "unclaimed", "Calls that ended before anybody asked for them", "never asked for"),

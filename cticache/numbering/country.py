@@ -216,6 +216,20 @@ class Country:
         return (match.expand(self.rewritten) if is_rewritten else "") + digits[match.end() :]
 
 
+def code_of_both(one: str, other: str) -> str:
+    """The calling code of a country to which these digits are two spellings of one number; empty without one.
+
+    It is looked for at the front of the longer ones, with 00 before it or not.
+    """
+    longer = max(one, other, key=len)
+    for digits in dict.fromkeys((longer, longer.removeprefix("00"))):
+        for code in {digits[:length] for length in (1, 2, 3)} & _REGIONS.keys():
+            country = Country.of(code)
+            if country.canonical(one) == country.canonical(other):
+                return code
+    return ""
+
+
 def is_international(digits: str) -> bool:
     """Whether these are a calling code and, as far as that country's pattern tells, a national number of it.
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from cticache.data.counters import DIFFERENCES, HELD, PEAK, TRANSIT
 from cticache.numbering.pools import Pool
-from cticache.operate.remedies import remedy, tail_digits
+from cticache.operate.remedies import of_kind, tail_digits
 
 _HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,7 +47,7 @@ class Hour:
     missed: int = 0
     """Questions that found nothing."""
     others: Mapping[str, int] = field(default_factory=dict)
-    """How two ANI differ -> live calls that were asked for under an ANI that differs so."""
+    """How the ANI asked with differs from the one posted -> live calls that were asked for so."""
     unclaimed: int = 0
     """Leases that ended before anybody asked for them."""
     held_ms: int = 0
@@ -126,9 +126,12 @@ class Advice:
     other_live: int
     """Leases that were asked for under another ANI while they lived."""
     differences: Mapping[str, int]
-    """How the two ANI differ -> how many of these leases, where chance does not explain it; the most first."""
+    """How the ANI asked with differs from the one posted -> how many of these leases; the most first.
+
+    Only where chance does not explain it.
+    """
     remedies: Mapping[str, str]
-    """For each of ``differences``, the options of the pool that would have found these calls; empty for none."""
+    """For each of ``differences``, which options would find such calls, as the end of a sentence; empty for none."""
     withheld: Hour | None
     """The hour in which withheld callers took up most; None when there were none."""
     withheld_s: float
@@ -253,7 +256,7 @@ def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advi
         suspects=_suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
         other_live=sum(count for hour in hours for count in hour.others.values()),
         differences=differences,
-        remedies={kind: remedy(kind, pool) for kind in differences},
+        remedies={kind: of_kind(kind, pool) for kind in differences},
         withheld=withheld,
         withheld_s=(held_ms(withheld) + pair_rest_ms) / 1000 if withheld else 0.0,
         needed_for_withheld=numbers_needed(of_withheld(withheld), 0.01) if withheld else 0,

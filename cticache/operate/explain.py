@@ -7,7 +7,7 @@ from cticache.data.replies import Explanation, LiveCall, utc
 from cticache.data.store import Store
 from cticache.numbering.ani import masked
 from cticache.numbering.pools import Place, Pool
-from cticache.operate.remedies import remedy
+from cticache.operate.remedies import by_country, remedy
 
 _OUTCOMES = {
     "exact": "It is found: a call under this very ANI is live.",
@@ -21,14 +21,14 @@ _CAREFUL = (
     "Redis lost calls a while ago: for the time of [pool] after_loss fewer are found than this rule finds, so that "
     "nobody whose own call was lost is given another's."
 )
-_ALIKE = {
-    "more": "an ANI that has a prefix less ({kept} digits against {asked}) and ends alike",
-    "less": "an ANI that has a prefix more ({kept} digits against {asked}) and ends alike",
-    "tail": "an ANI that ends alike",
-    "withheld": "a number, and this one is withheld",
-    "unlike": "an ANI that is nothing like this one",
+_UNLIKE = {
+    "more": "has a prefix more ({asked} digits against {posted}) and ends alike",
+    "less": "has a prefix less ({asked} digits against {posted}) and ends alike",
+    "tail": "ends alike",
+    "withheld": "is withheld",
+    "unlike": "is nothing like it",
 }
-"""Under what the call is live that the ANI is most like."""
+"""How the ANI asked with differs from the one posted."""
 
 
 def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) -> dict[str, Any]:
@@ -63,15 +63,19 @@ def _sentence(place: Place, found: Explanation, canonical: str) -> str:
 
 
 def _near_miss(pool: Pool, found: Explanation, canonical: str) -> str:
-    alike = _ALIKE[found.kind].format(kept=_digits(found.like), asked=_digits(canonical))
-    options = remedy(found.kind, pool)
+    posted = "another ANI" if found.like else "a withheld ANI"
+    differs = _UNLIKE[found.kind].format(posted=_digits(found.like), asked=_digits(canonical))
+    options = " or ".join(filter(None, (by_country(pool, canonical, found.like), remedy(found.kind, pool))))
     if found.kind == "withheld" and canonical:
-        alike = "a withheld ANI, and this one is a number"
+        differs = "is a number"
         listed = "the option withheld, if the carrier sends it for one that is withheld,"
         options = f"{listed} or {options}" if options else listed
     elif found.kind == "unlike" and (options := remedy("constant", pool)):
         options = f"if System Y sees this one for every caller, {options}"
-    return f"A call is live on this number under {alike}{options and f': {options} would find it'}."
+    return (
+        f"A call posted under {posted} is live on this number; the one asked with {differs}"
+        f"{options and f': {options} would find it'}."
+    )
 
 
 def _digits(ani: str) -> int:

@@ -91,12 +91,12 @@ def _withheld_line(advice: Advice) -> Iterator[str]:
 def _other_line(advice: Advice) -> Iterator[str]:
     if advice.differences:
         told = "; ".join(
-            f"{count:,} {DIFFERENCES[kind]}" + (advice.remedies[kind] and f", which {advice.remedies[kind]} would find")
+            f"{count:,} {DIFFERENCES[kind]}" + (advice.remedies[kind] and f", which {advice.remedies[kind]}")
             for kind, count in advice.differences.items()
         )
         yield (
             f"  other ANI: of {advice.calls - advice.refused:,} calls {advice.other_live:,} were asked for under "
-            f"another ANI, more than chance explains: {told}"
+            f"another ANI than was posted, more than chance explains: {told}"
         )
 
 

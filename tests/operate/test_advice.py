@@ -13,7 +13,7 @@ from cticache.data.scripts import read_scripts
 from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool
 from cticache.operate.advice import LOOKED_AT, Advice, Hour, advise, erlang_b, numbers_needed, transit_quantile
-from cticache.operate.remedies import MOST_TAIL, remedy
+from cticache.operate.remedies import MOST_TAIL, of_kind
 from cticache.operate.report import advice_lines
 from kit.samples import make_pool
 
@@ -458,16 +458,22 @@ def _asked(missed: int = 0, *, index: int = NINE, leased: int = 3_600, held_s: i
     return _hour(index, leased=leased, held_ms=leased * held_s * 1000, missed=missed, **counters)
 
 
+OWN_PREFIX = "where that prefix is a calling code or a trunk prefix"
+TOO = f" would find (country_code too, {OWN_PREFIX})"
+SOLE = "match = sole with exhausted = reject would find"
+US = Country.of("1")
+
+
 def test_it_names_the_option_that_would_have_found_them() -> None:
     hour = _asked(90, more=60, constant=20, unlike=3)
     assert _line(_advise(hour), "other ANI") == (
-        "  other ANI: of 3,600 calls 83 were asked for under another ANI, more than chance explains: 60 with a prefix "
-        "more, which country_code or match = suffix would find"
+        "  other ANI: of 3,600 calls 83 were asked for under another ANI than was posted, more than chance explains: "
+        f"60 with a prefix more, which match = suffix would find (country_code too, {OWN_PREFIX})"
     )
     sole = "match = sole with exhausted = reject"
     assert _line(_advise(_asked(90, more=60, constant=70)), "other ANI").endswith(
-        f": 70 with one constant, which {sole} would find; 60 with a prefix more, which country_code or match = suffix "
-        "would find"
+        f": 70 with one constant, which {sole} would find; 60 with a prefix more, which match = suffix would find "
+        f"(country_code too, {OWN_PREFIX})"
     )
 
 
@@ -514,28 +520,28 @@ def test_where_every_number_is_leased_what_no_digits_show_says_nothing() -> None
 @pytest.mark.parametrize(
     ("kind", "rules", "options"),
     [
-        ("more", {}, "country_code or match = suffix"),
-        ("less", {}, "country_code or match = suffix"),
-        ("less", {"country": Country.of("1")}, "match = suffix"),
-        ("more", {"match": "suffix"}, "country_code"),
-        ("more", {"match": "suffix", "country": Country.of("1")}, ""),
-        ("more", {"match": "suffix", "country": Country.of("1"), "match_digits": 10}, "match_digits = 7"),
-        ("more", {"match_digits": 10}, "country_code or match = suffix with match_digits = 7"),
-        ("more", {"match_digits": 4}, "country_code or match = suffix"),
-        ("tail", {}, "match = suffix"),
-        ("tail", {"match_digits": 10}, "match = suffix with match_digits = 7"),
+        ("more", {}, f"match = suffix{TOO}"),
+        ("less", {}, f"match = suffix{TOO}"),
+        ("less", {"country": US}, "match = suffix would find"),
+        ("more", {"match": "suffix"}, f"country_code would find {OWN_PREFIX}"),
+        ("more", {"match": "suffix", "country": US}, ""),
+        ("more", {"match": "suffix", "country": US, "match_digits": 10}, "match_digits = 7 would find"),
+        ("more", {"match_digits": 10}, f"match = suffix with match_digits = 7{TOO}"),
+        ("more", {"match_digits": 4}, f"match = suffix{TOO}"),
+        ("tail", {}, "match = suffix would find"),
+        ("tail", {"match_digits": 10}, "match = suffix with match_digits = 7 would find"),
         ("tail", {"match": "suffix"}, ""),
-        ("tail", {"match": "suffix", "match_digits": 8}, "match_digits = 7"),
-        ("withheld", {}, "match = sole with exhausted = reject"),
-        ("constant", {"match": "suffix", "exhausted": "reject"}, "match = sole"),
+        ("tail", {"match": "suffix", "match_digits": 8}, "match_digits = 7 would find"),
+        ("withheld", {}, SOLE),
+        ("constant", {"match": "suffix", "exhausted": "reject"}, "match = sole would find"),
         ("unlike", {}, ""),
         *((kind, {"match": "sole", "exhausted": "reject"}, "") for kind in DIFFERENCES),
     ],
 )
 def test_no_option_is_advised_that_is_set(kind: str, rules: dict[str, Any], options: str) -> None:
-    assert remedy(kind, make_pool(**rules)) == options
+    assert of_kind(kind, make_pool(**rules)) == options
     told = _line(_advise(_asked(9, **{kind: 9}), **rules), "other ANI")
-    assert told.endswith(f": 9 {DIFFERENCES[kind]}" + (options and f", which {options} would find"))
+    assert told.endswith(f": 9 {DIFFERENCES[kind]}" + (options and f", which {options}"))
 
 
 def test_the_script_compares_as_the_advice_says() -> None:

@@ -82,19 +82,31 @@ def test_what_is_gone_in_one_of_two_places_is_no_miss_in_the_other(
 SOLE = "match = sole with exhausted = reject"
 BY_OWN_RULE = "It is not found (404): no call live on this number fits the rule exact."
 NEAR = {
-    "a prefix more": (A, A_AS_Y_SEES_IT, {}, "an ANI that has a prefix less (10 digits against 11) and ends alike: "
+    "a calling code more": (A, A_AS_Y_SEES_IT, {}, "has a prefix more (11 digits against 10) and ends alike: "
+        "country_code = 1 or match = suffix would find it."),
+    "a calling code less": (A_AS_Y_SEES_IT, A, {}, "has a prefix less (10 digits against 11) and ends alike: "
+        "country_code = 1 or match = suffix would find it."),
+    "00 and a calling code more": ("2079460000", "00442079460000", {}, "has a prefix more (14 digits against 10) and "
+        "ends alike: country_code = 44 or match = suffix would find it."),
+    "a calling code in place of a trunk prefix": ("02079460000", "+442079460000", {}, "ends alike: "
+        "country_code = 44 or match = suffix would find it."),
+    "a trunk prefix more": ("2079460000", "02079460000", {}, "has a prefix more (11 digits against 10) and ends alike: "
         "country_code or match = suffix would find it."),
-    "a prefix less": (A_AS_Y_SEES_IT, A, {}, "an ANI that has a prefix more (11 digits against 10) and ends alike: "
-        "country_code or match = suffix would find it."),
-    "an equal tail": (A, SAME_TAIL, {}, "an ANI that ends alike: match = suffix would find it."),
-    "in a pool with a country": (A[-7:], A, {"country": Country.of("1")}, "an ANI that has a prefix less (7 digits "
-        "against 11) and ends alike: match = suffix would find it."),
-    "more digits than seven wanted": (A, A[-7:], {"match_digits": 10}, "an ANI that has a prefix more (10 digits "
-        "against 7) and ends alike: country_code or match = suffix with match_digits = 7 would find it."),
-    "withheld on the way": (A, "", {}, f"a number, and this one is withheld: {SOLE} would find it."),
-    "withheld by the carrier": ("", PBX, {}, "a withheld ANI, and this one is a number: the option withheld, if the "
+    "an outside line more": (A, "9" + A, {}, "has a prefix more (11 digits against 10) and ends alike: "
+        "match = suffix would find it."),
+    "the digits of a calling code before an extension": ("5551234", "15551234", {}, "has a prefix more (8 digits "
+        "against 7) and ends alike: match = suffix would find it."),
+    "an equal tail": (A, SAME_TAIL, {}, "ends alike: match = suffix would find it."),
+    "in a pool with a country": ("02079460000", "442079460000", {"country": Country.of("1")}, "ends alike: "
+        "match = suffix would find it."),
+    "a zero more in a pool with a country": ("5551234", "05551234", {"country": Country.of("1")}, "has a prefix more "
+        "(8 digits against 7) and ends alike: match = suffix would find it."),
+    "more digits than seven wanted": (A_AS_Y_SEES_IT, A, {"match_digits": 12}, "has a prefix less (10 digits "
+        "against 11) and ends alike: country_code = 1 or match = suffix with match_digits = 7 would find it."),
+    "withheld on the way": (A, "", {}, f"is withheld: {SOLE} would find it."),
+    "withheld by the carrier": ("", PBX, {}, "is a number: the option withheld, if the "
         f"carrier sends it for one that is withheld, or {SOLE} would find it."),
-    "nothing alike": (A, PBX, {}, "an ANI that is nothing like this one: if System Y sees this one for every caller, "
+    "nothing alike": (A, PBX, {}, "is nothing like it: if System Y sees this one for every caller, "
         f"{SOLE} would find it."),
 }  # fmt: skip
 
@@ -107,7 +119,9 @@ def test_explain_tells_how_the_ani_differs_and_which_option_would_find_the_call(
     post(api, kept)
     answer = api.simulate_get("/cticache/explain", params={"dnis": NUMBER, "ani": presented}, params_csv=False)
     (place,) = answer.json["places"]
-    assert place["says"] == f"{BY_OWN_RULE} A call is live on this number under {told}"
+    posted = "another ANI" if kept else "a withheld ANI"
+    near = f"A call posted under {posted} is live on this number; the one asked with {told}"
+    assert place["says"] == f"{BY_OWN_RULE} {near}"
     assert "secret" not in answer.text
     assert not kept or kept not in answer.text.replace(NUMBER, "").replace(presented, "")
 
@@ -116,9 +130,10 @@ def test_explain_tells_how_the_ani_differs_and_which_option_would_find_the_call(
     ("rules", "presented", "ending"),
     [
         ({"match": "suffix", "match_digits": 10}, SAME_TAIL, "ends alike: match_digits = 7 would find it."),
-        ({"match": "suffix", "exhausted": "reject"}, "", f"this one is withheld: {SOLE[:12]} would find it."),
-        ({"match": "sole", "exhausted": "reject"}, PBX, "under an ANI that is nothing like this one."),
-        ({"match": "sole", "exhausted": "reject"}, "", "under a number, and this one is withheld."),
+        ({"match": "suffix", "exhausted": "reject"}, "", f"the one asked with is withheld: {SOLE[:12]} would find it."),
+        ({"match": "sole", "exhausted": "reject"}, PBX, "the one asked with is nothing like it."),
+        ({"match": "sole", "exhausted": "reject"}, A_AS_Y_SEES_IT, "(11 digits against 10) and ends alike."),
+        ({"match": "sole", "exhausted": "reject"}, "", "the one asked with is withheld."),
     ],
 )
 def test_explain_advises_no_option_that_is_set(
