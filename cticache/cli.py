@@ -28,7 +28,7 @@ from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
 from cticache.link.redis_url import kind
 from cticache.numbering.ani import read
-from cticache.numbering.conflicts import not_international
+from cticache.numbering.conflicts import remarks
 from cticache.numbering.pools import Pools, readings
 from cticache.operate import doctor
 from cticache.operate.advice import Hour, advise
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         ("advise", _advise, "tell how many numbers and which TTL the last eight days ask for"),
         ("explain", _explain, "tell where a call's data went: what an ANI and DNIS lead to, step by step"),
     ):
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(name, help=text, description=_sentence(text))
         command.add_argument(
             "--config", type=Path, metavar="FILE", help="the config.ini; else ./config.ini, else the user's own"
         )
@@ -92,11 +92,15 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("dnis", metavar="DNIS", help="the number called, as System Y saw it")
             command.add_argument("ani", metavar="ANI", help="the caller's number, as System Y saw it; '' if withheld")
     text = "print the section of a user, to paste into config.ini"
-    command = commands.add_parser("user", help=text, description=text.capitalize() + ".")
+    command = commands.add_parser("user", help=text, description=_sentence(text))
     command.add_argument("name", metavar="NAME", help="1 to 64 of A-Z a-z 0-9 _ . -")
     command.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     command.set_defaults(run=_user)
     return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -110,11 +114,8 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"{settings.source}: {_counted(len(settings.pools), 'pool')}, {_counted(len(settings.users), 'user')}")
     for pool in settings.pools:
         print(f"  pool {pool.name}: {_counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
-        if number := not_international(pool):
-            print(
-                f"    {number} cannot be asked for as +.., as cloud platforms do: "
-                "set country_code to the calling code of its country"
-            )
+        for remark in remarks(pool):
+            print(f"    {remark}")
     if not settings.users:
         print("  no user: serve listens on 127.0.0.1 only, under an invented password")
     with ExitStack() as stack:

@@ -36,6 +36,7 @@ SAMPLE = next(
 _ENVIRONMENT = "CTICACHE_"
 _MOST_NAMED = 20
 """Of the pools, where a user's is none of them."""
+_NO_COMMENT = "; a comment after a value begins with ; and not with #"
 _LEAST_AUDIT_KEY = 16
 """There are few telephone numbers: under a key that can be guessed, a digest gives its number away."""
 
@@ -220,8 +221,10 @@ class _Reader:
         try:
             return _section(section).load(given)
         except ValidationError as error:
-            for option, faults in error.messages_dict.items():
-                self._faults.append(self._fault(section, option, given.get(option), " ".join(faults)))
+            for option, wrong in error.messages_dict.items():
+                value = given.get(option)
+                hint = _NO_COMMENT if value and re.search(r"\s#", value) else ""
+                self._faults.append(self._fault(section, option, value, " ".join(wrong) + hint))
             return {}
 
     def _from_files(self, section: str, options: dict[str, str]) -> dict[str, str]:

@@ -223,6 +223,12 @@ def _for_sure(refusal: Refusal, pools: Pools, found: list[Place], condition: Con
         return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
     certain = (place for place in found if place.dnis in place.pool.numbers)
     if condition.overruled and all(place.pool.name in condition.overruled for place in certain):
+        if found and isinstance(refusal, NoSuchCall):
+            return NotReady(
+                "No call is live here, and another cticache, which rules this Redis, may have the number in another "
+                f"pool: ask that one ({condition.ruler}).",
+                retry_after=1,
+            )
         return _uncertain(condition)
     return refusal
 

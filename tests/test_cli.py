@@ -80,6 +80,16 @@ def test_every_command_explains_itself(command: list[str], printed: Printed) -> 
     assert ("--config FILE" in text) == (command not in ([], ["user"]))
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("check", "Validate the configuration, reach Redis"), ("advise", "which TTL"), ("explain", "an ANI and DNIS")],
+)
+def test_help_writes_terms_as_they_are_written(command: str, words: str, printed: Printed) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert words in " ".join(" ".join(printed()[0]).split())
+
+
 def test_the_overview_names_the_commands_and_the_exit_codes(printed: Printed) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])

@@ -62,6 +62,8 @@ class Heartbeat:
         self._known: dict[str, tuple[Beat | None, Beat | None]] = {}
         """Pool -> the beat that was left last, and the one before."""
         self._clock_noted_until = 0.0
+        self._careful: dict[str, Pool] = {}
+        """By name, the pools in which care is taken after a loss."""
 
     def look(self) -> None:
         """Leave a sign beside every pool, and see to what the last ones tell; RedisUnavailable if Redis is away."""
@@ -114,17 +116,22 @@ class Heartbeat:
 
     def _tell_losses(self, left: Sequence[_Left]) -> None:
         for kind, sentence in _LOST.items():
-            if lost := [each.pool for each in left if each.is_lost and each.beat.kind == kind]:
-                _log.error("%s", sentence.format(pools=_named(lost)))
+            if lost := [each for each in left if each.is_lost and each.beat.kind == kind]:
+                told = sentence.format(pools=_named(each.pool for each in lost))
+                if until := _careful_until(lost):
+                    told += f"; until {until} only callers with an ANI of their own are served ([pool] after_loss)"
+                _log.error("%s", told)
         latest = {each.pool.name: each for each in left}
         careful = [each for each in latest.values() if each.beat.left_ms]
+        before, self._careful = self._careful, {each.pool.name: each.pool for each in careful}
+        if over := [pool for name, pool in before.items() if name not in self._careful]:
+            _log.info("the time of after_loss is over in %s: all callers are served again", _named(over))
         if not careful:
             self._note("loss", "")
             return
-        until = max(each.beat.now + each.beat.left_ms for each in careful)
         self._note(
             "loss",
-            f"Redis lost calls of {_named(each.pool for each in careful)}: until {utc(until - until % 1000)} callers "
+            f"Redis lost calls of {_named(each.pool for each in careful)}: until {_careful_until(careful)} callers "
             "are found there by their own ANI alone, and those without one are refused ([pool] after_loss).",
         )
 
@@ -172,6 +179,12 @@ def _rescore(store: Store, pool: Pool, which: _Which, elsewhere: Mapping[str, Se
             for dnis in some
         ]
         store.pool_rescore(pool, "rescore", dnises=zip(some, waits, strict=True))
+
+
+def _careful_until(left: Iterable[_Left]) -> str:
+    """Until when care is taken in one of these pools, to the second; empty where it is in none."""
+    until_ms = max((each.beat.now + each.beat.left_ms for each in left if each.beat.left_ms), default=0)
+    return f"{utc(until_ms)[:19]}Z" if until_ms else ""
 
 
 def _named(pools: Iterable[Pool]) -> str:

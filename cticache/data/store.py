@@ -428,8 +428,8 @@ class Store:
                 )
             case "lost":
                 return NotReady(
-                    f"Redis lost calls of pool {pool.name} whose callers may still be on the line; a caller who would "
-                    f"be found without an ANI of his own is served again in {seconds} s.",
+                    f"Withheld callers, and under match = sole all callers, of pool {pool.name} are served again in "
+                    f"{seconds} s: Redis lost calls whose callers may still be on the line.",
                     retry_after=seconds,
                 )
             case "jumped":

@@ -17,6 +17,7 @@ _MOST_TOLD = 100
 """Of faults between two pools: where one pool was copied many times, there are as many as pairs of them."""
 _MOST_COMPARED = 100
 """Of two ranges, how many numbers each has whose forms are compared."""
+_OF_NO_POOL = "the fallback must be a number of no pool"
 _FEWEST_DIGITS = 8
 """Of a number that may be asked for after a plus: fewer are an extension, or a number that is local somewhere."""
 
@@ -53,8 +54,8 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
             most = f"must not be above max_ttl = {pool.max_ttl_ms // 1000}"
             yield Conflict(pool.name, "ttl", str(pool.ttl_ms // 1000), most)
         if pool.match == "sole" and pool.exhausted != "reject":
-            wanted = "means one caller a number: set exhausted = reject, or match = exact or suffix"
-            yield Conflict(pool.name, "match", "sole", f"with exhausted = {pool.exhausted}; {wanted}")
+            wanted = f"needs exhausted = reject, for one caller a number; exhausted is {pool.exhausted}"
+            yield Conflict(pool.name, "match", "sole", wanted)
         if pool.dnis_digits and (alike := pool.every_number.alike(pool.dnis_digits)):
             wanted = f"does not tell {alike[0]} and {alike[1]} apart; give more digits, or leave it empty for all"
             yield Conflict(pool.name, "dnis_digits", str(pool.dnis_digits), wanted)
@@ -81,6 +82,23 @@ def shared(pools: Sequence[Pool]) -> Iterator[Shared]:
         yield Shared(pools[one].name, pools[other].name, numbers)
 
 
+def remarks(pool: Pool) -> Iterator[str]:
+    """What about the pool may be meant, and may be a mistake, each in a sentence that says why."""
+    if number := not_international(pool):
+        yield (
+            f"{number} cannot be asked for as +.., as cloud platforms do: "
+            "set country_code to the calling code of its country"
+        )
+    needed_ms = pool.ttl_ms + pool.pair_rest_ms
+    if pool.match != "exact" and pool.after_loss_ms < needed_ms:
+        yield (
+            f"after_loss = {pool.after_loss_ms // 1000} is shorter than a call and its rest, {needed_ms // 1000} s: "
+            f"under match = {pool.match}, a caller whose call Redis lost may then be given another's data"
+        )
+    if pool.fallback and pool.exhausted != "fallback":
+        yield f"fallback = {pool.fallback} is never used: that takes exhausted = fallback, not {pool.exhausted}"
+
+
 def not_international(pool: Pool) -> str:
     """A number of the pool that is not found if it is asked for as +.., as far as can be told; empty if there is none.
 
@@ -103,7 +121,7 @@ def _wrong_fallback(pool: Pool, owners: Sequence[Pool], fallback_of: Sequence[Po
         missing = pool.exhausted == "fallback"
         return "give the number for callers beyond the pool's own, or another exhausted" if missing else ""
     for other in owners:
-        return f"is a number of [pool:{other.name}]; give one of no pool"
+        return f"is a number of [pool:{other.name}]; {_OF_NO_POOL}"
     for other in fallback_of[:2]:
         if other is not pool:
             return f"is the fallback of [pool:{other.name}], too; give each pool its own"
@@ -200,10 +218,12 @@ def _but_for_the_plus(one: str, other: str) -> bool:
 
 
 def _conflict(pools: Sequence[Pool], at: tuple[int, int], pair: tuple[str, str], country: Country | None) -> Conflict:
-    """The fault of the later pool; in one pool, of the later of its numbers."""
-    (_, earlier), (later_at, later) = sorted(zip(at, pair, strict=True))
-    where = "" if at[0] == at[1] else f" of [pool:{pools[min(at)].name}]"
-    pool = pools[later_at]
-    option = next((name for name in ("numbers", "draining") if later in getattr(pool, name)), "fallback")
+    """The fault of a fallback; else of the later pool, and in one pool of the later of its numbers."""
+    both = sorted((pools[index].fallback == number, index, number) for index, number in zip(at, pair, strict=True))
+    (_, other_at, other), (is_fallback, own_at, own) = both
+    where = "" if other_at == own_at else f" of [pool:{pools[other_at].name}]"
+    pool = pools[own_at]
+    option = "fallback" if is_fallback else "numbers" if own in pool.numbers else "draining"
     why = "but for the plus" if _but_for_the_plus(*pair) or not country else f"under country_code = {country.code}"
-    return Conflict(pool.name, option, later, f"is the same number as {earlier}{where}, {why}; keep one of them")
+    wanted = _OF_NO_POOL if is_fallback else "keep one of them"
+    return Conflict(pool.name, option, own, f"is the same number as {other}{where}, {why}; {wanted}")

@@ -218,15 +218,29 @@ def listed(text: str) -> list[str]:
 
 
 def unspaced(part: str) -> str:
-    """The same; ValueError where a space is within it: nobody can tell whether one number is meant or several."""
+    """The same; ValueError where a space or a semicolon is within it: it may be meant as one number or as several."""
+    if ";" in part:
+        raise ValueError(f"{_shown(part)} has a semicolon inside: put a comma or a new line between two numbers")
     if not re.search(r"\s", part):
         return part
     joined = re.sub(r"\s", "", part)
-    hint = f", as in {joined}" if all(map(_NUMBER.fullmatch, joined.split("-"))) else ""
+    example = f", as in {joined}" if all(map(_NUMBER.fullmatch, joined.split("-"))) else ""
     raise ValueError(
-        f"{_shown(part)} has a space inside: write one number without spaces{hint}, "
+        f"{_shown(part)} has a space inside: write one number without spaces{example}, "
         "and a comma or a new line between two"
     )
+
+
+def hint(part: str) -> str:
+    """What may be wrong with a text that is no number, to stand after what is said of it; empty if that is unknown."""
+    if _OTHER_DASH.search(part):
+        return "; its dash is no hyphen"
+    pieces = part.split("-")
+    joined = "".join(pieces)
+    is_range = len(pieces) < 3 and len({*map(len, pieces)}) == 1
+    if is_range or not all(pieces) or not _NUMBER.fullmatch(joined):
+        return ""
+    return f"; if this is one number, write it without dashes, as in {joined}"
 
 
 def overlaps(sets: Sequence[NumberSet]) -> Iterator[tuple[int, int, Span]]:
@@ -243,14 +257,13 @@ def _span(part: str) -> Span:
     first, dash, last = unspaced(part).partition("-")
     start, end = _NUMBER.fullmatch(first), _NUMBER.fullmatch(last if dash else first)
     if not start or not end:
-        hint = "; its dash is no hyphen" if _OTHER_DASH.search(part) else ""
         raise ValueError(
             f"{_shown(part)} is not a number or a range: give 1 to {MAX_DIGITS} digits, such as 5551234560 or "
-            f"5551234560-5551234599{hint}"
+            f"5551234560-5551234599{hint(part)}"
         )
     if start[1] != end[1] or len(start[2]) != len(end[2]):
         raise ValueError(
-            f"the ends of the range {_shown(part)} must have equally many digits and the same leading plus"
+            f"the ends of the range {_shown(part)} must have equally many digits and the same leading plus{hint(part)}"
         )
     if int(start[2]) > int(end[2]):
         raise ValueError(f"the range {_shown(part)} runs backwards")

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 
 from cticache.numbering.ani import MOST_CHARACTERS, WITHHELD, form_of, read, steps, word, written
 from cticache.numbering.country import Country
-from cticache.numbering.numbers import MAX_DIGITS, NumberSet, Owners, listed, unspaced
+from cticache.numbering.numbers import MAX_DIGITS, NumberSet, Owners, hint, listed, unspaced
 from cticache.numbering.spellings import Spellings
 from cticache.options import Text, Whole, Word, declared
 
@@ -28,6 +28,7 @@ MOST_CALLERS = 1000
 _NUMBER = re.compile(rf"\+?[0-9]{{1,{MAX_DIGITS}}}")
 _ALL_DIGITS = re.compile(r"[\d+\s().\-/]+")
 """What is meant as a number, or as several, in whatever digits."""
+_NOTHING_LISTED = re.compile(r"(?:^|,)[^\S\r\n]*,")
 
 
 def _numbers(text: str) -> NumberSet:
@@ -36,20 +37,26 @@ def _numbers(text: str) -> NumberSet:
 
 def _number(text: str) -> str:
     if text and (listed(text) != [text] or not _NUMBER.fullmatch(unspaced(text))):
-        raise ValueError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty")
+        raise ValueError(f"must be one number of 1 to {MAX_DIGITS} digits, such as 5559990001, or empty{hint(text)}")
     return text
 
 
 def _withheld(text: str) -> tuple[str, ...]:
     """Numbers, and words as ``word`` gives them."""
+    if _NOTHING_LISTED.search(text):
+        raise ValueError("has a comma with nothing before it: leave it out")
     return tuple(map(_one_withheld, listed(text)))
 
 
 def _one_withheld(part: str) -> str:
     if _ALL_DIGITS.fullmatch(part):
         if not _NUMBER.fullmatch(unspaced(part)):
-            raise ValueError(f"{part!r} is not one number of 1 to {MAX_DIGITS} digits, such as +266696687")
+            raise ValueError(f"{part!r} is not one number of 1 to {MAX_DIGITS} digits, such as +266696687{hint(part)}")
         return part
+    if ";" in part:
+        raise ValueError(f"{part!r} has a semicolon inside: put a comma or a new line between two")
+    if not any(map(str.isalnum, part)) or re.search(r"\s#", part):
+        raise ValueError(f"{part!r} is no word or number as a carrier sends it, such as No Caller ID or +266696687")
     bare = read(part).bare
     if '"' in part or bare not in (part, WITHHELD):
         raise ValueError(f"{part!r} has something around it: give the word or the number alone, such as No Caller ID")
@@ -94,7 +101,15 @@ class Pool:
 
         ValueError when it is no number, nor a word that this pool has for a withheld one.
         """
-        return form_of(bare, self.country, self._withheld_forms)
+        try:
+            return form_of(bare, self.country, self._withheld_forms)
+        except ValueError as error:
+            if not any(map(str.isalpha, bare)):
+                raise
+            listed_there = (
+                f"if your carrier sends this for a withheld caller, list it under [pool:{self.name}] withheld"
+            )
+            raise ValueError(f"{error}; {listed_there}") from None
 
     def steps(self, ani: str) -> list[tuple[str, str]]:
         """How it arrives at the canonical form of an ANI as it was sent (cticache.numbering.ani.steps)."""

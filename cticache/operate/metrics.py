@@ -51,7 +51,9 @@ class _Pools(Collector):
                 gauge.add_metric([pool], getattr(stats, attribute))
             yield gauge
         yield from self._counters(labelled=False)
-        conditions = GaugeMetricFamily("cticache_condition", "What /readyz notes: 1 while it holds", labels=["kind"])
+        conditions = GaugeMetricFamily(
+            "cticache_condition", "What /readyz says in its notes or its detail: 1 while it holds", labels=["kind"]
+        )
         for kind in KINDS:
             conditions.add_metric([kind], kind in self._condition.notes)
         yield conditions

@@ -62,7 +62,7 @@ class LeaseSchema(Schema):
         unknown = RAISE
 
     value = fields.Raw(required=True, allow_none=True)
-    ani = AniField(required=True)
+    ani = AniField(required=True, error_messages={"required": 'Missing: send "" if it is withheld.'})
     pool = fields.String()
     ttl = SecondsField()
     idempotency_key = KeyField()

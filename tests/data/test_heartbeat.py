@@ -1,6 +1,7 @@
 """A Redis that lost calls, and a clock that jumped, are told; until the callers are off the line nothing is guessed."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ TTL_MS = 300_000
 CAREFUL_MS = TTL_MS + 60_000
 LOST = "cti:{system-y}:lost"
 HOUR_MS = 3_600_000
+CARE = "; until .. only callers with an ANI of their own are served ([pool] after_loss)"
 
 
 class Service:
@@ -80,9 +82,10 @@ def restored(client: Redis) -> Iterator[None]:
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged, without the time that is in it."""
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     caplog.clear()
-    return said
+    return [re.sub(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "..", each) for each in said]
 
 
 # Redis came back empty
@@ -106,7 +109,7 @@ def test_after_a_loss_a_withheld_caller_is_not_given_a_number_on_which_another_m
     service.lease("")
     client.flushall()
     service.look()
-    assert errors(caplog) == ["Redis came back empty; all calls were lost of pool system-y"]
+    assert errors(caplog) == [f"Redis came back empty; all calls were lost of pool system-y{CARE}"]
     assert service.losses() == 1
     assert "lost calls of pool system-y: until 20" in service.notes["loss"]
     assert service.refuses("") == CAREFUL_MS // 1000
@@ -165,7 +168,35 @@ def test_how_long_to_be_careful_is_configured(
     service.look()
     assert max(client.pttl(LOST), 0) in range(left_ms - 999, left_ms + 1)
     assert service.losses() == 1
-    assert errors(caplog)
+    (told,) = errors(caplog)
+    assert told.endswith(CARE) == (left_ms > 0)
+
+
+def test_that_the_care_is_over_is_told_once_and_for_each_pool(
+    client: Redis, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    service = start(make_pool("100", name="one", careful_ms=9_000), make_pool("200", name="two", careful_ms=99_000))
+    over = "the time of after_loss is over in pool {}: all callers are served again"
+
+    def said() -> list[str]:
+        service.look()
+        told = [record.getMessage() for record in caplog.records if record.name == "cticache.data.heartbeat"]
+        caplog.clear()
+        return told
+
+    assert not said()
+    client.flushall()
+    (lost,) = said()
+    until = service.notes["loss"].partition("until ")[2].partition(" ")[0]
+    assert f"; until {until} only" in lost
+    assert not said()
+    age(client, 10_000)
+    assert said() == [over.format("one")]
+    assert not said()
+    age(client, 90_000)
+    assert said() == [over.format("two")]
+    assert not said()
 
 
 def test_each_pool_that_lost_its_calls_is_told_and_no_other(client: Redis, start: Start) -> None:
@@ -201,8 +232,8 @@ def test_two_services_tell_one_loss_once_and_each_says_so(
     other.look()
     assert one.losses() == 1
     assert errors(caplog) == [
-        "Redis came back empty; all calls were lost of pool system-y",
-        "another cticache has told that Redis lost calls of pool system-y",
+        f"Redis came back empty; all calls were lost of pool system-y{CARE}",
+        f"another cticache has told that Redis lost calls of pool system-y{CARE}",
     ]
     assert other.notes["loss"] == one.notes["loss"]
     one.look()
@@ -232,7 +263,8 @@ def test_an_older_state_is_a_loss_and_what_it_holds_may_be_over(
         service.look()
         service.look()
     service.look()
-    assert errors(caplog) == ["Redis came back with an older state; the latest calls were lost of pool system-y"]
+    lost = f"Redis came back with an older state; the latest calls were lost of pool system-y{CARE}"
+    assert errors(caplog) == [lost]
     assert service.losses() == 1
     assert service.read(withheld, "") is None
     assert service.store.explain(service.pools.of(withheld)[0], "").like == ""
@@ -340,7 +372,7 @@ def test_a_clock_set_ahead_is_a_loss(client: Redis, start: Start, caplog: pytest
     set_clock(client, service.store, HOUR_MS)
     service.look()
     assert errors(caplog) == [
-        "the clock of Redis was set ahead; calls ended before their time in pool system-y",
+        f"the clock of Redis was set ahead; calls ended before their time in pool system-y{CARE}",
         "the clock of Redis was set ahead by about 3,600 s, in pool system-y; the times kept there have been seen to",
     ]
     assert service.losses() == 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cticache.numbering.ani import form_of
-from cticache.numbering.conflicts import conflicts, not_international, shared
+from cticache.numbering.conflicts import conflicts, not_international, remarks, shared
 from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool
 from kit.effort import counted_calls
@@ -59,6 +59,17 @@ def told(*pools: Pool) -> list[str]:
             [pool("5554000000", country=ONE), pool("1", "u", fallback="0015554000000")],
             "[pool:u] fallback = 0015554000000: is the same number as 5554000000 of [pool:p], under country_code = 1;",
             id="a fallback",
+        ),
+        pytest.param(
+            [pool("5554000000-5554000009", country=ONE, fallback="+15554000003")],
+            "[pool:p] fallback = +15554000003: is the same number as 5554000003, under country_code = 1; the fallback "
+            "must be a number of no pool",
+            id="the pool's own fallback",
+        ),
+        pytest.param(
+            [pool("1", fallback="0015554000000"), pool("5554000000", "u", ONE)],
+            "[pool:p] fallback = 0015554000000: is the same number as 5554000000 of [pool:u], under country_code = 1;",
+            id="the fallback of an earlier pool",
         ),
         pytest.param(
             [pool("1", fallback="5554000000", country=ONE), pool("2", "u", ONE, fallback="15554000000")],
@@ -207,3 +218,27 @@ def test_a_withheld_number_that_is_one_of_the_pool_in_another_spelling_is_told()
 )
 def test_a_number_that_cannot_be_asked_for_with_a_plus_is_named(made: Pool, number: str) -> None:
     assert not_international(made) == number
+
+
+LOSS = "a caller whose call Redis lost may then be given another's data"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            pool("100", match="suffix", careful_ms=359_000),
+            "after_loss = 359 is shorter than a call and its rest, 360 s",
+        ),
+        (pool("100", match="sole", exhausted="reject", careful_ms=0), "after_loss = 0 is shorter"),
+        (pool("100", match="suffix", careful_ms=360_000), ""),
+        (pool("100", match="suffix"), ""),
+        (pool("100", careful_ms=0), ""),
+        (pool("100", fallback="200"), "fallback = 200 is never used: that takes exhausted = fallback, not share"),
+        (pool("100", fallback="200", exhausted="fallback"), ""),
+    ],
+)
+def test_what_may_be_a_mistake_is_remarked(made: Pool, said: str) -> None:
+    told = list(remarks(made))
+    assert len(told) == bool(said)
+    assert said in "".join(told)

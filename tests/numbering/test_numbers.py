@@ -73,7 +73,10 @@ def test_numbers_and_ranges_are_read_as_written(text: str, numbers: list[str]) -
         pytest.param("-", ["'-'", "not a number"], id="a dash alone"),
         pytest.param("1\n- 5", ["'-5'", "not a number"], id="a list with a dash before each"),
         pytest.param("1\u20135", ["'1\u20135'", "its dash is no hyphen"], id="en dash"),
-        pytest.param("1;" * 999, ["'1;1;", "not a number"], id="a list by semicolons"),
+        pytest.param("1;" * 999, ["'1;1;", "a semicolon inside: put a comma or a new line"], id="a list by semicolons"),
+        pytest.param("5551; 5552", ["'5551; 5552' has a semicolon inside"], id="semicolons and spaces"),
+        pytest.param("555-123-4560", ["not a number or a range", "without dashes, as in 5551234560"], id="dashes"),
+        pytest.param("555-1234", ["equally many digits", "without dashes, as in 5551234"], id="one dash"),
         pytest.param(f"{'1' * 300}-2", ["'111", "not a number"], id="300 digits"),
         pytest.param("++5", ["'++5'", "not a number"], id="two pluses"),
         pytest.param("+", ["'+'", "not a number"], id="a plus alone"),
@@ -87,7 +90,7 @@ def test_numbers_and_ranges_are_read_as_written(text: str, numbers: list[str]) -
     ],
 )
 def test_a_wrong_part_is_named(text: str, named: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"digits|backwards|space inside") as caught:
+    with pytest.raises(ValueError, match=r"digits|backwards|(space|semicolon) inside") as caught:
         _parse(text)
     assert all(piece in str(caught.value) for piece in named)
     assert len(str(caught.value)) < 200

@@ -106,6 +106,17 @@ def test_a_pool_that_cannot_be_asked_for_with_a_plus_is_told_with_what_to_set(
         assert line.endswith("set country_code to the calling code of its country")
 
 
+def test_a_remark_on_a_pool_is_no_complaint(check: Check, safe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    check(safe)
+    rules = "numbers = 100\nmatch = suffix\nafter_loss = 9\nfallback = 200"
+    Path("config.ini").write_text(f"[redis]\nurl = {safe}\n[pool:x]\n{rules}\n")
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[2].startswith("    after_loss = 9 is shorter")
+    assert out[3].startswith("    fallback = 200 is never used")
+    assert out[-1] == "all well"
+
+
 def test_a_server_without_persistence_is_a_complaint(check: Check, primary: Redis, safe: str) -> None:
     primary.config_set("appendonly", "no")
     code, out = check(safe)

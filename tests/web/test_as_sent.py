@@ -80,7 +80,10 @@ def test_a_word_that_another_pool_lists_is_422_and_a_number_is_a_number(new_serv
     for answer in answers:
         assert refused(answer, 422, "invalid_fields")
         assert answer.json["fields"] == {
-            "ani": ["It must be a telephone number of 1 to 32 digits, or empty when the caller withholds it."]
+            "ani": [
+                "It must be a telephone number of 1 to 32 digits, or empty when the caller withholds it; if your "
+                "carrier sends this for a withheld caller, list it under [pool:two] withheld."
+            ]
         }
     post(api, "+266696687", pool="two")
     assert api.simulate_get(call("266696687", "5559990000")).status_code == 200

@@ -42,7 +42,12 @@ def test_an_arriving_caller_is_not_given_the_data_of_the_next_one_when_redis_cam
     for _ in range(5):
         answer = post(api, refused)
         assert (answer.status_code, answer.json["error"]) == (503, "not_ready")
-        assert int(answer.headers["retry-after"]) in range(359, 361)
+        wait = answer.headers["retry-after"]
+        assert int(wait) in range(359, 361)
+        assert answer.json["detail"] == (
+            f"Withheld callers, and under match = sole all callers, of pool system-y are served again in {wait} s: "
+            "Redis lost calls whose callers may still be on the line."
+        )
     assert api.simulate_delete(f"{CALLS}/{first}:{refused}").status_code == 404
     if served is not None:
         assert post(api, served).status_code == 201

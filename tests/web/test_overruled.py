@@ -107,6 +107,9 @@ def test_of_a_number_that_the_other_may_have_no_call_is_said_not_to_be_there(sta
         assert says == (
             f"The number may be in a pool of which only the cticache that rules this Redis knows: {ruler}. "
             "Give both the same pools and numbers, or stop that one."
+            if dnis == "200"
+            else "No call is live here, and another cticache, which rules this Redis, may have the number in another "
+            f"pool: ask that one ({ruler})."
         )
     asked = {"dnis": "200", "ani": "1"}
     assert ruler in not_ready(api(first).simulate_get("/cticache/explain", params=asked))

@@ -194,6 +194,20 @@ def test_a_field_that_is_missing_unknown_or_wrong_is_named(api: TestClient, body
 
 
 @pytest.mark.usefixtures("untouched")
+def test_who_leaves_the_ani_out_is_told_what_to_send_for_a_withheld_one(api: TestClient) -> None:
+    fields = check(api.simulate_post(CALLS, body='{"value":1}'), 422, "invalid_fields")["fields"]
+    assert fields == {"ani": ['Missing: send "" if it is withheld.']}
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("digits", ["1" * 33, "1 2 3 #"])
+def test_what_is_no_word_is_not_to_be_listed_as_withheld(api: TestClient, digits: str) -> None:
+    answer = api.simulate_post(CALLS, body=json.dumps({"value": 1, "ani": digits}))
+    check(answer, 422, "invalid_fields")
+    assert "carrier" not in str(answer.json["fields"])
+
+
+@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("ani", WRONG_ANIS.values(), ids=WRONG_ANIS.keys())
 def test_an_ani_that_is_no_number_is_422(api: TestClient, ani: Any) -> None:
     answer = api.simulate_post(CALLS, body=json.dumps({"value": 1, "ani": ani}))
