@@ -11,6 +11,7 @@ from cticache import cli
 from cticache.data.condition import Condition
 from cticache.data.counters import COUNTERS
 from cticache.data.replies import PoolStats
+from cticache.errors import RedisUnavailable
 from cticache.operate.metrics import exposition
 from kit.checkout import CHECKOUT, ROOT
 
@@ -149,3 +150,13 @@ def test_every_metric_is_exposed(doc: Path) -> None:
 def test_every_counter_has_its_metric_in_the_operators_table() -> None:
     rows = "".join(re.findall(r"^\| (`cticache_[^|]+) \|", DOCS[ROOT / "docs" / "operate.md"], re.MULTILINE))
     assert {f"cticache_{counter.metric}_total" for counter in COUNTERS} <= set(re.findall(r"cticache_\w+", rows))
+
+
+def test_every_figure_of_a_pool_is_in_the_operators_table() -> None:
+    figures = PoolStats.of([0] * 7, [], []).figures()
+    assert figures.keys() <= set(inline(ROOT / "docs" / "operate.md"))
+
+
+def test_what_readyz_says_while_redis_is_away_is_in_the_list_of_troubles() -> None:
+    said = [code for code in inline(ROOT / "docs" / "troubles.md") if RedisUnavailable.says.startswith(code)]
+    assert said == ["The store is away or refuses to work"]
