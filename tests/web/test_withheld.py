@@ -125,3 +125,9 @@ def test_a_number_that_the_carrier_sends_for_a_withheld_one_is_withheld_with_and
     assert api.simulate_post(CALLS, json={"value": 1, "ani": sent}).status_code == 201
     assert api.simulate_post(CALLS, json={"value": 2, "ani": "3035550001"}).status_code == 503
     assert api.simulate_get(f"{CALLS}/5551234560:anonymous").json == {"value": 1}
+
+
+def test_a_listed_number_is_withheld_in_each_spelling_that_its_country_has_for_it(new_service: NewService) -> None:
+    api = api_of(new_service(make_pool("5551234560", country=Country.of("44"), withheld=("02079460000",))))
+    assert api.simulate_post(CALLS, json={"value": 1, "ani": "+442079460000"}).status_code == 201
+    assert api.simulate_get(f"{CALLS}/5551234560:anonymous").json == {"value": 1}
