@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from cticache.data.paging import PAGE, by_time
 from cticache.data.replies import Ruling
 from cticache.data.store import Step, Store
 from cticache.numbering.numbers import NumberSet
@@ -258,23 +259,15 @@ class _Task:
 
     def leaving_page(self) -> Step:
         """The step that lists the first of the numbers that are leaving."""
-        return self._asked("leaving", count=LIST_STEP)
+        return self._asked("leaving", count=PAGE)
 
     def leaving(self, page: list[str]) -> dict[str, int]:
         """The numbers taken out whose calls may still be asked for: DNIS -> ms until which; ``page``: the first."""
-        ends: dict[str, int] = {}
-        since, skip = 0, 0
-        while True:
-            times = list(map(int, page[1::2]))
-            ends.update(zip(page[::2], times, strict=True))
-            if len(times) < LIST_STEP:
-                return ends
-            # By time, not by place: what ends while this is read would move what is still to come into what was read.
-            # The last time is listed again, for more numbers may have it; only where it fills a page are they skipped.
-            last = times[-1]
-            skip = 0 if times[0] < last else LIST_STEP + (skip if since == last else 0)
-            since = last
-            page = self._step("leaving", cursor=str(since), count=LIST_STEP, skip=skip)
+        return by_time(
+            lambda since, skip: (
+                self._step("leaving", cursor=str(since), count=PAGE, skip=skip) if since or skip else page
+            )
+        )
 
     def promise(self, dnises: Iterable[str]) -> dict[str, int]:
         """DNIS -> ms until which its calls live at most, whoever renews them; without those that no longer leave."""
