@@ -33,7 +33,7 @@ def main() -> int:
     if "TEST_REDIS" not in os.environ and (binary := _packaged()):
         os.environ["TEST_REDIS"] = f"binary:{binary}"
     shared = os.environ.get("TEST_REDIS", "").startswith(("redis", "unix"))
-    survived = 0
+    survived: list[str] = []
     with ThreadPoolExecutor(1 if shared else max(2, os.cpu_count() or 1)) as at_once:
         unchanged = at_once.submit(_run, ROOT, *sorted({test for each in chosen for test in each.tests}))
         tries = at_once.map(_try, chosen)
@@ -43,9 +43,10 @@ def main() -> int:
             print("\n".join(["the tests do not pass with nothing changed", *lines]))
             return 1
         for each, (killed, told) in zip(chosen, tries, strict=True):
-            survived += not killed
-            print(f"{'killed  ' if killed else 'SURVIVED'}  {each.file}: {each.what} ({told})", flush=True)
-    print(f"{len(chosen)} mutations, {survived} survived")
+            line = f"{'killed  ' if killed else 'SURVIVED'}  {each.file}: {each.what} ({told})"
+            survived += [] if killed else [line]
+            print(line, flush=True)
+    print("\n".join([f"{len(chosen)} mutations, {len(survived)} survived", *survived]))
     return 1 if survived else 0
 
 

@@ -585,6 +585,17 @@ def test_a_number_that_moved_waits_for_its_calls_in_the_old_pool_and_no_longer_a
     assert {after.lease(ani, "new") for ani in "34"} == {"100", "900"}
 
 
+def test_after_a_loss_a_clock_that_is_set_back_makes_careful_for_no_longer(client: Redis, start: Start) -> None:
+    service = start(exhausted="reject")
+    client.flushall()
+    service.look()
+    set_clock(client, service.store, -HOUR_MS)
+    service.look()
+    assert service.refuses("") <= CAREFUL_MS // 1000
+    age(client, CAREFUL_MS)
+    assert service.lease("")
+
+
 def test_times_are_set_anew_in_bounded_steps_and_each_once(client: Redis, start: Start) -> None:
     service = start(make_pool("1000-2499"))
     for number in range(1500):

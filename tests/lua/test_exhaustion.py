@@ -9,8 +9,9 @@ from redis import Redis
 
 from cticache.data.replies import Lease
 from cticache.data.store import Store
+from cticache.data.sync import learn_leaving
 from cticache.errors import Gone, PoolExhausted, RedisUnavailable, TooManyLive
-from cticache.numbering.pools import Pool
+from cticache.numbering.pools import Pool, Pools
 from kit.aging import age, everything, now_ms, on_the_second
 from kit.samples import at
 
@@ -303,6 +304,20 @@ def test_who_is_on_the_fallback_number_is_forgotten_when_the_last_of_them_has_re
     lease(store, fallen, "2", 60)
     lease(store, fallen, "3", 30)
     assert 119_000 < client.pttl("cti:{system-y}:callers:900") <= 120_000
+
+
+def test_the_fallback_number_is_among_those_that_leave_until_the_last_of_its_callers_has_rested(
+    client: Redis, store: Store, fallen: Pool
+) -> None:
+    for ani, ttl_s in (("1", 600), ("2", 60), ("3", 30)):
+        lease(store, fallen, ani, ttl_s)
+    until_ms = client.zscore("cti:{system-y}:leaving", "900")
+    assert until_ms
+    assert 119_000 < until_ms - now_ms(client) <= 120_000
+    age(client, 119_000)
+    pools = Pools([fallen])
+    learn_leaving(store, pools)
+    assert [place.dnis for place in pools.of("900")] == ["900"]
 
 
 # One user's share
