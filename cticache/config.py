@@ -16,6 +16,7 @@ from typing import Any
 import platformdirs
 from marshmallow import ValidationError
 
+from cticache.access.networks import NOWHERE, Networks, trusted
 from cticache.access.users import User
 from cticache.errors import ConfigError
 from cticache.link import redis_url
@@ -75,6 +76,7 @@ class ServerConfig:
     auth_cache: int = declared(Whole(0, 3600, "seconds"), 60)
     auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)
     auth_queue: int = declared(Whole(1, 10_000), 100)
+    trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
     audit: bool = declared(YesNo(), True)
     audit_key: str = declared(Text(_audit_key), "", secret=True)
 

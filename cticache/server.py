@@ -127,7 +127,9 @@ def _serve_on(
             site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
         )
         audit = Audit(site.audit_key, enabled=config.audit)
-        app = create_app(store, pools, verifier, keeper, audit=audit, max_body=config.max_body)
+        app = create_app(
+            store, pools, verifier, keeper, audit=audit, max_body=config.max_body, proxies=config.trusted_proxy
+        )
         server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
         server.channel_class = Channel
         stack.callback(server.close)

@@ -9,6 +9,7 @@ import pytest
 from redis.connection import SSLConnection
 
 from cticache import config
+from cticache.access.networks import Networks
 from cticache.access.passwords import hashed
 from cticache.config import SAMPLE, SECTIONS, Config
 from cticache.errors import ConfigError
@@ -18,6 +19,7 @@ from cticache.numbering.country import Country
 
 _UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 HASH = hashed("secret-word")
+PROXIES = Networks.parse("10.0.0.5 192.168.0.0/16 fd00::/8")
 POOL = "[pool:x]\nnumbers = 1-9\n"
 USER = f"[user:bob]\npassword = {HASH}\n"
 
@@ -57,6 +59,8 @@ stop_timeout = 8
 auth_cache = 0
 auth_cache_size = 5
 auth_queue = 6
+trusted_proxy = 10.0.0.5, 192.168.0.0/16
+    fd00::/8
 audit = no
 audit_key = sixteen-letters-
 [redis]
@@ -100,7 +104,7 @@ password = {HASH}
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 8, 0, 5, 6, False, "sixteen-letters-"
+        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 8, 0, 5, 6, PROXIES, False, "sixteen-letters-"
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -212,6 +216,16 @@ _WRONG = [
     Wrong("pool:x", "exhausted", "never", "share, reject"),
     Wrong("pool:x", "exhausted", "Share", "share, reject"),
     Wrong("server", "audit", "on", "yes or no"),
+    Wrong(
+        "server", "trusted_proxy", "10.0.0.5, proxy.example", "'proxy.example' is no IP address or network: write it"
+    ),
+    Wrong("server", "trusted_proxy", "10.0.0.5/33", "'10.0.0.5/33' is no IP address or network"),
+    Wrong("server", "trusted_proxy", "10.0.0.5/8", "'10.0.0.5/8' has bits set beyond its mask: write 10.0.0.0/8 for"),
+    Wrong("server", "trusted_proxy", "::1, 0.0.0.0/0", "'0.0.0.0/0' trusts everybody: name the proxies alone"),
+    Wrong("server", "trusted_proxy", "::/0", "'::/0' trusts everybody"),
+    Wrong("server", "trusted_proxy", "::ffff:0.0.0.0/96", "'::ffff:0.0.0.0/96' trusts everybody"),
+    Wrong("server", "trusted_proxy", "10.0.0.5:80", "'10.0.0.5:80' is no IP address or network"),
+    Wrong("server", "trusted_proxy", "*", "'*' is no IP address or network"),
     Wrong("pool:x", "match", "loose", "exact, suffix, sole"),
     Wrong("pool:x", "match", "sole", "needs exhausted = reject, for one caller a number; exhausted is share"),
     Wrong("pool:x", "country_code", "9999", "calling code"),

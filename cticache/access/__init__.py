@@ -1,1 +1,1 @@
-"""Who may come in: users with their roles, pools and passwords. Pure: no HTTP and no Redis."""
+"""Who may come in, and from where: users with their roles, pools and passwords; addresses. No HTTP and no Redis."""

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import falcon
 from falcon import Request, Response
 
+from cticache.access.networks import NOWHERE, Networks
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import InPlace
 from cticache.data.store import Store
@@ -17,6 +18,7 @@ from cticache.handover import HandOver
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
 from cticache.web.auth import BasicAuth
+from cticache.web.origin import TRUSTED
 from cticache.web.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
 
 _log = logging.getLogger(__name__)
@@ -28,10 +30,18 @@ _OF_FALCON: dict[int, type[Refusal]] = {kind.status: kind for kind in (NoSuchUrl
 
 
 def create_app(
-    store: Store, pools: Pools, verifier: Verifier, keeper: InPlace, *, audit: Audit, max_body: int
+    store: Store,
+    pools: Pools,
+    verifier: Verifier,
+    keeper: InPlace,
+    *,
+    audit: Audit,
+    max_body: int,
+    proxies: Networks = NOWHERE,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
+    app.proxies = proxies
     app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
     calls = HandOver(store, pools, keeper)
@@ -54,7 +64,11 @@ def create_app(
 class _App(falcon.App[Request, Response]):
     """Routes by the path as it was sent, so that an escaped slash in a key does not split it."""
 
+    proxies = NOWHERE
+    """Those whose word on where a request came from is believed."""
+
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        env[TRUSTED] = self.proxies
         env["PATH_INFO"] = _escaped_path(env)
         return super().__call__(env, start_response)
 
