@@ -105,8 +105,13 @@ def work(site: Site, listener: socket.socket, news: News) -> None:
     logs.configure()
     pools = Pools(site.config.pools)
     keeper = Follower(pools, _clocks(site.config), news.tell_parent)
+
+    def started(stop: Callable[[], None]) -> None:
+        news.follow(keeper.told, stop)
+        news.tell_serving()
+
     with ended_by_signals(0):
-        _serve_on(site, listener, pools, keeper, started=lambda stop: news.follow(keeper.told, stop))
+        _serve_on(site, listener, pools, keeper, started=started)
 
 
 def _serve_on(

@@ -1,8 +1,10 @@
 """Several processes that share one listening socket: a parent starts them, watches them and stops them.
 
 The parent keeps the pools in line and serves nobody; each worker has a pipe, over which it learns what the parent knows
-of the pools. A worker whose pipe closes has lost its parent, and ends: none is left behind, however the parent dies. A
-worker that dies is replaced at once; one that keeps dying is replaced more and more slowly.
+of the pools. A worker whose pipe closes has lost its parent, and ends: none is left behind, however the parent dies.
+
+A worker that dies is replaced at once if it had begun to serve, which it tells over its pipe. One that dies before that
+has failed to start, and its place is filled more and more slowly; but while none lives, one is started within a second.
 """
 
 import logging
@@ -20,14 +22,17 @@ _SPAWN = multiprocessing.get_context("spawn")
 """The same on every system: Windows has no fork."""
 _LOOK_S = 0.2
 """How often the parent checks whether there is news for its workers."""
-_YOUNG_S = 5.0
-"""A worker that dies sooner has failed to start."""
-_LONGEST_PAUSE_S = 30.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+"""Between the death of a worker that has failed to start and the next attempt: twice as long each time."""
+_NOBODY_S = 1.0
+"""The longest pause while no worker lives."""
 _LONGER_S = 2.0
 """A worker that is still alive this long after the time for the requests under way is killed."""
 
 Pipe = Any
 """An end of a pipe: a multiprocessing.connection.Connection, on Windows a PipeConnection."""
+_SERVING = "serving"
+"""What a worker tells its parent once it can serve; no other message is this word."""
 Serve = Callable[[socket.socket, "News"], None]
 """What a worker runs: it serves on the socket until the news ends. A module's function, so that it can be pickled."""
 
@@ -41,6 +46,10 @@ class News:
     def follow(self, told: Callable[[Any], None], ended: Callable[[], None]) -> None:
         """Call ``told`` with each piece of news, and ``ended`` when there will be no more; both from a thread."""
         threading.Thread(target=self._follow, args=(told, ended), name="news", daemon=True).start()
+
+    def tell_serving(self) -> None:
+        """Tell the parent that this worker can serve: it has not failed to start."""
+        self.tell_parent(_SERVING)
 
     def tell_parent(self, message: Any) -> None:
         """Send the parent a message, unless it is gone."""
@@ -65,19 +74,24 @@ class _Worker:
         self._serve = serve
         self._listener = listener
         self._pause = 0.0
-        self._born = 0.0
         self._start_at = 0.0
         self._told: Any = None
+        self.has_served = False
+        """Whether the process that fills it now could serve at any time."""
         self.pipe: Pipe | None = None
         self.process: SpawnProcess | None = None
 
-    def look_after(self, news: Any) -> None:
+    def lives(self) -> bool:
+        """Whether a process fills it that has not ended."""
+        return bool(self.process and self.process.is_alive())
+
+    def look_after(self, news: Any, *, others_live: bool) -> None:
         """Replace a process that has died, and tell a live one what is new."""
         now = time.monotonic()
         if self.process and not self.process.is_alive():
-            self._bury(now)
+            self._bury(now, others_live=others_live)
         if not self.process and now >= self._start_at:
-            self._start(now)
+            self._start()
         if self.pipe and news != self._told:
             self._told = news
             try:
@@ -85,15 +99,20 @@ class _Worker:
             except OSError:
                 pass  # it has just died; the next check finds out
 
-    def hear(self) -> Any:
-        """The message in its pipe. It is told the news again after that, even if the message has changed nothing.
-
-        Raises EOFError or OSError when it has died.
-        """
-        assert self.pipe  # noqa: S101 - for the type checker
-        message = self.pipe.recv()
-        self._told = None
-        return message
+    def hear(self) -> list[Any]:
+        """The messages in its pipe. It is told the news again after one, even if that has changed nothing."""
+        messages: list[Any] = []
+        try:
+            while self.pipe and self.pipe.poll():
+                message = self.pipe.recv()
+                if message == _SERVING:
+                    self.has_served = True
+                else:
+                    self._told = None
+                    messages.append(message)
+        except (EOFError, OSError):
+            pass  # it has died: its sentinel says so, too
+        return messages
 
     def end(self) -> None:
         """Close the pipe, so that the process ends by itself."""
@@ -109,27 +128,29 @@ class _Worker:
                 self.process.kill()
                 self.process.join()
 
-    def _start(self, now: float) -> None:
+    def _start(self) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(
             target=_run, args=(self._serve, self._listener, theirs), name=f"cticache-{self.number}", daemon=True
         )
         self.process.start()
         theirs.close()
-        self._born, self._told = now, None
+        self.has_served, self._told = False, None
         _log.info("worker %d is process %d", self.number, self.process.pid)
 
-    def _bury(self, now: float) -> None:
+    def _bury(self, now: float, *, others_live: bool) -> None:
         assert self.process  # noqa: S101 - for the type checker
-        young = now - self._born < _YOUNG_S
-        self._pause = min(max(2 * self._pause, 0.5), _LONGEST_PAUSE_S) if young else 0.0
-        self._start_at = now + self._pause
+        self.hear()  # it may have said that it can serve a moment before its end
+        self._pause = 0.0 if self.has_served else min(max(2 * self._pause, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+        pause = self._pause if others_live else min(self._pause, _NOBODY_S)
+        self._start_at = now + pause
         _log.error(
-            "worker %d, process %d, has ended with %s; another is started in %g s",
+            "worker %d, process %d, has ended with %s%s; another is started in %g s",
             self.number,
             self.process.pid,
             self.process.exitcode,
-            self._pause,
+            "" if self.has_served else " before it could serve",
+            pause,
         )
         self.end()
         self.process = None
@@ -154,7 +175,7 @@ class Workers:
             while not self._stopping.is_set():
                 latest = news()
                 for worker in self._workers:
-                    worker.look_after(latest)
+                    worker.look_after(latest, others_live=any(other.lives() for other in self._workers))
                 self._listen(heard)
         finally:
             for worker in self._workers:
@@ -169,10 +190,8 @@ class Workers:
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
         for ready in wait([*pipes, *sentinels], _LOOK_S):
             if worker := pipes.get(ready):
-                try:
-                    heard(worker.hear())
-                except (EOFError, OSError):
-                    pass  # it has died: its sentinel says so, too
+                for message in worker.hear():
+                    heard(message)
 
 
 def _run(serve: Serve, listener: socket.socket, pipe: Pipe) -> None:

@@ -1,6 +1,6 @@
 """Several processes on one socket: the parent that watches them, against what may happen to them."""
 
-import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -29,6 +29,7 @@ def answer_with_pid(listener: socket.socket, news: News) -> None:
     ended = threading.Event()
     news.follow(told.append, ended.set)
     listener.settimeout(0.02)
+    news.tell_serving()
     while not ended.is_set():
         try:
             client, _ = listener.accept()
@@ -158,17 +159,61 @@ def test_a_worker_that_has_said_something_is_told_the_news_again(parent: Callabl
     until(lambda: running.heard[:3] == ["news"] * 3)
 
 
-def test_workers_that_die_of_their_start_are_started_ever_more_slowly(
+def pauses(logged: str, after: str) -> list[float]:
+    """The pauses, in seconds, before each new start, where the end was told in these words."""
+    return [float(pause) for pause in re.findall(rf"ended with {after}; another is started in ([0-9.]+) s", logged)]
+
+
+def die_young_but_for_the_first(listener: socket.socket, news: News) -> None:
+    """A worker: the first of two serves, and the other one dies of its start."""
+    if multiprocessing.current_process().name.endswith("-1"):
+        answer_with_pid(listener, news)
+    die_at_once(listener, news)
+
+
+def test_workers_that_die_of_their_start_are_started_ever_more_slowly_while_another_lives(
     parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    parent(2, die_young_but_for_the_first)
+    until(lambda: len(pauses(caplog.text, "7 before it could serve")) >= 3)
+    assert pauses(caplog.text, "7 before it could serve")[:3] == [0.5, 1, 2]
+
+
+def test_while_no_worker_lives_one_is_started_within_a_second(
+    parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
+) -> None:
     parent(1, die_at_once)
+    until(lambda: len(pauses(caplog.text, "7 before it could serve")) >= 3)
+    assert pauses(caplog.text, "7 before it could serve")[:3] == [0.5, 1, 1]
 
-    def pauses() -> list[float]:
-        return [float(pause) for pause in re.findall(r"ended with 7; another is started in ([0-9.]+) s", caplog.text)]
 
-    until(lambda: len(pauses()) >= 3)
-    assert pauses()[:3] == [0.5, 1, 2]
+def test_workers_that_are_all_killed_as_soon_as_they_serve_are_replaced_at_once(
+    parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by a request that a client repeats and that none survives: however often, somebody serves."""
+    running, rounds = parent(2), 2
+    for _ in range(rounds):
+        until(lambda: sum(worker.has_served for worker in running.workers._workers) == 2)
+        killed = running.pids()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda killed=killed: len(running.pids() - killed) == 2)
+        assert running.ask()[0] not in killed
+    assert pauses(caplog.text, "-9") == [0] * 2 * rounds
+
+
+def serve_and_die(_listener: socket.socket, news: News) -> None:
+    news.tell_serving()
+    os._exit(9)
+
+
+def test_what_a_worker_says_last_counts_however_soon_it_dies(
+    parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
+) -> None:
+    parent(1, serve_and_die)
+    until(lambda: len(pauses(caplog.text, "9")) >= 3)
+    assert not pauses(caplog.text, "9 before it could serve")
+    assert set(pauses(caplog.text, "9")) == {0}
 
 
 def test_a_stop_ends_all_workers(parent: Callable[..., Parent]) -> None:
