@@ -11,12 +11,21 @@ from typing import Any
 
 from cticache.numbering.ani import masked
 
+_log = logging.getLogger(__name__)
+
 AUDIT = "cticache.audit"
 """The name of the audit's logger, by which operators filter."""
 NO_NUMBERS = {"no_numbers": True}
 """The ``extra`` of a record in which nothing is a telephone number, though a host or a time may look like one."""
 _KEY = re.compile(r"(?<=/DNIS-ANI/)([^\s/?:\"']*):([^\s/?\"']*)")
-_LONG_NUMBER = re.compile(r"\d(?:[ ()/-]*\d){5,}")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+_IPV4 = rf"(?<![\d.])(?:{_OCTET}\.){{3}}{_OCTET}(?!\.?\d)"
+_BETWEEN_DIGITS = r"[\x00- \x7f-\xa0\u2010-\u2015\u2028-\u202f\u2066-\u2069\u2212()./-]*"
+"""What a telephone number may have between two digits, and what would be escaped there."""
+_LONG_NUMBER = re.compile(rf"({_IPV4})|\d(?:{_BETWEEN_DIGITS}(?!{_IPV4})\d){{5,}}")
+_WAITRESS = "waitress"
+_SERVED_PATH = re.compile(r"(?<= while serving )([A-Za-z/_-]*+)(.+)", re.DOTALL)
+"""The path that waitress names, which has escapes resolved and whatever spelling of a number the client chose."""
 _MOST_WAITING = 100_000
 """Lines kept while nobody reads the log: some 20 MB."""
 _MOST_AT_ONCE = 1000
@@ -26,22 +35,43 @@ _GATHER_S = 0.01
 
 
 def without_numbers(text: str) -> str:
-    """The text with only the last digits left of every telephone number in it.
+    """The text with only the last digits left of every telephone number in it; an IPv4 address is none.
 
     A count that may reach six digits is logged with commas between its thousands, so that it is left alone.
     """
     text = _KEY.sub(lambda key: f"{masked(key[1])}:{masked(key[2])}", text)
-    return _LONG_NUMBER.sub(lambda match: masked(match[0]), text)
+    return _LONG_NUMBER.sub(lambda match: match[1] or masked(match[0]), text)
 
 
-class _Masking(logging.Formatter):
-    """Shows no telephone number in full, neither in messages nor in tracebacks."""
+def escaped(text: str) -> str:
+    """The text in one line, and in its own order: what cannot be printed as Python writes it in a string.
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+    That are line ends of every kind (C0, C1, U+2028, U+2029), what changes the direction of writing, invisible
+    characters, and lone surrogates, which no stream takes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class _OneLine(logging.Formatter):
+    """Makes one line of each record, and indented ones of its traceback; no telephone number is shown in full in them.
+
+    So what stands at the beginning of a line was written by the service, whatever a client sent.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line, and below it those of its traceback."""
+        message = record.getMessage()
+        if record.name == _WAITRESS:
+            message = _SERVED_PATH.sub("\\1\N{HORIZONTAL ELLIPSIS}", message)
         # The audit masks by itself, and its DNIS, tokens and digests must stay whole.
         if record.name != AUDIT and not hasattr(record, "no_numbers"):
-            record.message = without_numbers(record.message)
-        return super().formatMessage(record)
+            message = without_numbers(message)
+        line = escaped(f"{self.formatTime(record)} {record.levelname} {record.name}: {message}")
+        if record.exc_info:  # never record.exc_text, which another formatter may have made
+            line += _indented(self.formatException(record.exc_info))
+        return line + _indented(record.stack_info) if record.stack_info else line
 
     def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
         """As logging writes it; the part down to the seconds is formatted once a second."""
@@ -50,6 +80,10 @@ class _Masking(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         return without_numbers(super().formatException(ei))
+
+
+def _indented(text: str) -> str:
+    return "".join(f"\n  {escaped(line)}" for line in text.split("\n"))
 
 
 @lru_cache(1)
@@ -76,9 +110,11 @@ class _Stream(logging.StreamHandler[Any]):
             self._lost += 1
             return
         try:
-            self._waiting.put(self.format(record) + self.terminator)
-        except Exception:  # noqa: BLE001 - as logging's own handlers do
-            self.handleError(record)
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - logging's own handleError would print the arguments as they are
+            reason = f"a line of {record.name} could not be made: {type(error).__name__}"
+            line = self.format(logging.LogRecord(__name__, logging.ERROR, "", 0, reason, None, None))
+        self._waiting.put(line + self.terminator)
 
     def flush(self) -> None:
         """Wait until what has been logged is written, but for a moment only: nobody may be reading."""
@@ -107,12 +143,28 @@ class _Stream(logging.StreamHandler[Any]):
                     mark.set()
 
 
+class Unsaid(Exception):
+    """Stands in a traceback for an exception whose text may quote a caller's data."""
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_type is SystemExit:
+        return
+    name = ended.thread.name if ended.thread else "?"
+    trace = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+    _log.critical("thread %s has ended with %s", name, ended.exc_type.__name__, exc_info=trace)
+
+
 def configure() -> None:
-    """Log to the standard error stream, one line for each record, with telephone numbers masked."""
+    """Log to the standard error stream, one line for each record, with telephone numbers masked.
+
+    What ends a thread is logged, too, and not printed past the log.
+    """
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = _Stream()
-    handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_OneLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    threading.excepthook = _log_end_of_thread
     logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread

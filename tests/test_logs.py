@@ -10,6 +10,7 @@ import pytest
 from cticache import logs
 from cticache.data.store import Store
 from cticache.data.sync import sync
+from cticache.logs import AUDIT, NO_NUMBERS
 from cticache.loop.listen import affordable
 from cticache.numbering.pools import Pools
 from kit.samples import make_pool
@@ -28,6 +29,7 @@ class Written(io.StringIO):
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged, as ``logs.configure`` has it written; the root logger is put back afterwards."""
     queue, level = logging.getLogger("waitress.queue"), logging.root.level
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(logging.root, "handlers", [])
     written = Written()
     monkeypatch.setattr("sys.stderr", written)
@@ -47,6 +49,16 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
         pytest.param("took 12345 ms", "took 12345 ms", id="a short number is none"),
         pytest.param("pool %s: %d numbers in place", "pool %s: %d numbers in place", id="no arguments"),
         pytest.param("1" * 64, "\u2026111", id="a very long number"),
+        pytest.param("caller 555.123.4567", "caller \u2026567", id="dots"),
+        pytest.param("caller 01.42.68.53.00", "caller \u2026.00", id="five groups"),
+        pytest.param("caller 555\u2010123\u00a04567", "caller \u2026567", id="a hyphen and a space of Unicode"),
+        pytest.param("caller 555\n123\u202e4567", "caller \u2026567", id="what would be escaped within"),
+        pytest.param(
+            "caller \u0661\u0662\u0663\u0664\u0665\u0666\u0667", "caller \u2026\u0665\u0666\u0667", id="Arabic"
+        ),
+        pytest.param("Error 111 at 192.168.200.201:6379.", "Error 111 at 192.168.200.201:6379.", id="an IPv4 address"),
+        pytest.param("111 10.20.30.40", "111 10.20.30.40", id="an address after a number"),
+        pytest.param("in 10.20.30.140.", "in 10.20.30.140.", id="an address at the end"),
     ],
 )
 def test_a_telephone_number_is_shown_by_its_last_digits(log: io.StringIO, message: str, shown: str) -> None:
@@ -82,7 +94,7 @@ def test_a_number_among_the_arguments_is_masked_too(log: io.StringIO) -> None:
 def test_waitress_is_masked_too(log: io.StringIO) -> None:
     path = "/cticache/DNIS-ANI/5551234568:1234567890"
     logging.getLogger("waitress").error("Exception while serving %s", path)
-    assert "Exception while serving /cticache/DNIS-ANI/\u2026568:\u2026890" in log.getvalue()
+    assert log.getvalue().endswith(" ERROR waitress: Exception while serving /cticache/DNIS-ANI/\u2026\n")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +105,67 @@ def test_a_number_written_with_separators_is_masked_too(log: io.StringIO, writte
     logging.getLogger("waitress").error("Exception while serving %s", f"/cticache/DNIS-ANI/5551234568:{written}")
     assert written not in log.getvalue()
     assert "123" not in log.getvalue().partition("serving")[2]
+
+
+FORGED = "ERROR cticache.forged: hello"
+OTHERS = "\x7f\u2028\u2029\u202a\u202e\u2066\u2069\u200b\ud800\udcff"
+UNPRINTABLE = [*map(chr, range(0x20)), *map(chr, range(0x80, 0xA0)), *OTHERS]
+
+
+@pytest.mark.parametrize("name", ["cticache.test", AUDIT, "waitress", "no numbers"])
+def test_nothing_that_is_logged_ends_its_line_or_changes_its_direction(log: io.StringIO, name: str) -> None:
+    extra = NO_NUMBERS if name == "no numbers" else None
+    for character in UNPRINTABLE:
+        logging.getLogger(name).warning("x%s%s", character, FORGED, extra=extra)
+    *lines, last = log.getvalue().split("\n")
+    assert last == ""
+    assert [line.partition(": x")[2][: -len(FORGED)] for line in lines] == [repr(c)[1:-1] for c in UNPRINTABLE]
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("name", ["cticache.test", AUDIT])
+def test_a_traceback_has_lines_of_which_none_looks_like_a_record(log: io.StringIO, name: str) -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        error.add_note(f"one\n{FORGED}\r{FORGED}\u2028{FORGED}")
+        logging.getLogger(name).exception("failed", stack_info=True)
+    first, *others = log.getvalue().removesuffix("\n").splitlines()
+    assert first.endswith(": failed")
+    assert "  Traceback (most recent call last):" in others
+    assert f"  {FORGED}\\r{FORGED}\\u2028{FORGED}" in others
+    assert all(line.startswith("  ") for line in others)
+
+
+@pytest.mark.parametrize("caller", ["+49 (0)30.123.45.67", "+49_30_123_45_67", "5551234567", "alice:12", "\n2026"])
+@pytest.mark.parametrize("line", ["Exception while serving %s", "Client disconnected while serving %s"])
+def test_of_the_path_that_waitress_names_only_plain_words_are_shown(log: io.StringIO, line: str, caller: str) -> None:
+    logging.getLogger("waitress").error(line % f"/cticache/DNIS-ANI/5551234568:{caller}")
+    logging.getLogger("waitress").error(line % f"/x{caller}")
+    logging.getLogger("waitress").error(line % "/healthz")
+    shown = ["/cticache/DNIS-ANI/\u2026", "/xalice\u2026" if caller == "alice:12" else "/x\u2026", "/healthz"]
+    assert [text.partition("serving ")[2] for text in log.getvalue().splitlines()] == shown
+
+
+def test_a_line_that_cannot_be_made_is_told_of_without_its_arguments(
+    log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.root.handlers[0].handle(logging.makeLogRecord({"name": "cticache.test", "msg": "%d", "args": ("SECRET",)}))
+    assert log.getvalue().endswith(" ERROR cticache.logs: a line of cticache.test could not be made: TypeError\n")
+    assert capsys.readouterr().err == ""
+
+
+def test_what_ends_a_thread_is_logged(log: io.StringIO) -> None:
+    def fail(error: BaseException) -> None:
+        raise error
+
+    for error in (SystemExit(0), ValueError("caller 1234567890")):
+        thread = threading.Thread(target=fail, args=[error], name="t")
+        thread.start()
+        thread.join()
+    first, *others = log.getvalue().splitlines()
+    assert first.endswith(" CRITICAL cticache.logs: thread t has ended with ValueError")
+    assert others[-1] == "  ValueError: caller \u2026890"
 
 
 def test_a_number_in_an_exception_is_masked_too(log: io.StringIO) -> None:

@@ -1,7 +1,6 @@
 """The Falcon application: routes, and every error as the JSON object that clients test for."""
 
 import logging
-import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -15,6 +14,7 @@ from cticache.data.keeper import InPlace
 from cticache.data.store import Store
 from cticache.errors import BadRequest, Internal, NoSuchMethod, NoSuchUrl, Refusal, WrongCredentials
 from cticache.handover import HandOver
+from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
 from cticache.web.auth import BasicAuth
@@ -109,10 +109,10 @@ def _falcon_error(_req: Request, resp: Response, error: falcon.HTTPError, _param
 
 def _internal(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
     """Log where it happened, without the message: it may quote a caller's data."""
-    frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
     refusal = Internal()
     became(req, refusal.code)
-    _log.error("%s in %s\n%s", type(error).__name__, req.method, frames)
+    unsaid = Unsaid(type(error).__name__)
+    _log.error("%s in %s", unsaid, req.method, exc_info=(Unsaid, unsaid, error.__traceback__))
     _answer(resp, refusal)
 
 
