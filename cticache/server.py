@@ -187,8 +187,18 @@ def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None =
             return threads
         on_loop = Cluster(topology, lambda node: _channel(node, redis, hub), Parking(hub).wait, redis.timeout)
         return OnLoop(hub, on_loop, threads)
-    direct = Direct(stack.enter_context(connect(url, redis.timeout)))
-    return OnLoop(hub, _channel(url, redis, hub), direct) if hub else direct
+    client = stack.enter_context(connect(url, redis.timeout))
+    direct = Direct(client)
+    channel = RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe) if hub else None
+    if kind(url) == "sentinel":
+        replaced = [direct.leave]
+        if hub and channel:
+            replaced.append(partial(hub.call_soon, channel.leave))
+        watch = client.connection_pool.sentinel_manager.watch(replaced)
+        watch.start()
+        stack.callback(watch.stop)
+        direct.doubt = watch.look
+    return OnLoop(hub, channel, direct) if hub and channel else direct
 
 
 def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:

@@ -27,6 +27,8 @@ _NO_FLAGS = "near '#'"
 _DOES_NOT_COMPILE = re.compile("[Cc]ompil|user_script")
 _DEMOTED = re.compile("READONLY|MASTERDOWN")
 """What a primary that has become a replica says, and one that serves nothing until it has caught up."""
+_ALONE = "NOREPLICAS"
+"""What a primary says that has lost its replicas, perhaps to another primary."""
 _INCLUDE = re.compile(r"include\('([a-z_]+)'\)")
 _SLOT = re.compile(r"^-- ARGV\[\d+(\.\.\.)?\]  +(\w+)", re.MULTILINE)
 _TRIES_IN_FULL = 2
@@ -76,8 +78,9 @@ class Scripts:
         """The replies in order, all in one round trip; an error reply as an exception in its place.
 
         A script that Redis does not know is sent again with its source. If a server says that it has become a replica,
-        the next command finds the new primary. Raises redis-py's errors for a connection that fails, and TypeError for
-        an argument too many or too few.
+        the next command finds the new primary; if it says that it has lost its replicas, it is found out whether there
+        is a new one. Raises redis-py's errors for a connection that fails, and TypeError for an argument too many or
+        too few.
         """
         replies = self._runner.run([self._by_sha(*each) for each in invocations])
         for reply in replies:
@@ -98,8 +101,11 @@ class Scripts:
         return replies
 
     def _leave_if_demoted(self, replies: Sequence[Any]) -> None:
-        if any(_is_demoted(reply) for reply in replies):
+        is_demoted = any(_is_demoted(reply) for reply in replies)
+        if is_demoted:
             self._runner.drop()
+        if is_demoted or any(isinstance(reply, ResponseError) and _ALONE in str(reply) for reply in replies):
+            self._runner.doubt()
 
     def _ordered(self, name: str, given: Mapping[str, Argument]) -> list[Any]:
         """The arguments in the order of the script's header."""

@@ -157,6 +157,10 @@ class Cluster:
         """As Runner says, but nothing is closed: a node that has become a replica names the primary itself (MOVED)."""
         self._topology.refresh()
 
+    def doubt(self) -> None:
+        """As Runner says."""
+        self._topology.refresh()
+
     def close(self) -> None:
         """Close all connections for good."""
         with self._lock:

@@ -1,18 +1,19 @@
 """How Redis is reached: one client, with time-outs and without repeats."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
 
-from cticache.link.redis_url import Address, addresses, kind
+from cticache.link.redis_url import addresses, kind
+from cticache.link.sentinels import Sentinels, cut
 
 _MOST_CONNECTIONS = 512
 """More than the threads that can ask at once ([server] threads); by itself redis-py refuses the 101st."""
@@ -42,20 +43,6 @@ def connect(url: str, timeout: float) -> Redis:
     return Redis.from_url(url, **options)
 
 
-class _Sentinels(Sentinel):
-    """redis-py's own, whose error about sentinels that do not answer would show their connection options."""
-
-    def discover_master(self, service_name: str) -> Address:
-        """The primary; MasterNotFoundError if no sentinel names one that is up."""
-        try:
-            host, port = super().discover_master(service_name)  # type: ignore[no-untyped-call]
-        except MasterNotFoundError:
-            raise MasterNotFoundError(
-                f"no sentinel that can be reached names a primary {service_name} that is up"
-            ) from None
-        return host, port
-
-
 def _watched(url: str, options: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
@@ -66,9 +53,7 @@ def _watched(url: str, options: dict[str, Any]) -> Redis:
     tls = {name: value for name, value in told.items() if name.startswith("ssl_")} | {"ssl": scheme == "rediss"}
     for name in ("host", "connection_class"):
         told.pop(name, None)
-    sentinels = _Sentinels(  # type: ignore[no-untyped-call]
-        addresses(url), sentinel_kwargs=options | tls | own, **options | tls | told
-    )
+    sentinels = Sentinels(addresses(url), service, options | tls | own, options | tls | told)
     primary: Redis = sentinels.master_for(service)  # type: ignore[no-untyped-call]
     return primary
 
@@ -95,29 +80,62 @@ class Runner(Protocol):
     def drop(self) -> None:
         """Connect anew before the next command: this server is no longer the one to ask."""
 
+    def doubt(self) -> None:
+        """Find out whether another server has taken this one's place; returns at once."""
+
+
+def _nobody_to_ask() -> None:
+    """What there is to do in doubt about a server that stands alone."""
+
 
 class Direct:
-    """Runs commands on redis-py's own connections; the caller waits."""
+    """Runs commands on redis-py's own connections; the caller waits. ``doubt`` is called in doubt, as Runner says."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, doubt: Callable[[], None] = _nobody_to_ask) -> None:
         self._client = client
+        self._times_left = 0
+        self.doubt = doubt
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
-        """As Runner says. redis-py's pipeline must not raise by itself: its errors quote the arguments."""
-        if len(commands) == 1:
-            try:
-                return [self._client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-            except ResponseError as error:
-                return [error]
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        replies: list[Any] = pipeline.execute(raise_on_error=False)
+        """As Runner says."""
+        before = self._times_left
+        replies = self._replies(commands)
+        if self._times_left != before:
+            raise RedisConnectionError("another server has taken the place of the one that answered")
         return replies
+
+    def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies in order, by one of the pool's connections.
+
+        redis-py's own ways to run commands quote their arguments in errors, and connect anew before they return.
+        """
+        pool: Any = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [_reply(connection) for _ in commands]
+        except BaseException:
+            connection.disconnect()  # what is still to come on it would be taken for the next command's replies
+            raise
+        finally:
+            pool.release(connection)
 
     def drop(self) -> None:
         """Close the connections that are not in use; one in use meets the same refusal, and closes at the next drop."""
         self._client.connection_pool.disconnect(inuse_connections=False)
+
+    def leave(self) -> None:
+        """Give up all connections, those in use too: another server has taken this one's place.
+
+        A reply that is still under way does not count: what it says was done is lost. From any thread.
+        """
+        pool: Any = self._client.connection_pool
+        self._times_left += 1
+        with pool._lock:  # by it redis-py takes a connection out and puts it back: none is missed in between
+            pool.disconnect(inuse_connections=False)
+            for connection in pool._get_in_use_connections():
+                connection.mark_for_reconnect()  # one that is just being opened, to the old server, is closed after use
+                cut(connection)
 
     def idle(self) -> bool:
         """Always: ``close`` spares the connections in use."""
@@ -126,6 +144,13 @@ class Direct:
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def dial(client: Redis) -> socket.socket:

@@ -85,6 +85,10 @@ class OnLoop:
         """As Runner says."""
         (self._parking if self._hub.inside() else self._direct).drop()
 
+    def doubt(self) -> None:
+        """As Runner says."""
+        self._direct.doubt()
+
 
 class RedisChannel:
     """Runs commands for the greenlets of a hub; ``dial`` connects, and may block."""
@@ -101,6 +105,8 @@ class RedisChannel:
         self._rest = b""
         self._down: RedisError | None = None
         self._dialling = False
+        self._dials_in_vain = False
+        """Whether what is being dialled is not to be used: it may be the server that was left meanwhile."""
         self._dial_at = _NEVER
         self._answered = True
         self._closed = False
@@ -124,6 +130,22 @@ class RedisChannel:
         """Connect anew: this server is no longer the one to ask."""
         if self._socket:  # else it is connecting already, for commands that were not on that connection
             self._lose(RedisConnectionError("the server is a replica by now"))
+
+    def leave(self) -> None:
+        """Give up the connection, also one that is being dialled: another server has taken this one's place.
+
+        The commands on it fail: what they do there is lost. It is called on the loop.
+        """
+        if self._closed:
+            return
+        self._dials_in_vain = self._dialling
+        if self._socket:
+            self._lose(RedisConnectionError("another server has taken this one's place"))
+        if not self._dialling:
+            self._dial_at = time.monotonic()
+
+    def doubt(self) -> None:
+        """As Runner says; whoever looks after the channel finds out."""
 
     def idle(self) -> bool:
         """Whether no command waits for its reply."""
@@ -238,6 +260,10 @@ class RedisChannel:
         if self._closed:
             sock.close()
             return
+        if self._dials_in_vain:
+            sock.close()
+            self._dial_again()
+            return
         self._socket = sock
         self._reader = _reader()
         self._down = None
@@ -245,7 +271,15 @@ class RedisChannel:
 
     def _refused(self, error: RedisError) -> None:
         self._dialling = False
-        self._fail(error)
+        if self._dials_in_vain and not self._closed:
+            self._dial_again()
+        else:
+            self._fail(error)
+
+    def _dial_again(self) -> None:
+        """The commands that wait for a connection go on waiting."""
+        self._dials_in_vain = False
+        self._connect()
 
     def _fail(self, error: RedisError) -> None:
         """Redis is away: commands fail at once until a probe gets through."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import MasterDownError
+from redis.exceptions import MasterDownError, ResponseError
 
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.errors import ScriptError
@@ -14,13 +14,17 @@ from cticache.link.connection import Command, Direct
 class Demoted:
     """A server that is a replica by now and serves nothing until it has caught up."""
 
-    drops = 0
+    drops = doubts = 0
+    error: ResponseError = MasterDownError("Link with MASTER is down")
 
     def run(self, commands: list[Command]) -> list[object]:
-        return [MasterDownError("Link with MASTER is down") for _ in commands]
+        return [self.error for _ in commands]
 
     def drop(self) -> None:
         self.drops += 1
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
 
 def test_a_script_that_does_not_compile_is_told_by_its_name(client: Redis, tmp_path: Path) -> None:
@@ -48,4 +52,19 @@ def test_a_server_demoted_before_it_was_asked_how_it_takes_scripts_is_left_like_
     runner = Demoted()
     with pytest.raises(MasterDownError):
         Scripts(runner, {"one": "#!lua\nreturn 1\n"}).run([("one", [], {})])
-    assert runner.drops == 1
+    assert (runner.drops, runner.doubts) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NOREPLICAS Not enough good replicas to write.",
+        "ERR Error running script (call to f_0): @user_script:1: -NOREPLICAS Not enough good replicas to write.",
+    ],
+)
+def test_a_primary_without_its_replicas_is_kept_and_doubted(text: str) -> None:
+    runner = Demoted()
+    runner.error = ResponseError(text)
+    with pytest.raises(ResponseError):
+        Scripts(runner, {"one": "#!lua\nreturn 1\n"}).run([("one", [], {})])
+    assert (runner.drops, runner.doubts) == (0, 1)

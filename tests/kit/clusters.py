@@ -374,6 +374,18 @@ def watched() -> Iterator[Pair]:
         yield Pair(primary, replica, sentinel)
 
 
+@contextmanager
+def cut_off(pair: Pair) -> Iterator[Node]:
+    """A second sentinel, which hears nothing of the first: it names the same primary for ever."""
+    for node in (pair.primary, pair.replica):
+        node.client.execute_command("ACL", "SETUSER", "alone", "on", ">alone", "resetchannels", "+ping", "+info")
+    known = "sentinel monitor main {} {} 2\nsentinel auth-user main alone\nsentinel auth-pass main alone\n"
+    with program(packaged(), "--sentinel", file=known.format(*pair.primary.address)) as running:
+        node = Node(running)
+        yield node
+        node.client.close()
+
+
 def _linked(known: list[str]) -> str:
     """What a sentinel knows of a replica's link to its primary."""
     return known[known.index("master-link-status") + 1]

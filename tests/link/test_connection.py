@@ -4,9 +4,11 @@ import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from cticache.link.connection import Direct, connect, dial
@@ -37,6 +39,46 @@ def test_a_connection_that_is_in_use_is_not_dropped_with_the_others(redis_url: s
         while not took.done():
             direct.drop()
         assert took.result() == ["a caller's"]
+
+
+def test_who_waits_for_a_server_that_is_left_is_told_at_once() -> None:
+    asked = threading.Event()
+
+    def answer(_data: bytes) -> bytes:
+        asked.set()
+        return b""
+
+    impostor = Impostor(answer)
+    with connect(impostor.url, 20.0) as pooled, ThreadPoolExecutor(1) as thread:
+        direct = Direct(pooled)
+        waiting = thread.submit(direct.run, [("EVALSHA", "x", 0)])
+        assert asked.wait(20)
+        direct.leave()
+        with pytest.raises(RedisConnectionError):
+            waiting.result()
+    impostor.close()
+
+
+@pytest.mark.parametrize("moment", ["dialled", "answered"])
+def test_the_reply_of_a_server_that_was_left_does_not_count_nor_is_it_asked_again(
+    redis_url: str, client: Redis, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    with connect(redis_url, 5.0) as pooled:
+        direct, pool = Direct(pooled), pooled.connection_pool
+        kind, method = pool.connection_class, "_connect" if moment == "dialled" else "read_response"
+        whole = getattr(kind, method)
+
+        def left(connection: Any, *args: Any, **more: Any) -> Any:
+            done = whole(connection, *args, **more)
+            monkeypatch.undo()
+            direct.leave()
+            return done
+
+        monkeypatch.setattr(kind, method, left)
+        with pytest.raises(RedisConnectionError):
+            direct.run([("PING",)])
+        assert not [each for each in pool._available_connections if each._sock]
+        assert direct.run([("PING",)]) == ["PONG"]
 
 
 def test_as_many_threads_as_may_be_configured_ask_at_once(redis_url: str, client: Redis) -> None:

@@ -212,6 +212,50 @@ def test_a_drop_while_connecting_leaves_the_calls_that_wait_for_it(client: Redis
     assert contents([made[0], made[2]]) == [(200, "/1"), (200, "/2")]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_server_that_is_left_while_it_is_dialled_is_not_used(client: Redis, start: Start, fails: bool) -> None:
+    def dial_() -> socket.socket:
+        dialled.append(len(dialled))
+        if len(dialled) > 1:
+            return dial(client)
+        go.wait(20)
+        if fails:
+            raise OSError
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.settimeout(20)
+        far.append(theirs)
+        return ours
+
+    go, dialled, far = threading.Event(), list[int](), list[socket.socket]()
+    asker = start(dial_)
+    asker.channel._probe = 1000.0
+    talk = Talk(asker.served.port).send(request("GET /1"))
+    until(lambda: dialled and asker.channel._asked)
+    asker.hub.call_soon(asker.channel.leave)
+    asker.hub.call_soon(go.set)
+    assert talk.answer().content == b"/1"
+    assert len(dialled) == 2
+    for side in far:
+        assert side.recv(1) == b""
+        side.close()
+    talk.close()
+
+
+def test_a_server_that_is_left_while_it_is_away_is_dialled_at_once(client: Redis, start: Start) -> None:
+    def dial_() -> socket.socket:
+        if tries.pop():
+            raise OSError
+        return dial(client)
+
+    tries = [False, True]
+    asker = start(dial_)
+    asker.channel._probe = 1000.0
+    assert asker.get("/1")[0] == 503
+    asker.hub.call_soon(asker.channel.leave)
+    asker.recovers()
+
+
 def test_a_connection_that_comes_too_late_is_closed() -> None:
     def dial_() -> socket.socket:
         ours, theirs = socket.socketpair()
