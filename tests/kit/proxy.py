@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -27,6 +28,13 @@ class Proxy:
         """Close every connection and refuse new ones."""
         with self._lock:
             self._cut = True
+            self._close_all()
+
+    def reset(self) -> None:
+        """Close every connection, of which both ends hear by a reset, and go on forwarding new ones."""
+        with self._lock:
+            for side in self._pairs:
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._close_all()
 
     def restore(self) -> None:
