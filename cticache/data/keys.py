@@ -25,6 +25,9 @@ begin the script.
 - ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; eight days
 - ``cti:{pool}:lost``, a string: how calls were lost, ``empty``, ``older`` or ``ahead``; after_loss
 - ``cti:{pool}:presented``, a string: the ANI at the last miss beside a live call that it is unlike; an hour
+- ``cti:{pool}:tried_zset:KEY``, a zset: what ``check`` writes, here and under ``{@all}``; deleted in the same step
+- ``cti:{pool}:tried_hash:KEY``, a hash: the same
+- ``cti:{pool}:tried_string:KEY``, a string: the same
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers, ``@`` -> the one of all; for ever. No pool's
   name has an ``@``
 - ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
@@ -36,6 +39,9 @@ import re
 
 PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|stats|pending|ruling|former)")
 """The keys that never expire; every other key of the service must have a TTL."""
+
+EVERY_POOL = "@all"
+"""In the place of a pool's name: the keys that all pools share."""
 
 
 class Keys:
@@ -124,15 +130,15 @@ class Keys:
 
     def pool_claim(self) -> list[str]:
         """KEYS of pool_claim.lua."""
-        return self._of("@all", "ruling", "former", "services", "service:")
+        return self._of(EVERY_POOL, "ruling", "former", "services", "service:")
 
     def service_look(self) -> list[str]:
         """KEYS of service_look.lua."""
-        return self._of("@all", "services", "ruling", "former", "service:")
+        return self._of(EVERY_POOL, "services", "ruling", "former", "service:")
 
     def service_leave(self) -> list[str]:
         """KEYS of service_leave.lua."""
-        return self._of("@all", "services", "service:")
+        return self._of(EVERY_POOL, "services", "service:")
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""
@@ -157,6 +163,10 @@ class Keys:
     def pool_hours(self, pool: str) -> list[str]:
         """KEYS of pool_hours.lua."""
         return self._of(pool, "stats", "stats:")
+
+    def try_out(self, pool: str, name: str) -> list[str]:
+        """KEYS of try_out.lua; ``name`` tells this trial from others."""
+        return self._of(pool, f"tried_zset:{name}", f"tried_hash:{name}", f"tried_string:{name}", "tried:")
 
     def _of(self, pool: str, *names: str) -> list[str]:
         head = f"{self._prefix}:{{{pool}}}:"

@@ -57,6 +57,15 @@ class LiveCall(NamedTuple):
     left_ms: int
 
 
+class Trial(NamedTuple):
+    """What became of the commands that the scripts use."""
+
+    ran: int
+    """How many were run."""
+    refused: Mapping[str, str]
+    """Those that Redis refuses within a script -> what it says."""
+
+
 class Explanation(NamedTuple):
     """What a number and an ANI would lead to."""
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from redis.exceptions import RedisError, ResponseError
 
 from cticache.data.clock import Clocks
-from cticache.data.keys import Keys
+from cticache.data.keys import EVERY_POOL, Keys
 from cticache.data.replies import (
     Beat,
     Explanation,
@@ -26,6 +26,7 @@ from cticache.data.replies import (
     Ruler,
     Ruling,
     Standing,
+    Trial,
     pairs,
     utc,
 )
@@ -48,6 +49,8 @@ _REAP_STEP = 32
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20
 _MOST_SERVICES = 1000
+_TRIED_MS = 1000
+"""How long what a trial has written lives if Redis refuses to delete it."""
 
 _REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
 """By the code under which a script reports them."""
@@ -387,6 +390,14 @@ class Store:
             (hour, {name: int(float(count)) for name, count in pairs(islice(reply, 2 * size))})
             for hour, size in zip(reply, reply, strict=False)
         ]
+
+    def try_out(self, pool: str = EVERY_POOL) -> Trial:
+        """Run each command that the scripts use, on keys of this trial's own beside those of a pool, and delete these.
+
+        No service looks at them. Without a pool it is beside what all pools share.
+        """
+        ran, *refused = self._run("try_out", self._keys.try_out(pool, token()), left_ms=_TRIED_MS)
+        return Trial(int(ran), dict(pairs(refused)))
 
     def _run(self, script: str, keys: list[str], **arguments: Argument) -> Any:
         return self._run_all([(script, keys, arguments)])[0]

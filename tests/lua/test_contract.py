@@ -252,7 +252,7 @@ def keys_of(method: Callable[..., list[str]]) -> list[str]:
 def every_key() -> re.Pattern[str]:
     """What the keys that may exist in a pool look like, after the documentation of keys.py."""
     listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
-    assert len(listed) == 20
+    assert len(listed) == 23
     parts = {"FINGERPRINT": "[0-9a-f]*", "HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\+?\d*", "USER": "[^:]+", "KEY": ".*"}
     return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
 
@@ -328,6 +328,7 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.pool_stats([pool]),
         lambda: store.pool_hours(pool, 24),
         lambda: store.explain(at(pool, "100"), "777"),
+        lambda: store.try_out("system-y"),
     ]
 
 
