@@ -27,6 +27,7 @@ from cticache.handover import places
 from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
 from cticache.link.redis_url import kind
+from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.conflicts import remarks
 from cticache.numbering.pools import Pools, readings
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             parsed = _parser().parse_args(arguments)
-            with server.ended_by_signals(_TROUBLE):
+            with ended_by_signals(_TROUBLE):
                 code: int = parsed.run(parsed)
         finally:
             if sys.stdout:

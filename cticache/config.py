@@ -72,6 +72,7 @@ class ServerConfig:
     max_body: int = declared(Whole(64, 16 * 1024 * 1024, "bytes"), 65536)
     connections: int = declared(Whole(1, 100_000), 400)
     idle_timeout: int = declared(Whole(1, 3600, "seconds"), 30)
+    drain: int = declared(Whole(0, 3600, "seconds"), 0)
     stop_timeout: int = declared(Whole(0, 600, "seconds"), 5)
     auth_cache: int = declared(Whole(0, 3600, "seconds"), 60)
     auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)

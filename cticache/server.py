@@ -1,18 +1,16 @@
 """Puts the service together and runs it: Redis, scripts, store, app, waitress."""
 
-import _thread
 import gc
 import logging
+import math
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -32,10 +30,13 @@ from cticache.link.connection import Direct, Runner, connect, dial
 from cticache.link.embedded import Embedded, data_folder
 from cticache.link.redis_url import kind
 from cticache.loop.dispatch import Hub
+from cticache.loop.ending import Ending
 from cticache.loop.listen import affordable, listen
 from cticache.loop.parking import Parking
 from cticache.loop.redis_channel import OnLoop, RedisChannel
-from cticache.loop.wire import Channel, adjustments
+from cticache.loop.signals import ended_by_signals, hangups_ignored, leave_signals_to_the_parent
+from cticache.loop.threads import Threads
+from cticache.loop.wire import adjustments
 from cticache.loop.workers import News, Workers
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
@@ -59,6 +60,7 @@ _NEW_OBJECTS = 10_000
 def serve(config: Config, announce: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``announce`` gets the lines for the person who started the service."""
     with ExitStack() as stack:
+        stack.enter_context(hangups_ignored())
         stack.enter_context(ended_by_signals(0))
         users, password = config.users, ""
         host = config.server.host
@@ -82,10 +84,12 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
         _announce(announce, config, listener, password, in_place=keeper.synced.is_set())
         count = _workers(config)
         if count == 1:
-            _serve_on(site, listener, pools, keeper)
+            loop = _loop(config.server)
+            stack.enter_context(_ended_by_signals(loop, config.server))
+            _serve_on(loop, site, listener, pools, keeper)
         else:
             workers = Workers(count, partial(work, site), listener, config.server.stop_timeout)
-            stack.enter_context(ended_by_signals(0, workers.stop))
+            stack.enter_context(_ended_by_signals(workers, config.server))
             workers.run(keeper.news, lambda _message: keeper.wake())
 
 
@@ -102,54 +106,67 @@ class Site:
 
 def work(site: Site, listener: socket.socket, news: News) -> None:
     """Serve as one of several processes, until the parent ends this one or is gone."""
+    leave_signals_to_the_parent()
     logs.configure()
     pools = Pools(site.config.pools)
     keeper = Follower(pools, _clocks(site.config), news.tell_parent)
+    loop = _loop(site.config.server)
 
-    def started(stop: Callable[[], None]) -> None:
-        news.follow(keeper.told, stop)
+    def started() -> None:
+        news.follow(keeper.told, loop.stop, partial(loop.drain, math.inf))
         news.tell_serving()
 
-    with ended_by_signals(0):
-        _serve_on(site, listener, pools, keeper, started=started)
+    _serve_on(loop, site, listener, pools, keeper, started=started)
+
+
+def _loop(config: ServerConfig) -> Hub | Threads:
+    return Hub(config.stop_timeout) if config.dispatch == "batch" else Threads(config.stop_timeout)
+
+
+def _ended_by_signals(ending: Ending, config: ServerConfig) -> AbstractContextManager[None]:
+    """The first signal begins the drain, the second ends it."""
+    return ended_by_signals(0, partial(ending.drain, config.drain), ending.stop)
 
 
 def _serve_on(
+    loop: Hub | Threads,
     site: Site,
     listener: socket.socket,
     pools: Pools,
     keeper: InPlace,
     *,
-    started: Callable[[Callable[[], None]], None] = lambda _stop: None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve in this process until a signal; ``started`` is given the function that ends it, from any thread."""
+    """Serve in this process until the loop is told to end; ``started`` is called when it can serve."""
     config = site.config.server
     with ExitStack() as stack:
-        hub = Hub(config.stop_timeout) if config.dispatch == "batch" else None
+        hub = loop if isinstance(loop, Hub) else None
         store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config, keeper.clocks)
         wait = hub.wait if hub else Future.result
         verifier = passwords.Verifier(
             site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
         )
-        audit = Audit(site.audit_key, enabled=config.audit)
         app = create_app(
-            store, pools, verifier, keeper, audit=audit, max_body=config.max_body, proxies=config.trusted_proxy
+            store,
+            pools,
+            verifier,
+            keeper,
+            audit=Audit(site.audit_key, enabled=config.audit),
+            max_body=config.max_body,
+            proxies=config.trusted_proxy,
+            is_ending=lambda: loop.letting_go,
         )
         server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
-        server.channel_class = Channel
         stack.callback(server.close)
         gc.collect()
         gc.freeze()  # what exists by now stays to the end
         gc.set_threshold(_NEW_OBJECTS)
         if hub:
             stack.callback(hub.close)
-            stack.enter_context(ended_by_signals(0, hub.stop))
-            started(hub.stop)
-            hub.run(server)
         else:
             sys.setswitchinterval(_SWITCH_S)
-            started(partial(_thread.interrupt_main, signal.SIGTERM))
-            server.run()
+        started()
+        loop.run(server)
 
 
 def _clocks(config: Config) -> Clocks:
@@ -246,30 +263,3 @@ def curl(base: str, password: str) -> str:
         return f'curl.exe --user "username:{password}" -X POST {data} {base}{CALLS}'
     data = """-H "Content-Type:application/json" -X POST -d '{"value" : "12345678", "ani" : "1234567890"}'"""
     return f'curl --user "username:{password}" {data} {base}{CALLS}'
-
-
-@contextmanager
-def ended_by_signals(code: int, stop: Callable[[], None] | None = None) -> Iterator[None]:
-    """Within it, a signal to end calls ``stop`` or raises SystemExit(code), for an orderly end; later ones are ignored.
-
-    Waitress ends its own loop at SystemExit; it handles no signal itself.
-    """
-    ends = [signal.SIGTERM, signal.SIGINT]
-    if sys.platform == "win32":
-        ends.append(signal.SIGBREAK)
-    elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup the service outlives its terminal
-        ends.append(signal.SIGHUP)
-
-    def end_it(_signal: int, _frame: FrameType | None) -> None:
-        for end in ends:
-            signal.signal(end, signal.SIG_IGN)
-        if not stop:
-            raise SystemExit(code)
-        stop()
-
-    before = {end: signal.signal(end, end_it) for end in ends}
-    try:
-        yield
-    finally:
-        for end, handler in before.items():
-            signal.signal(end, handler or signal.SIG_DFL)

@@ -55,6 +55,7 @@ threads = 2
 max_body = 1024
 connections = 50
 idle_timeout = 10
+drain = 3
 stop_timeout = 8
 auth_cache = 0
 auth_cache_size = 5
@@ -104,7 +105,7 @@ password = {HASH}
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 8, 0, 5, 6, PROXIES, False, "sixteen-letters-"
+        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 3, 8, 0, 5, 6, PROXIES, False, "sixteen-letters-"
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -174,6 +175,7 @@ _WHOLE = [
     ("server", "max_body", "bytes, 64 to 16777216", "63"),
     ("server", "connections", "1 to 100000", "100001"),
     ("server", "idle_timeout", "seconds, 1 to 3600", "0"),
+    ("server", "drain", "seconds, 0 to 3600", "3601"),
     ("server", "stop_timeout", "seconds, 0 to 600", "601"),
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),

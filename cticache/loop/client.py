@@ -6,11 +6,13 @@ del_channel; wasyncore.read and write.
 """
 
 import selectors
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from waitress import wasyncore
 
+from cticache.loop.ending import is_under_way
 from cticache.loop.wire import Channel
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -19,8 +21,8 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class Loop(Protocol):
     """What a client's connection asks of the loop."""
 
-    ending: bool
-    """True at the end, when nothing more is read from the clients."""
+    closing: bool
+    """True at the end, when only requests that have begun are still read."""
 
     def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
         """Call ``ready`` with a mask when this can be read or written; without events, stop watching it."""
@@ -54,7 +56,7 @@ class HubChannel(Channel):
     def ready(self, mask: int) -> None:
         """The socket can be read or written."""
         if mask & READ:
-            if self.readable() and not self.hub.ending:
+            if self._wants_more():
                 wasyncore.read(self)
             else:
                 self.paused = True
@@ -68,8 +70,11 @@ class HubChannel(Channel):
             wasyncore.write(self)
         if self._fileno is None:
             return
-        if self.readable() and not self.hub.ending:
+        if self._wants_more():
             self.paused = False
         # A channel stays registered while its request runs: taking it out and back in would cost two syscalls.
         wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
         self.hub.watch(self._fileno, wanted, self.ready)
+
+    def _wants_more(self) -> bool:
+        return bool(self.readable() and (not self.hub.closing or is_under_way(self, time.time())))

@@ -36,6 +36,7 @@ from greenlet import getcurrent, greenlet
 from waitress.server import BaseWSGIServer
 
 from cticache.loop.client import READ, HubChannel
+from cticache.loop.ending import Ending, close_idle, close_port
 from cticache.loop.waiting import Peer, Waiter
 
 _log = logging.getLogger(__name__)
@@ -50,16 +51,19 @@ _MOST_IDLE = 256
 """Idle greenlets kept for later requests: making one takes a third of the time that a request takes."""
 _LONGEST_SLEEP_S = 1.0
 """The longest that a poll sleeps, so that the listener's maintenance finds idle clients in time."""
+_LOOK_S = 0.05
+"""How often it is looked, at the end, whether anything is still under way."""
 _FOREVER = float("inf")
 _OUT_OF_REACH = 1 << 60
 """A limit in bytes that nothing reaches."""
 
 
-class Hub:
+class Hub(Ending):
     """The loop, and waitress's task dispatcher on it."""
 
     def __init__(self, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
+        super().__init__(self._wake)
         self._stop_s = stop_s
         self._greenlet = getcurrent()
         self._selector = selectors.DefaultSelector()
@@ -74,9 +78,8 @@ class Hub:
         self._peers: list[Peer] = []
         self._started = 0
         """Requests started in the last turn."""
-        self._stopping = False
-        self.ending = False
-        """Nothing more is read from the clients: one that never stops asking would put off the end for ever."""
+        self.closing = False
+        """Only requests that have begun are still read: a client that never stops asking would put off the end."""
         self._waker, self._waking = socket.socketpair()
         self._waker.setblocking(False)
         self._waking.setblocking(False)
@@ -114,11 +117,6 @@ class Hub:
     def call_soon(self, call: Callable[[], None]) -> None:
         """Have the loop run a function; from any thread."""
         self._calls.append(call)
-        self._wake()
-
-    def stop(self) -> None:
-        """End the loop once the requests under way are answered; from any thread or a signal handler."""
-        self._stopping = True
         self._wake()
 
     def add_peer(self, peer: Peer) -> None:
@@ -196,34 +194,28 @@ class Hub:
                 channel.will_close |= channel.last_activity < now - server.adj.channel_timeout
             self._touched.update(channel for channel in server.active_channels.values() if channel.will_close)
 
-        server.channel_class = type("HubChannel", (HubChannel,), {"hub": self})
+        server.channel_class = type("HubChannel", (HubChannel,), {"hub": self, "ending": self})
         server.maintenance = maintain
         server.pull_trigger = lambda: None  # it would wake a loop that is awake: two syscalls a request
         server.adj.send_bytes = _OUT_OF_REACH  # nothing is sent while an answer is written: head and body go as one
         server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a channel would wait, here for ever
         listener = server.socket.fileno()
-        ends_at = _FOREVER
-        while time.monotonic() < ends_at:
-            if not self._stopping:
-                # This is also where waitress looks for idle clients and applies the connection limit.
-                self.watch(listener, READ if server.readable() else 0, accept)
-            elif ends_at == _FOREVER:
-                ends_at = time.monotonic() + self._stop_s
-                self.watch(listener, 0, accept)
-            else:
-                self.ending = True
-                if not self._busy(server):
-                    break
+        while not self.is_due():
+            # This is also where waitress looks for idle clients and applies the connection limit.
+            self.watch(listener, READ if server.readable() else 0, accept)
+            self._turn()
+        self.watch(listener, 0, accept)
+        close_port(server)
+        ends_at = time.monotonic() + self._stop_s
+        self._turn()  # reads what has come
+        self.closing = True
+        while (close_idle(server) or self._tasks or self._parked or self._resumes) and time.monotonic() < ends_at:
             self._turn()
         self.shutdown()
         while self._idle:
             self._idle.pop().throw()
         for channel in list(server.active_channels.values()):
             channel.handle_close()
-
-    def _busy(self, server: BaseWSGIServer) -> bool:
-        under_way = self._tasks or self._parked or self._resumes
-        return bool(under_way or any(channel.total_outbufs_len for channel in server.active_channels.values()))
 
     def _turn(self) -> None:
         for key, mask in self._selector.select(self._patience()):
@@ -251,10 +243,12 @@ class Hub:
                 self._tasks.append(channel)
 
     def _patience(self) -> float:
-        if self._tasks or self._calls or self._resumes or self._touched or (self._stopping and not self.ending):
+        if self._tasks or self._calls or self._resumes or self._touched:
             return 0
         due = min((peer.deadline() for peer in self._peers), default=_FOREVER)
-        return max(min(due - time.monotonic(), _LONGEST_SLEEP_S), 0)
+        if self.closing:
+            return max(min(due - time.monotonic(), _LOOK_S), 0)
+        return max(min(due - time.monotonic(), self.stop_at - time.monotonic(), _LONGEST_SLEEP_S), 0)
 
     def _start(self, channel: HubChannel) -> None:
         if channel.total_outbufs_len:

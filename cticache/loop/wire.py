@@ -1,9 +1,9 @@
 """waitress as this service wants it: a stricter parser, answers in one piece, and its own refusals as JSON too.
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a channel's parser_class,
-task_class, error_task_class, server.application and write_soon; a parser's received, parse_header and what they set;
-a task's execute, build_response_header, get_environment, status, version, response_headers, content_length, complete
-and wrote_header.
+task_class, error_task_class, requests, request, server.application and write_soon; a parser's received, parse_header
+and what they set; a task's execute, set_close_on_finish, close_on_finish, build_response_header, get_environment,
+status, version, response_headers, content_length, complete and wrote_header.
 """
 
 import re
@@ -19,6 +19,7 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import build_http_date
 
 from cticache.errors import BadRequest, HeadersTooLarge, Internal, TooLarge, UnsupportedCoding
+from cticache.loop.ending import Ending
 
 _OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Internal, UnsupportedCoding)}
 """What waitress's own refusals become, by their status."""
@@ -98,7 +99,9 @@ class _Task(WSGITask):  # type: ignore[misc]
     def build_response_header(self) -> bytes:
         """Status line and headers; in one pass, unless waitress must decide whether the connection stays open."""
         names = [name for name, _ in self.response_headers]
-        persists = self.version == "1.1" and not self.request.connection_close
+        if self.channel.ending.letting_go and len(self.channel.requests) == 1 and not self.channel.request:
+            self.set_close_on_finish()  # it is the last of those that have come on this connection
+        persists = self.version == "1.1" and not self.request.connection_close and not self.close_on_finish
         if not persists or "content-length" not in names:
             head: bytes = super().build_response_header()
             return head
@@ -142,6 +145,8 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A client's connection."""
 
+    ending = Ending()
+    """When its loop is to end, which it is told in the class that its loop makes; otherwise never."""
     parser_class = _Parser
     task_class = _Task
     error_task_class = _ErrorTask

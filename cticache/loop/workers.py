@@ -17,6 +17,8 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from cticache.loop.ending import Ending
+
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
 """The same on every system: Windows has no fork."""
@@ -33,6 +35,8 @@ Pipe = Any
 """An end of a pipe: a multiprocessing.connection.Connection, on Windows a PipeConnection."""
 _SERVING = "serving"
 """What a worker tells its parent once it can serve; no other message is this word."""
+_DRAIN = "drain"
+"""What the parent tells its workers when they are to let go of their clients; no news is this word."""
 Serve = Callable[[socket.socket, "News"], None]
 """What a worker runs: it serves on the socket until the news ends. A module's function, so that it can be pickled."""
 
@@ -43,9 +47,14 @@ class News:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
-    def follow(self, told: Callable[[Any], None], ended: Callable[[], None]) -> None:
-        """Call ``told`` with each piece of news, and ``ended`` when there will be no more; both from a thread."""
-        threading.Thread(target=self._follow, args=(told, ended), name="news", daemon=True).start()
+    def follow(
+        self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None] = lambda: None
+    ) -> None:
+        """Call ``told`` with each piece of news, and ``ended`` when there will be no more; all from a thread.
+
+        Some time before the end ``draining`` may be called, when the worker is to let go of its clients.
+        """
+        threading.Thread(target=self._follow, args=(told, ended, draining), name="news", daemon=True).start()
 
     def tell_serving(self) -> None:
         """Tell the parent that this worker can serve: it has not failed to start."""
@@ -58,10 +67,14 @@ class News:
         except OSError:
             pass
 
-    def _follow(self, told: Callable[[Any], None], ended: Callable[[], None]) -> None:
+    def _follow(self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None]) -> None:
         try:
             while True:
-                told(self._pipe.recv())
+                message = self._pipe.recv()
+                if message == _DRAIN:
+                    draining()
+                else:
+                    told(message)
         except (EOFError, OSError):
             ended()
 
@@ -76,6 +89,7 @@ class _Worker:
         self._pause = 0.0
         self._start_at = 0.0
         self._told: Any = None
+        self._drains = False
         self.has_served = False
         """Whether the process that fills it now could serve at any time."""
         self.pipe: Pipe | None = None
@@ -85,19 +99,19 @@ class _Worker:
         """Whether a process fills it that has not ended."""
         return bool(self.process and self.process.is_alive())
 
-    def look_after(self, news: Any, *, others_live: bool) -> None:
+    def look_after(self, news: Any, *, others_live: bool, drains: bool) -> None:
         """Replace a process that has died, and tell a live one what is new."""
         now = time.monotonic()
         if self.process and not self.process.is_alive():
             self._bury(now, others_live=others_live)
         if not self.process and now >= self._start_at:
             self._start()
-        if self.pipe and news != self._told:
+        if drains and not self._drains:
+            self._drains = True
+            self._tell(_DRAIN)
+        if news != self._told:
             self._told = news
-            try:
-                self.pipe.send(news)
-            except OSError:
-                pass  # it has just died; the next check finds out
+            self._tell(news)
 
     def hear(self) -> list[Any]:
         """The messages in its pipe. It is told the news again after one, even if that has changed nothing."""
@@ -115,10 +129,16 @@ class _Worker:
         return messages
 
     def end(self) -> None:
-        """Close the pipe, so that the process ends by itself."""
+        """Close the pipe, so that the process ends by itself; one that does not serve yet is killed.
+
+        It would hold the port open until it is done with its start, and nobody would answer.
+        """
         if self.pipe:
+            self.hear()
             self.pipe.close()
             self.pipe = None
+        if self.process and not self.has_served:
+            self.process.kill()
 
     def join(self, until: float) -> None:
         """Wait for the process to end, and kill it if that takes too long."""
@@ -135,8 +155,15 @@ class _Worker:
         )
         self.process.start()
         theirs.close()
-        self.has_served, self._told = False, None
+        self.has_served, self._told, self._drains = False, None, False
         _log.info("worker %d is process %d", self.number, self.process.pid)
+
+    def _tell(self, message: Any) -> None:
+        try:
+            if self.pipe:
+                self.pipe.send(message)
+        except OSError:
+            pass  # it has just died; the next check finds out
 
     def _bury(self, now: float, *, others_live: bool) -> None:
         assert self.process  # noqa: S101 - for the type checker
@@ -156,28 +183,30 @@ class _Worker:
         self.process = None
 
 
-class Workers:
+class Workers(Ending):
     """The parent's side."""
 
     def __init__(self, count: int, serve: Serve, listener: socket.socket, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
+        super().__init__()
         self._stop_s = stop_s
+        self._listener = listener
         self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
-        self._stopping = threading.Event()
-
-    def stop(self) -> None:
-        """End ``run``; from any thread or a signal handler."""
-        self._stopping.set()
 
     def run(self, news: Callable[[], Any], heard: Callable[[Any], None]) -> None:
-        """Keep the workers alive and informed until ``stop``; ``heard`` gets their messages."""
+        """Keep the workers alive and informed until the end is due; ``heard`` gets their messages.
+
+        The socket is closed then, here first: whoever connects is let in by a worker, or is refused.
+        """
         try:
-            while not self._stopping.is_set():
-                latest = news()
+            while not self.is_due():
+                latest, drains = news(), self.letting_go
                 for worker in self._workers:
-                    worker.look_after(latest, others_live=any(other.lives() for other in self._workers))
+                    others_live = any(other.lives() for other in self._workers)
+                    worker.look_after(latest, others_live=others_live, drains=drains)
                 self._listen(heard)
         finally:
+            self._listener.close()
             for worker in self._workers:
                 worker.end()
             until = time.monotonic() + self._stop_s + _LONGER_S
@@ -188,7 +217,8 @@ class Workers:
         """Wait until a worker dies or sends a message, or it is time to check again."""
         pipes = {worker.pipe: worker for worker in self._workers if worker.pipe}
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
-        for ready in wait([*pipes, *sentinels], _LOOK_S):
+        patience = max(min(self.stop_at - time.monotonic(), _LOOK_S), 0)
+        for ready in wait([*pipes, *sentinels], patience):
             if worker := pipes.get(ready):
                 for message in worker.hear():
                     heard(message)

@@ -38,6 +38,7 @@ def create_app(
     audit: Audit,
     max_body: int,
     proxies: Networks = NOWHERE,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
@@ -54,7 +55,7 @@ def create_app(
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
     app.add_route("/metrics", Metrics(store, pools, keeper))
     app.add_route("/healthz", Health())
-    app.add_route("/readyz", Ready(store, pools, keeper))
+    app.add_route("/readyz", Ready(store, pools, keeper, is_ending))
     app.add_error_handler(Exception, _internal)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(Refusal, _refusal)

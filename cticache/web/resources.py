@@ -204,15 +204,21 @@ class Health:
 
 
 class Ready:
-    """GET /readyz: the pools are in place and Redis answers."""
+    """GET /readyz: the pools are in place, Redis answers, and the service is not about to end."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace, is_ending: Callable[[], bool]) -> None:
         self._store = store
         self._pools = pools
         self._keeper = keeper
+        self._is_ending = is_ending
 
     def on_get(self, _req: Request, resp: Response) -> None:
-        """Answer 200 when a lease would be served; 503 while it would not. Either says what an operator must see."""
+        """Answer 200 when a lease would be served; 503 while it would not, and at the end.
+
+        Either says what an operator must see.
+        """
+        if self._is_ending():
+            raise NotReady("The service is being stopped: send requests to another one.", retry_after=1)
         self._store.pool_stats(list(self._pools)[:1])
         condition = self._keeper.condition
         if not condition.in_place:

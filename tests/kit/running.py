@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,13 @@ from cticache.loop.client import HubChannel
 from cticache.loop.dispatch import Hub
 from cticache.loop.listen import listen
 from cticache.loop.redis_channel import OnLoop, RedisChannel
-from cticache.loop.wire import Channel, adjustments
+from cticache.loop.threads import Threads
+from cticache.loop.wire import adjustments
 from cticache.numbering.pools import Pools
 from kit.talk import Talk
 
 MAX_BODY = 4096
+STOP_S = 5.0
 
 
 def files_open() -> int:
@@ -62,7 +64,7 @@ class Watched(Hub):
     """A loop that counts, and that a test can hold between two turns: what it sends then comes in one turn."""
 
     def __init__(self) -> None:
-        super().__init__(5.0)
+        super().__init__(STOP_S)
         self.turns = 0
         self.started: list[int] = []
         """How many requests began in each turn."""
@@ -138,29 +140,28 @@ WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class Served:
     """An application behind a real waitress on a free port of the loopback, without a hub in threads."""
 
-    def __init__(self, app: WSGI, hub: Hub | None, **settings: Any) -> None:
+    def __init__(self, app: WSGI, hub: Hub | None, *, begins: bool = True, **settings: Any) -> None:
+        """Without ``begins`` it only listens until ``begin``."""
         self._listener = listen("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
-        self.loop = hub
+        self.loop = hub or Threads(STOP_S)
         chosen = {"threads": 8, "connection_limit": 400, "channel_timeout": 30, "asyncore_loop_timeout": 1} | settings
         self.server = create_server(app, sockets=[self._listener], _dispatcher=hub, **adjustments(MAX_BODY, **chosen))
-        self.server.channel_class = Channel
-        run = partial(hub.run, self.server) if hub else self.server.run
-        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread = threading.Thread(target=partial(self.loop.run, self.server), daemon=True)
+        if begins:
+            self.begin()
+
+    def begin(self) -> None:
+        """Serve."""
         self.thread.start()
 
     def stop(self) -> None:
         """End the loop, from within, and close the sockets."""
-        if self.loop:
-            self.loop.stop()
-            self.thread.join(20)
-            wasyncore.close_all(self.server._map)
+        self.loop.stop()
+        self.thread.join(20)
+        wasyncore.close_all(self.server._map)
+        if isinstance(self.loop, Hub):
             self.loop.close()
-        else:
-            self.server.task_dispatcher.shutdown()  # first: a thread that ends pulls the trigger
-            with suppress(OSError):  # a request's own pull may have woken the loop, which then has closed it already
-                self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map))
-            self.thread.join(20)
         self._listener.close()
 
 

@@ -25,7 +25,8 @@ from cticache.errors import UserError
 from cticache.link import embedded
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
-from cticache.server import curl, ended_by_signals
+from cticache.loop.signals import ended_by_signals
+from cticache.server import curl
 from kit import servers
 from kit.serving import Running
 
@@ -194,7 +195,7 @@ def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure
     assert "not on 0.0.0.0" in running.line()
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda by: by.name)
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
 def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder: Path, by: signal.Signals) -> None:
     running = start()
     command = running.command()
