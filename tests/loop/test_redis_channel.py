@@ -302,6 +302,23 @@ def test_the_error_of_a_call_that_was_given_up_reaches_nobody(start: Start, talk
     far[1].close()
 
 
+def test_a_reply_that_came_while_the_loop_was_late_is_not_given_up(start: Start, talks: Talks) -> None:
+    far, dial_ = pairs(1)
+    asker = start(dial_)
+    (client,) = talks(asker, 1)
+    client.send(request("GET /1"))
+    until(lambda: far and far[0].recv(1000))
+
+    def be_late() -> None:
+        """After the sockets were looked at, and before the deadlines are."""
+        far[0].sendall(b"+late\r\n")
+        asker.channel._asked[0].deadline = 0
+
+    asker.hub.call_soon(be_late)
+    assert contents([client]) == [(200, "late")]
+    far[0].close()
+
+
 def test_a_server_that_closes_each_connection_at_once_is_not_dialled_without_end(client: Redis, start: Start) -> None:
     def dial_() -> socket.socket:
         if len(dialled) >= 4:
