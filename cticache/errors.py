@@ -132,10 +132,24 @@ class TooLarge(Refusal):
     says = "The body is too long."
 
 
+class UnsupportedEncoding(Refusal):
+    """A body that is compressed, or encoded in another way (RFC 9110 section 8.4)."""
+
+    status, code = 415, "unsupported_encoding"
+    says = "The body is compressed or encoded: send it as it is, without Content-Encoding."
+
+
 class UnsupportedType(Refusal):
     """A content type that is not read here."""
 
     status, code = 415, "unsupported_type"
+
+
+class ExpectationFailed(Refusal):
+    """An expectation other than 100-continue (RFC 9110 section 10.1.1)."""
+
+    status, code = 417, "expectation_failed"
+    says = "The header Expect asks for something other than 100-continue."
 
 
 class WrongFields(Refusal):

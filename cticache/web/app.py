@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
 import falcon
 from falcon import Request, Response
@@ -12,7 +12,15 @@ from cticache.access.networks import NOWHERE, Networks
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import InPlace
 from cticache.data.store import Store
-from cticache.errors import BadRequest, Internal, NoSuchMethod, NoSuchUrl, Refusal, WrongCredentials
+from cticache.errors import (
+    BadRequest,
+    Internal,
+    NoSuchMethod,
+    NoSuchUrl,
+    Refusal,
+    UnsupportedEncoding,
+    WrongCredentials,
+)
 from cticache.handover import HandOver
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
@@ -24,6 +32,7 @@ from cticache.web.resources import CALLS, Call, Calls, Explain, Health, Metrics,
 _log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
+_BELOW_CALLS = CALLS + "/"
 _JSON = "application/json; charset=utf-8"
 _OF_FALCON: dict[int, type[Refusal]] = {kind.status: kind for kind in (NoSuchUrl, NoSuchMethod)}
 """What falcon's own refusals become, by their status; any other becomes a BadRequest."""
@@ -43,7 +52,6 @@ def create_app(
     """The service as a WSGI application; it opens nothing and reads no configuration."""
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
     app.proxies = proxies
-    app.req_options.strip_url_path_trailing_slash = True
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
     calls = HandOver(store, pools, keeper)
     app.add_route(CALLS, Calls(calls, max_body))
@@ -82,11 +90,21 @@ class _NoStore:
 
 
 def _escaped_path(env: dict[str, Any]) -> str:
-    """The path, each segment escaped in one spelling; made from the raw URI if the server passes it on."""
+    """The path as it was sent; made from the raw URI if the server passes it on.
+
+    A rule that a proxy has for a path must mean that path, so no other spelling leads there. Only below CALLS, where
+    the path is what a telephone system made of its numbers, each segment comes in one spelling, whichever was sent, and
+    one slash at the end is left out.
+    """
     raw = env.get("REQUEST_URI") or env.get("RAW_URI")
     if raw and not raw.startswith("/"):  # RFC 9112 section 3.2.2, the absolute form
-        raw = urlsplit(raw).path
+        raw = "/" + raw.partition("://")[2].partition("?")[0].partition("/")[2]
     path: str = raw.partition("?")[0] if raw else quote(env["PATH_INFO"].encode("latin-1"), safe="/:")
+    if path.startswith("//"):  # Falcon would leave out all but one of them
+        return "/%2F" + path[2:]
+    if not path.startswith(_BELOW_CALLS):
+        return path
+    path = path.removesuffix("/")
     if "%" not in path and path.isascii():
         return path
     return "/".join(quote(unquote_to_bytes(segment.encode("latin-1")), safe=":@+") for segment in path.split("/"))
@@ -99,6 +117,8 @@ def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, 
     _answer(resp, refusal)
     if refusal.retry_after is not None:
         resp.retry_after = refusal.retry_after
+    if isinstance(refusal, UnsupportedEncoding):
+        resp.set_header("Accept-Encoding", "identity")  # RFC 9110 section 12.5.3
     if isinstance(refusal, WrongCredentials):
         resp.set_header("WWW-Authenticate", 'Basic realm="cticache", charset="UTF-8"')
 

@@ -13,7 +13,7 @@ from cticache.access.users import User
 from cticache.data.keeper import InPlace
 from cticache.data.replies import utc
 from cticache.data.store import Store
-from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, WrongFields
+from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, UnsupportedEncoding, WrongFields
 from cticache.handover import Found, HandOver, places
 from cticache.numbering.ani import read
 from cticache.numbering.numbers import MAX_DIGITS
@@ -161,7 +161,6 @@ class PoolFigures:
     def on_get_one(self, req: Request, resp: Response, name: str) -> None:
         """Answer with the figures of one pool."""
         user = require(req, "watch")
-        name = _unquoted(name)
         if not user.may_use(name):
             raise Forbidden(f"Pool {name} is not one of user {user.name}'s.")
         pool = self._pools.get(name)
@@ -233,7 +232,9 @@ def _watched(user: User, pools: Iterable[Pool]) -> list[Pool]:
 
 
 def _body(req: Request, most: int) -> bytes:
-    """The body; TooLarge beyond ``most`` bytes, whichever server runs the application."""
+    """The body as it is; TooLarge beyond ``most`` bytes, whichever server runs the application."""
+    if req.env.get("HTTP_CONTENT_ENCODING", "").lower() not in ("", "identity"):
+        raise UnsupportedEncoding
     body: bytes = req.bounded_stream.read(most + 1)
     if len(body) > most:
         raise TooLarge(f"The body is longer than {most} bytes.")

@@ -157,10 +157,6 @@ def test_a_pool_that_is_not_there_is_404(api: TestClient, name: str) -> None:
     assert refused(api.simulate_get(f"{POOLS}/{name}"), 404, "not_found")
 
 
-def test_a_pool_is_found_under_an_escaped_name(api: TestClient) -> None:
-    assert api.simulate_get(POOLS + "/system%2Dy").json["pool"] == "system-y"
-
-
 def test_the_metrics_are_in_the_text_format_of_prometheus(api: TestClient) -> None:
     location = post(api, "1")
     post(api, "2")
