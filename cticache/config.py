@@ -45,6 +45,8 @@ _LEAST_AUDIT_KEY = 16
 def _host(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
+    if re.search(r"[/\[\]]|^[^:]*:[^:]*$", text):  # an IPv6 address has two colons at least
+        raise ValueError("must be a name or an address alone, without a scheme or brackets; the port is [server] port")
     return text
 
 
@@ -113,6 +115,8 @@ class Config:
     redis: RedisConfig
     pools: tuple[Pool, ...]
     users: tuple[User, ...]
+    overrides: tuple[str, ...] = ()
+    """What the environment overrides, as it may be shown: a secret without its value."""
 
 
 def find(named: Path | None) -> Path:
@@ -135,6 +139,7 @@ class _Reader:
         self._path = path
         self._environment = {name: text for name, text in environment.items() if name.startswith(_ENVIRONMENT)}
         self._faults: list[str] = []
+        self._overrides: list[str] = []
 
     def config(self) -> Config:
         sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}} | self._sections()
@@ -145,7 +150,8 @@ class _Reader:
         users = tuple(User(name[5:], **options) for name, options in loaded.items() if name.startswith("user:"))
         self._across(pools, users)
         self._raise()
-        return Config(self._path, ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"]), pools, users)
+        server, redis = ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"])
+        return Config(self._path, server, redis, pools, users, tuple(sorted(self._overrides)))
 
     def _raise(self) -> None:
         if self._faults:
@@ -210,6 +216,8 @@ class _Reader:
                 if _variable(section, _twin(option)) not in self._environment:
                     sections[section].pop(_twin(option), None)
                 sections[section][option] = text
+                shown = "" if option in _section(section).secrets else f" = {' '.join(text.split())}"
+                self._overrides.append(f"{name}{shown} overrides [{section}] {option}")
 
     def _load(self, section: str, options: dict[str, str]) -> dict[str, Any]:
         known = _options(section)

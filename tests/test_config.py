@@ -6,6 +6,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from redis.connection import SSLConnection
 
 from cticache import config
@@ -203,6 +205,10 @@ _WRONG = [
     Wrong("redis", "probe", "0", "seconds above 0"),
     Wrong("redis", "sync_interval", "0", "seconds above 0"),
     Wrong("server", "host", "", "must not be empty"),
+    *(
+        Wrong("server", "host", host, "must be a name or an address alone, without a scheme or brackets; the port is")
+        for host in ("localhost:8080", "127.0.0.1:80", "[::1]", "[::1]:80", "http://localhost", ":80")
+    ),
     Wrong("redis", "prefix", "a{b}", "1 to 64 of A-Z a-z 0-9 _ . -"),
     Wrong("redis", "prefix", "a:b", "1 to 64 of A-Z a-z 0-9 _ . -"),
     Wrong("redis", "prefix", "x" * 65, "1 to 64 of A-Z a-z 0-9 _ . -"),
@@ -490,6 +496,55 @@ def test_a_password_that_is_no_hash_is_told_but_not_shown(tmp_path: Path, passwo
     assert "cticache user NAME" in line
     line = _fault(tmp_path, POOL + USER, {"CTICACHE_USER_BOB_PASSWORD": password})
     assert line.startswith("environment variable CTICACHE_USER_BOB_PASSWORD: must be a hash")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "fe80::1%eth0", "my-host.example", "localhost"])
+def test_a_host_is_a_name_or_an_address_of_either_kind(tmp_path: Path, host: str) -> None:
+    assert _read(tmp_path, f"[server]\nhost = {host}\n{POOL}").server.host == host
+
+
+_MISSING = "must be a hash as `cticache user NAME` prints it, whole: a part of this one is missing"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 21, 40])
+def test_a_hash_that_is_cut_is_told_but_not_shown(tmp_path: Path, cut: int) -> None:
+    line = _fault(tmp_path, f"{POOL}[user:bob]\npassword = {HASH[:-cut]}\n")
+    assert line == f"{tmp_path / 'config.ini'}: [user:bob] password: {_MISSING}"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        HASH + "A",
+        HASH.replace("$m=19456,", "$m=7,"),
+        HASH.replace("$m=19456,", "$m=019456,"),
+        HASH.replace("$v=19$", "$v=1$"),
+        HASH.replace("$v=19$", "$"),
+        re.sub(r"\$[^$]*\$([^$]*)$", r"$c2hvcnQ$\1", HASH),
+        HASH[:-1] + chr(ord(HASH[-1]) + 1),
+    ],
+    ids=[
+        "a character more",
+        "less memory than argon2 takes",
+        "a zero before a number",
+        "an unknown version",
+        "no version",
+        "a short salt",
+        "bits in the last character that no byte has",
+    ],
+)
+def test_a_hash_that_argon2_would_refuse_with_every_login_is_told(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises((InvalidHashError, VerificationError)):
+        PasswordHasher().verify(wrong, "secret-word")
+    assert "must be a hash as `cticache user NAME` prints it, whole" in _fault(
+        tmp_path, f"{POOL}[user:bob]\npassword = {wrong}\n"
+    )
+
+
+def test_a_comment_behind_a_hash_is_told(tmp_path: Path) -> None:
+    line = _fault(tmp_path, f"{POOL}[user:bob]\npassword = {HASH} # of Bob\n")
+    assert line.endswith("; a comment after a value begins with ; and not with #")
+    assert HASH not in line
 
 
 @pytest.mark.parametrize(

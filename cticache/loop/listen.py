@@ -1,5 +1,6 @@
 """The socket that clients connect to, and how many of them one process can have."""
 
+import errno
 import logging
 import socket
 import sys
@@ -35,6 +36,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(f"[server] host = {host}: is no address of this machine: {error.strerror}") from None
         raise UserError(
             f"[server] host = {host}, port = {port}: cannot listen there: {error.strerror}; "
             "stop what uses the port, or choose another with [server] port or CTICACHE_SERVER_PORT"
