@@ -1,4 +1,4 @@
-"""The command line: cticache serve | check | user | pools | advise | explain.
+"""The command line: cticache serve | check | user | acl | pools | advise | explain.
 
 Exit codes: 0 all well; 1 Redis is away, check found something that would lose data, or what is printed cannot be
 written; 2 a mistake in the configuration or the command.
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from cticache import config, logs, server
 from cticache.access import passwords
 from cticache.data.counters import KEPT_HOURS
+from cticache.data.scripts import read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import learn_leaving
 from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
@@ -31,7 +32,7 @@ from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.conflicts import remarks
 from cticache.numbering.pools import Pools, readings
-from cticache.operate import doctor
+from cticache.operate import acl, doctor
 from cticache.operate.advice import Hour, advise
 from cticache.operate.explain import explain
 from cticache.operate.report import advice_lines, explain_lines, pool_lines
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("serve", _serve, "run the service until it is stopped"),
         ("check", _check, "validate the configuration, reach Redis, report what would lose data"),
+        ("acl", _acl, "print a file of users for Redis: a user that may do what the service needs, and no more"),
         ("pools", _pools, "print how full each pool is, and what was done with it"),
         ("advise", _advise, "tell how many numbers and which TTL the last eight days ask for"),
         ("explain", _explain, "tell where a call's data went: what an ANI and DNIS lead to, step by step"),
@@ -89,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, metavar="FILE", help="the config.ini; else ./config.ini, else the user's own"
         )
         command.set_defaults(run=run)
+        if run is _acl:
+            command.add_argument("--admin", metavar="NAME", help="print a user who may do everything, too")
         if run is _explain:
             command.add_argument("dnis", metavar="DNIS", help="the number called, as System Y saw it")
             command.add_argument("ani", metavar="ANI", help="the caller's number, as System Y saw it; '' if withheld")
@@ -136,6 +140,24 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"  {complaint}")
     print("all well" if not found else f"{_counted(len(found), 'complaint')}")
     return _TROUBLE if found else _WELL
+
+
+def _acl(arguments: argparse.Namespace) -> int:
+    settings = _config(arguments)
+    admin = arguments.admin
+    name, password = acl.credentials(settings.redis.url)
+    if admin is not None and (not NAME.fullmatch(admin) or admin in (name, acl.DEFAULT)):
+        raise UserError(f"--admin {admin}: give another name, of 1 to 64 of A-Z a-z 0-9 _ . -")
+    if not password:
+        password = passwords.invent()
+        print(f"The password of {name} is {password}; write {name}:{password}@ into [redis] url", file=sys.stderr)
+    owner = (admin, passwords.invent()) if admin else None
+    if owner:
+        print(f"The password of {owner[0]} is {owner[1]}", file=sys.stderr)
+    else:
+        print("Nobody may administer Redis under this file: add one with --admin NAME", file=sys.stderr)
+    print(acl.everybody(name, password, settings.redis.prefix, acl.called(read_scripts()), owner))
+    return _WELL
 
 
 def _pools(arguments: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lines
 
 
-COMMANDS = ["serve", "check", "pools", "advise", "explain", "user"]
+COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "user"]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_the_overview_names_the_commands_and_the_exit_codes(printed: Printed) ->
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     text = " ".join(printed()[0])
-    for piece in ("serve", "check", "pools", "user", "Exit codes: 0", "1 Redis", "2 a mistake"):
+    for piece in ("serve", "check", "acl", "pools", "user", "Exit codes: 0", "1 Redis", "2 a mistake"):
         assert piece in text
 
 
@@ -257,7 +257,7 @@ def test_a_password_that_is_no_utf_8_is_a_mistake_told_in_one_line(locale: str) 
     assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "pools"])
+@pytest.mark.parametrize("command", ["serve", "check", "acl", "pools"])
 @pytest.mark.parametrize(
     ("text", "piece"),
     [

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from redis.crc import key_slot
 from redis.exceptions import RedisError
@@ -25,7 +26,7 @@ from cticache.server import new_runner
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Served, Watched
-from kit.servers import Program, packaged, program
+from kit.servers import ADMIN, HARDENED, SENTINEL, Program, as_admin, free_port, login, packaged, program
 from kit.talk import CALLS, Answer, Talk, request
 
 SLOTS = 16384
@@ -179,10 +180,11 @@ class Burst:
 class Node:
     """One server of several."""
 
-    def __init__(self, running: Program) -> None:
+    def __init__(self, running: Program, tls_port: int = 0) -> None:
         self.process = running.process
         self.address = running.address
-        self.client = connect(running.url, 5.0)
+        self.tls_port = tls_port
+        self.client = connect(as_admin(running.url), 5.0)
 
     @property
     def place(self) -> str:
@@ -228,7 +230,7 @@ class Cluster:
 
     def __init__(self, nodes: list[Node]) -> None:
         self.nodes = nodes
-        self.url = "redis+cluster://" + ",".join(node.place for node in nodes)
+        self.url = f"redis+cluster://{login()}{','.join(node.place for node in nodes)}"
 
     def owner(self, of: int) -> Node:
         """The node that has a slot, by its own word."""
@@ -253,7 +255,8 @@ class Cluster:
     def carry(self, of: int, source: Node, target: Node) -> Iterator[str]:
         """Move its keys one by one, as they are come by, until none is left."""
         while keys := source.client.cluster("GETKEYSINSLOT", of, 1):
-            source.client.migrate(*target.address, keys, 0, 5000)
+            who = ("AUTH2", *ADMIN) if HARDENED else ()
+            source.client.execute_command("MIGRATE", *target.address, keys[0], 0, 5000, *who)
             yield keys[0]
 
     def shut(self, of: int, target: Node) -> None:
@@ -275,10 +278,16 @@ _MEMBER = (
 
 
 @contextmanager
-def cluster(*options: str, size: int = 3) -> Iterator[Cluster]:
-    """A cluster of so many primaries."""
+def cluster(*options: str, size: int = 3, path: Path | None = None, tls: bool = False) -> Iterator[Cluster]:
+    """A cluster of so many primaries; with ``tls`` its nodes speak it among themselves, and to whoever wants to."""
     with ExitStack() as stack:
-        nodes = [Node(stack.enter_context(program(packaged(), *_MEMBER, *options))) for _ in range(size)]
+
+        def node() -> Node:
+            tls_port = free_port() if tls else 0
+            own = ("--tls-port", str(tls_port), "--tls-cluster", "yes") if tls else ()
+            return Node(stack.enter_context(program(path or packaged(), *_MEMBER, *own, *options)), tls_port)
+
+        nodes = [node() for _ in range(size)]
         for node in nodes:
             stack.callback(node.client.close)
         for at, node in enumerate(nodes):
@@ -286,7 +295,8 @@ def cluster(*options: str, size: int = 3) -> Iterator[Cluster]:
             node.cluster("ADDSLOTS", *range(SLOTS * at // size, SLOTS * (at + 1) // size))
         for node in nodes:
             for other in nodes:
-                node.cluster("MEET", *other.address)
+                bus = (other.tls_port + 10_000,) if tls else ()
+                node.cluster("MEET", *other.address, *bus)
         seen(
             lambda: all(
                 "cluster_state:ok" in str(node.cluster("INFO")) and len(node.cluster("SLOTS")) == size for node in nodes
@@ -319,7 +329,7 @@ class Pair:
         self.primary = primary
         self.replica = replica
         self.sentinel = sentinel
-        self.url = f"redis+sentinel://{sentinel.place}/main"
+        self.url = f"redis+sentinel://{login()}{sentinel.place}/main"
 
     def replicated(self) -> None:
         """Wait until the replica has what the primary has now."""
@@ -348,6 +358,8 @@ sentinel monitor main {} {} 1
 sentinel down-after-milliseconds main 300
 sentinel failover-timeout main 3000
 """
+if HARDENED:
+    _SENTINEL += "sentinel auth-user main {}\nsentinel auth-pass main {}\n".format(*SENTINEL)
 
 
 @contextmanager

@@ -21,7 +21,8 @@ class Proxy:
         self._drop_replies = False
         self._flows = threading.Event()
         self._flows.set()
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        login, at, _ = parts.netloc.rpartition("@")
+        self.url = f"redis://{login}{at}127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:

@@ -26,6 +26,7 @@ from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.threads import Threads
 from cticache.loop.wire import adjustments
 from cticache.numbering.pools import Pools
+from kit.servers import as_service
 from kit.talk import Talk
 
 MAX_BODY = 4096
@@ -211,8 +212,9 @@ class Wire(Served):
     ) -> None:
         self.hub = Watched()
         if dispatch == "batch":
-            self.channel = RedisChannel(self.hub, lambda: dial(service.client), timeout, probe)
-            runner = OnLoop(self.hub, self.channel, Direct(service.client))
+            client = as_service(service.client)
+            self.channel = RedisChannel(self.hub, lambda: dial(client), timeout, probe)
+            runner = OnLoop(self.hub, self.channel, Direct(client))
             service.store._scripts._runner = runner
             super().__init__(service.app, self.hub, **settings)
         else:

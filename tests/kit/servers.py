@@ -3,12 +3,16 @@
 - ``docker`` or ``docker:IMAGE``: a container of redis:8-alpine or of IMAGE
 - ``binary:PATH``: that server program
 - ``redis://...``: a server that is already there; the tests empty it
+
+With TEST_REDIS_ACL every server that is started here has the users that ``cticache acl`` prints: the service is the one
+who may do what it needs and no more, and what a test does to a server itself the administrator does.
 """
 
 import gc
 import importlib.util
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -24,10 +28,20 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from cticache.data.scripts import read_scripts
+from cticache.operate import acl
+from kit.checkout import ROOT
+
 VARIABLE = "TEST_REDIS"
+HARDENED = bool(os.environ.get("TEST_REDIS_ACL"))
+SERVICE, ADMIN = ("cticache", "the-service"), ("admin", "the-admin")
+REPLICA, SENTINEL = ("replica", "the-replicas"), ("sentinel", "the-sentinels")
+"""Names and passwords of the users under TEST_REDIS_ACL."""
+_OTHERS = re.compile(r"^user (?:replica|sentinel) reset on >PASSWORD .*$", re.MULTILINE)
+"""As docs/operate.md has them."""
 DEFAULT_IMAGE = "redis:8-alpine"
 _START_S = 30.0
 _random = random.SystemRandom()  # Hypothesis has the other one say the same again and again
@@ -51,6 +65,34 @@ def under_test() -> Iterator[tuple[str, str]]:
     else:
         with _default() as found:
             yield found
+
+
+def everybody() -> str:
+    """The file of users."""
+    documented = _OTHERS.findall((ROOT / "docs" / "operate.md").read_text("utf-8"))
+    others = [
+        line.replace("PASSWORD", password) for line, (_, password) in zip(documented, (REPLICA, SENTINEL), strict=True)
+    ]
+    return "\n".join([acl.everybody(*SERVICE, "cti", acl.called(read_scripts()), ADMIN), *others])
+
+
+def login(user: tuple[str, str] = SERVICE) -> str:
+    """What stands before the host in a URL; nothing where there are no users."""
+    return "{}:{}@".format(*user) if HARDENED else ""
+
+
+def as_admin(url: str) -> str:
+    """The URL with which a test looks at a server and changes it."""
+    return url.replace("{}:{}@".format(*SERVICE), "{}:{}@".format(*ADMIN))
+
+
+def as_service(client: Redis) -> Redis:
+    """The client with which the service asks the same server."""
+    pool = client.connection_pool
+    if pool.connection_kwargs.get("username") != ADMIN[0]:
+        return client
+    who = dict(zip(("username", "password"), SERVICE, strict=True))
+    return Redis.from_pool(ConnectionPool(pool.connection_class, pool.max_connections, **pool.connection_kwargs | who))
 
 
 def is_already_there() -> bool:
@@ -118,6 +160,15 @@ def packaged() -> Path:
     raise LookupError(f"no Docker and no redis-server: install one, or set {VARIABLE} (see tests/kit/servers.py)")
 
 
+def programs() -> list[Path]:
+    """The server program under test; else those that are here without Docker, the packaged one first."""
+    kind, _, path = os.environ.get(VARIABLE, "").partition(":")
+    if kind == "binary":
+        return [Path(path)]
+    on_path = shutil.which("redis-server") or shutil.which("valkey-server")
+    return [path for path in (from_wheel(), Path(on_path) if on_path else None) if path]
+
+
 @contextmanager
 def container(image: str) -> Iterator[str]:
     """A container of ``image``; testcontainers' own keeper needs a second image, the context ends this one."""
@@ -125,7 +176,12 @@ def container(image: str) -> Iterator[str]:
     from testcontainers.community.redis import RedisContainer
 
     with RedisContainer(image) as redis:
-        yield f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0"
+        place = f"{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0"
+        if HARDENED:
+            with Redis.from_url(f"redis://{place}") as client:
+                for line in reversed(everybody().splitlines()):  # the default user last: it is this client's
+                    client.execute_command("ACL", "SETUSER", *line.split()[1:])
+        yield f"redis://{login()}{place}"
 
 
 class Program(NamedTuple):
@@ -159,12 +215,16 @@ def program(
         if file:
             named = [str(Path(folder) / "server.conf")]
             Path(named[0]).write_text(file)
+        elif HARDENED:
+            users = Path(folder) / "users.acl"
+            users.write_text(everybody() + "\n")
+            options = ("--aclfile", str(users), "--masteruser", REPLICA[0], "--masterauth", REPLICA[1], *options)
         process = subprocess.Popen(
             [path, *named, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *options],
             stdout=subprocess.DEVNULL,
             env={**os.environ, **environment},
         )
-        url = f"redis://127.0.0.1:{port}/0"
+        url = f"redis://{'' if file else login()}127.0.0.1:{port}/0"
         try:
             _wait(url, process)
             yield Program(url, process)

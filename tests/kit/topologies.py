@@ -47,10 +47,12 @@ def runner(url: str, way: str) -> Iterator[Runner]:
 
 def client_of(url: str) -> Redis:
     """A client with which a test empties what is there, looks at it and changes it."""
+    url = servers.as_admin(url)
     if kind(url) != "cluster":
         return connect(url, 5.0)
     host, port = addresses(url)[0]
-    return _Whole(host=host, port=port, decode_responses=True, protocol=2)  # type: ignore[return-value]
+    who = dict(zip(("username", "password"), servers.ADMIN, strict=True)) if servers.HARDENED else {}
+    return _Whole(host=host, port=port, decode_responses=True, protocol=2, **who)  # type: ignore[return-value]
 
 
 class _Whole(RedisCluster):

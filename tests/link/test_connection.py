@@ -14,6 +14,7 @@ from redis.exceptions import ResponseError
 from cticache.link.connection import Direct, connect, dial
 from kit.proxy import Impostor
 from kit.running import files_open, until
+from kit.servers import as_admin
 
 
 def test_a_socket_can_be_dialled_more_often_than_a_pool_holds_connections(client: Redis) -> None:
@@ -32,7 +33,7 @@ return redis.call('GETDEL', KEYS[1])
 
 def test_a_connection_that_is_in_use_is_not_dropped_with_the_others(redis_url: str, client: Redis) -> None:
     client.set("key", "a caller's", px=60_000)
-    with connect(redis_url, 5.0) as pooled, ThreadPoolExecutor(1) as thread:
+    with connect(as_admin(redis_url), 5.0) as pooled, ThreadPoolExecutor(1) as thread:
         direct = Direct(pooled)
         took = thread.submit(direct.run, [("EVAL", _SLOW_TAKE, 1, "key")])
         until(lambda: pooled.connection_pool._in_use_connections)

@@ -307,7 +307,7 @@ def test_a_connect_that_hangs_costs_each_waiting_request_its_time(new_service: C
 def test_a_redis_that_is_started_anew_is_found_again(new_front: Callable[..., Front]) -> None:
     with ExitStack() as stack:
         url = stack.enter_context(servers.binary(servers.packaged()))
-        client = stack.enter_context(connect(url, 5.0))
+        client = stack.enter_context(connect(servers.as_admin(url), 5.0))
         front = new_front(client, timeout=5.0, probe=0.02)
         (talk,) = front.talks(1)
         for _ in range(3):
