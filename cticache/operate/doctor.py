@@ -1,6 +1,6 @@
-"""What about a Redis server would lose data, or keep the scripts from running."""
+"""What about a Redis server would lose data, by what it tells about itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import Redis
@@ -8,13 +8,19 @@ from redis.exceptions import RedisError, ResponseError
 
 from cticache.link.cluster import Topology
 from cticache.link.connection import connect
+from cticache.operate import replay
 
 OLDEST = (6, 2)
 """The oldest Redis with all the commands that the scripts use."""
+REPLICA = "the server is a replica and refuses writes: give the address of its primary"
+MEMBER = "the server is part of a Redis Cluster: write redis+cluster:// in the URL, not redis://"
 
 
-def cluster(url: str, timeout: float) -> tuple[str, list[str]]:
-    """What kind of servers a cluster's primaries are, and what is wrong with each; redis-py's error if none answers."""
+def cluster(url: str, timeout: float, more: Callable[[Redis], list[str]]) -> tuple[str, list[str]]:
+    """What kind of servers a cluster's primaries are, and what is wrong with each; redis-py's error if none answers.
+
+    ``more`` is asked of each beside ``complaints``.
+    """
     topology = Topology(url, timeout, probe=timeout)
     topology.refresh().result()
     kinds, found = set(), []
@@ -22,7 +28,7 @@ def cluster(url: str, timeout: float) -> tuple[str, list[str]]:
         try:
             with connect(topology.url((host, port)), timeout) as client:
                 kinds.add(described(client))
-                told = complaints(client, clustered=True)
+                told = [*complaints(client, clustered=True), *more(client)]
         except RedisError as error:
             told = [f"does not answer: {error}"]
         found += [f"{host}:{port}: {complaint}" for complaint in told]
@@ -37,18 +43,22 @@ def complaints(client: Redis, *, clustered: bool = False) -> list[str]:
     except ResponseError:
         return ["the server does not tell about itself (INFO): whether it would lose data is unknown"]
     found = []
-    if _version(info) < OLDEST:
-        found.append(f"the server is version {info['redis_version']}, too old: use Redis 6.2 or later, or Valkey")
+    found += foreign(info)
     if info.get("cluster_enabled") and not clustered:
-        found.append("the server is part of a Redis Cluster: write redis+cluster:// in the URL, not redis://")
+        found.append(MEMBER)
     if clustered and _state(client) == "fail":
         found.append("the cluster is down (CLUSTER INFO): give every slot a node that is up")
     if info.get("role") == "slave":
-        found.append("the server is a replica and refuses writes: give the address of its primary")
+        found.append(REPLICA)
     policy = info.get("maxmemory_policy")
     if policy != "noeviction":
         found.append(f"maxmemory-policy is {policy}: live calls are thrown away when memory is full; set noeviction")
     found += _persistence(client, info)
+    if lost := replay.left_out(client, info):
+        found.append(
+            f"the default user may not run {', '.join(lost).lower()}: Redis reads the append-only file as that user, "
+            "and a restart loses every call; give it what `cticache acl` prints for it"
+        )
     if info.get("connected_slaves") and "min_slaves_good_slaves" not in info:
         found.append(
             "there are replicas, and min-replicas-to-write is 0: a failover may lose the newest calls; "
@@ -57,15 +67,31 @@ def complaints(client: Redis, *, clustered: bool = False) -> list[str]:
     return found
 
 
+def foreign(info: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the kind or the version of a server, by what INFO says of it."""
+    if "garnet_version" in info:
+        # Its scripts run side by side unless it is told otherwise, which cannot be asked of it: microsoft/garnet,
+        # website/docs/getting-started/configuration.md, EnableLua and LuaTransactionMode.
+        return [
+            f"the server is Garnet {info['garnet_version']}: it takes scripts only with --lua, and only with "
+            "--lua-transaction-mode does one caller not get another's number; cticache is not tested on it, "
+            "use Redis or Valkey"
+        ]
+    if () < replay.version(info.get("redis_version")) < OLDEST:
+        return [f"the server is version {info.get('redis_version')}, too old: use Redis 6.2 or later, or Valkey"]
+    return []
+
+
 def described(client: Redis) -> str:
     """The server's kind and version, such as ``Valkey 9.1.2``."""
     try:
         info = client.info("server")
     except ResponseError:
         return "a server of an unknown kind"
-    if "valkey_version" in info:
-        return f"Valkey {info['valkey_version']}"
-    return f"Redis {info['redis_version']}"
+    for kind in ("Valkey", "Garnet", "Redis"):
+        if told := info.get(f"{kind.lower()}_version"):
+            return f"{kind} {told}"
+    return "a server of an unknown kind"
 
 
 def _state(client: Redis) -> str:
@@ -87,7 +113,3 @@ def _persistence(client: Redis, info: Mapping[str, Any]) -> list[str]:
     if save == "":
         return ["there is no persistence: a restart loses every live call; set appendonly yes"]
     return ["appendonly is off: a crash loses the calls since the last snapshot; set appendonly yes"]
-
-
-def _version(info: Mapping[str, Any]) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])

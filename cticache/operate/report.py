@@ -1,6 +1,6 @@
-"""What the commands `pools`, `advise` and `explain` print: figures, advice and places as lines for a person."""
+"""What the commands `pools`, `advise` and `explain` print, as lines for a person, and words that others use, too."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -12,6 +12,7 @@ from cticache.operate.advice import ARRIVED, LEAST_TAKES, Advice, quantile
 _COLUMNS = ("size", "free", "leased", "cooling", "shared", "leaving", "peak")
 _WIDTH = 100
 _QUANTILES = (0.5, 0.99)
+_MOST_LISTED = 5
 
 
 def pool_lines(pools: Sequence[Pool], stats: Sequence[PoolStats]) -> Iterator[str]:
@@ -135,3 +136,14 @@ def _percent(share: float) -> str:
     if 0 < share < 0.0001:
         return "less than 0.01 %"
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as ``1 pool`` or ``2 pools``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Collection[str]) -> str:
+    """The names in order, or the first of many."""
+    first = ", ".join(sorted(names)[:_MOST_LISTED])
+    return first if len(names) <= _MOST_LISTED else f"{first} and {len(names) - _MOST_LISTED:,} more"

@@ -20,7 +20,7 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
-from cticache.operate import acl
+from cticache.operate import acl, replay
 from kit import servers
 from kit.samples import at, make_pool
 
@@ -203,6 +203,37 @@ def test_under_the_file_no_key_is_lost_when_redis_starts_again(
     assert after == before
     assert "NOPERM" not in hardened.log()
     tell(f"under the file of users: {kind} started again with {len(after)} of {len(before)} keys, no NOPERM in its log")
+
+
+DEFAULT_OFF = "user default off"
+
+
+def test_what_check_says_of_the_default_user_is_what_a_restart_does(
+    tmp_path: Path, engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Redis 7.0 to 8.2 lose the calls where the default user is merely off; 6.2 and Valkey 9.1 do not."""
+    others = servers.everybody().splitlines()[1:]
+    hardened = Hardened(engine, tmp_path, "\n".join([DEFAULT_OFF, *others]))
+    (tmp_path / "config.ini").write_text(
+        f"[redis]\nurl = {hardened.url(servers.SERVICE)}\n[pool:x]\nnumbers = 1\n", "utf-8"
+    )
+    with hardened.up():
+        cli.main(["check", "--config", str(tmp_path / "config.ini")])
+    told = [line for line in capsys.readouterr().out.splitlines() if "the default user may not run" in line]
+    before, after, _ = restarted(hardened)
+    assert bool(told) == (after != before) == ("NOPERM" in hardened.log())
+    for line in told:
+        assert all(command.lower() in line for command in replay.WRITES)
+        assert line.endswith("a restart loses every call; give it what `cticache acl` prints for it")
+
+
+def test_the_writes_that_check_asks_about_are_those_of_the_scripts(client: Redis) -> None:
+    commands = client.command()
+    writes = {name for name in acl.called(read_scripts()) if "write" in commands[name.lower()]["flags"]}
+    assert replay.WRITES.keys() == writes
+    for name, arguments in replay.WRITES.items():
+        arity = commands[name.lower()]["arity"]
+        assert arity in (arguments + 2, -(arguments + 2)), name
 
 
 def test_nobody_can_log_in_as_the_default_user(tmp_path: Path, engine: Path) -> None:

@@ -1,0 +1,96 @@
+"""The command ``cticache check``: what would not work, or would lose data, told before callers find out."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from cticache import server
+from cticache.config import Config
+from cticache.errors import UserError
+from cticache.link.connection import connect
+from cticache.link.redis_url import kind
+from cticache.loop.listen import listen
+from cticache.numbering.conflicts import remarks
+from cticache.operate import doctor, replay, rights, trial
+from cticache.operate.report import counted
+
+_FREE_PORT = 0
+_ASKED = (("PING",),)
+"""What a server is asked beside its scripts, on each new connection."""
+_ASKED_OF_A_NODE = (*_ASKED, ("CLUSTER", "SLOTS"), ("ASKING",))
+_UNTOLD = (
+    "whether Redis loads what the scripts wrote when it starts again cannot be told: allow +acl|dryrun, or see that "
+    "the default user has what `cticache acl` prints for it"
+)
+
+
+def check(settings: Config, reach: Callable[[ExitStack], str], tell: Callable[[str], None]) -> bool:
+    """Whether all is well; ``tell`` gets what was found, line by line.
+
+    ``reach`` returns the URL of Redis, which may be started for as long as the stack is open. redis-py's errors pass
+    through where Redis cannot be reached, and RedisUnavailable.
+    """
+    found = _of_configuration(settings, tell)
+    with ExitStack() as stack:
+        found += _of_redis(settings, reach(stack), stack, tell)
+    found = list(dict.fromkeys(found))
+    for complaint in found:
+        tell(f"  {complaint}")
+    tell("all well" if not found else counted(len(found), "complaint"))
+    return not found
+
+
+def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str]:
+    pools, users = settings.pools, settings.users
+    tell(f"{settings.source}: {counted(len(pools), 'pool')}, {counted(len(users), 'user')}")
+    for variable in settings.overrides:
+        tell(f"  environment: {variable}")
+    for pool in pools:
+        tell(f"  pool {pool.name}: {counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
+        for remark in remarks(pool):
+            tell(f"    {remark}")
+    found = _of_users(settings, tell)
+    try:
+        # Not on its own port: a service may run there.
+        listen(settings.server.host, _FREE_PORT).close()
+    except UserError as error:
+        found.append(str(error))
+    return found
+
+
+def _of_users(settings: Config, tell: Callable[[str], None]) -> list[str]:
+    pools, users = settings.pools, settings.users
+    if not users:
+        tell("  no user: serve listens on 127.0.0.1 only, under an invented password")
+        return []
+    for user in users:
+        tell(f"  {rights.described(user)}")
+    for remark in rights.remarks(pools, users):
+        tell(f"    {remark}")
+    return rights.complaints(pools, users)
+
+
+def _of_redis(settings: Config, url: str, stack: ExitStack, tell: Callable[[str], None]) -> list[str]:
+    prefix = settings.redis.prefix
+    unknown: list[bool] = []
+
+    def more(client: Redis, asked: Sequence[tuple[str, ...]] = _ASKED_OF_A_NODE) -> list[str]:
+        unknown.append(replay.is_unknown(client))
+        return trial.of_connection(client, asked)
+
+    if kind(url) == "cluster":
+        what, found = doctor.cluster(url, settings.redis.timeout, more)
+    else:
+        client = stack.enter_context(connect(url, settings.redis.timeout))
+        what, found = doctor.described(client), [*doctor.complaints(client), *more(client, _ASKED)]
+    tell(f"Redis: {what} answers{'' if settings.redis.url else ' (the embedded server)'}")
+    if any(unknown):
+        tell(f"  {_UNTOLD}")
+    store, scripts = server.new_store(server.new_runner(url, settings.redis, stack), settings)
+    try:
+        scripts.load()
+    except ResponseError as error:
+        found.append(trial.said(error, prefix))
+    return [*found, *trial.of_scripts(store, [pool.name for pool in settings.pools], prefix)]

@@ -1,0 +1,40 @@
+"""Who may do what: users that cannot do their part, and pools that nobody can use."""
+
+from collections.abc import Iterable, Sequence
+
+from cticache.access.users import ROLES, User
+from cticache.numbering.pools import Pool
+from cticache.operate.report import listed
+
+
+def described(user: User) -> str:
+    """One line for a user: what he may do, and where."""
+    roles = ", ".join(role for role in ROLES if role in user.roles) or "no role"
+    where = "every pool" if user.pools is None else listed(user.pools) if user.pools else "no pool"
+    return f"user {user.name}: {roles} in {where}{'' if 'take' in user.roles else '; has no take'}"
+
+
+def complaints(pools: Iterable[Pool], users: Sequence[User]) -> list[str]:
+    """A sentence for each kind of pool whose calls nobody can lease or ask for."""
+    pools = list(pools)
+    unleased = [pool.name for pool in pools if pool.numbers and not _may(pool, users, "lease")]
+    unasked = [pool.name for pool in pools if not _may(pool, users, "read", "take")]
+    found = []
+    if unleased:
+        found.append(f"no user may lease in pool {listed(unleased)}: give one the role lease, and this pool")
+    if unasked:
+        found.append(
+            f"no user may read or take in pool {listed(unasked)}: nobody gets the data of its calls; "
+            "give one the roles read and take, and this pool"
+        )
+    return found
+
+
+def remarks(pools: Iterable[Pool], users: Sequence[User]) -> list[str]:
+    """A sentence for pools that work, but keep each number for the whole time of its call."""
+    untaken = [pool.name for pool in pools if not _may(pool, users, "take") and _may(pool, users, "read")]
+    return [f"no user may take in pool {listed(untaken)}: each call keeps its number until its ttl"] if untaken else []
+
+
+def _may(pool: Pool, users: Iterable[User], *roles: str) -> bool:
+    return any(user.may_use(pool.name) and user.roles.intersection(roles) for user in users)
