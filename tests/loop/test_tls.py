@@ -1,18 +1,15 @@
 """The loop on a connection to Redis that is encrypted: what is read and written is not what the socket shows."""
 
 import json
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from cticache.link.connection import connect
-from kit import servers
+from kit import certificates, servers
 from kit.running import Service, Wire, until
 from kit.samples import make_pool
 from kit.talk import Talk, posting, request
@@ -20,40 +17,22 @@ from kit.talk import Talk, posting, request
 
 @pytest.fixture(scope="module")
 def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that speaks TLS alone; few packages have one."""
-    server, openssl = shutil.which("redis-server") or shutil.which("valkey-server"), shutil.which("openssl")
-    if not server or not openssl:
-        pytest.skip("no openssl, or no redis-server on PATH")
-    folder = tmp_path_factory.mktemp("tls")
-    names = [
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-    ]
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names], cwd=folder, check=True, capture_output=True
-    )
-    port = servers.free_port()
-    files = ("--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file", "cert.pem")
-    options = [option if option.startswith("-") else str(folder / option) for option in files]
+    """A server that speaks TLS; few packages have one."""
+    server, port = certificates.program(), servers.free_port()
+    if not server:
+        pytest.skip("no redis-server on PATH")
+    made = certificates.Certificates(tmp_path_factory.mktemp("tls"))
     with ExitStack() as stack:
         try:
-            stack.enter_context(
-                servers.binary(Path(server), "--tls-port", str(port), *options, "--tls-auth-clients", "no")
-            )
+            stack.enter_context(servers.binary(server, "--tls-port", str(port), *made.options(client=False)))
         except servers.Ended:
             pytest.skip("the server on PATH speaks no TLS")
-        yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={folder / 'cert.pem'}"
+        yield f"rediss://{servers.login()}{certificates.HOST}:{port}/0{made.query()}"
 
 
 @pytest.fixture
 def tls_redis(tls_url: str) -> Iterator[Redis]:
-    with connect(tls_url, 5.0) as client:
+    with connect(servers.as_admin(tls_url), 5.0) as client:
         yield client
 
 

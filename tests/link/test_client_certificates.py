@@ -1,0 +1,117 @@
+"""Redis that speaks TLS and lets in who has a certificate: one server, and a Cluster."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from cticache import cli
+from cticache.access.passwords import Verifier
+from kit import clusters, servers
+from kit.certificates import HOST, Certificates, program
+from kit.clusters import Call, Front
+from kit.samples import make_pool
+
+POOLS = ("system-y", "other", "third", "fourth")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("known"))
+
+
+@pytest.fixture(scope="module")
+def unknown(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Of another authority."""
+    return Certificates(tmp_path_factory.mktemp("unknown"))
+
+
+@pytest.fixture(scope="module", params=["one server", "a cluster"])
+def place(request: pytest.FixtureRequest, known: Certificates) -> Iterator[str]:
+    """The URL up to its query: scheme, user, servers."""
+    path = program()
+    if not path:
+        pytest.skip("no redis-server on PATH")
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(_one(path, known) if request.param == "one server" else _cluster(path, known))
+        except servers.Ended:
+            pytest.skip("the server on PATH speaks no TLS")
+
+
+@contextmanager
+def _one(path: Path, known: Certificates) -> Iterator[str]:
+    port = servers.free_port()
+    with servers.binary(path, "--tls-port", str(port), *known.options(client=True)):
+        yield f"rediss://{servers.login()}{HOST}:{port}/0"
+
+
+@contextmanager
+def _cluster(path: Path, known: Certificates) -> Iterator[str]:
+    with clusters.cluster(*known.options(client=True), path=path, tls=True) as made:
+        places = ",".join(f"{HOST}:{node.tls_port}" for node in made.nodes)
+        yield f"rediss+cluster://{servers.login()}{places}"
+
+
+@pytest.mark.parametrize("dispatch", ["batch", "threads"])
+def test_a_call_is_handed_over_to_a_service_with_a_certificate(
+    place: str, known: Certificates, verifier: Verifier, dispatch: str
+) -> None:
+    pools = [make_pool(f"{at}00-{at}09", name=name) for at, name in enumerate(POOLS, 1)]
+    front = Front(place + known.query(known), dispatch, pools, verifier)
+    try:
+        talk = front.talk()
+        for at in range(20):
+            call = Call(POOLS[at % len(POOLS)], 2_345_678_900 + at)
+            assert (call.post(talk), call.get(talk), call.take(talk), call.take(talk)) == (201, 200, 200, 410)
+        talk.close()
+    finally:
+        front.stop()
+
+
+@pytest.fixture
+def checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> "Checked":
+    return Checked(tmp_path, capsys)
+
+
+class Checked:
+    """Runs ``check`` for a URL."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._config, self._capsys = folder / "config.ini", capsys
+
+    def __call__(self, url: str) -> tuple[int, str]:
+        """The exit code, and all that is said."""
+        pools = "".join(f"[pool:{name}]\nnumbers = {at}\n" for at, name in enumerate(POOLS, 1))
+        self._config.write_text(f"[redis]\nurl = {url}\n{pools}", "utf-8")
+        code = cli.main(["check", "--config", str(self._config)])
+        said = self._capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return code, said.out + said.err
+
+
+def test_check_reaches_every_server_with_it(place: str, known: Certificates, checked: Checked) -> None:
+    _, said = checked(place + known.query(known))
+    assert "answers\n" in said
+    assert "cannot be reached" not in said
+    assert "does not answer" not in said
+    assert "may not run" not in said
+
+
+@pytest.mark.parametrize("has", ["none", "one of another authority"])
+def test_without_a_certificate_that_redis_knows_nobody_is_let_in(
+    place: str, known: Certificates, unknown: Certificates, checked: Checked, has: str
+) -> None:
+    code, said = checked(place + known.query(unknown if has != "none" else None))
+    assert code == 1
+    assert said.splitlines()[-1].startswith("cticache: Redis cannot be reached: ")
+    assert "answers\n" not in said
+
+
+def test_a_redis_whose_certificate_is_of_another_authority_is_not_trusted(
+    place: str, known: Certificates, unknown: Certificates, checked: Checked
+) -> None:
+    code, said = checked(place + unknown.query(known))
+    assert code == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in said.splitlines()[-1]
