@@ -132,6 +132,10 @@ class HandOver:
 
         return self._first(user, dnis, ani, looking, renew)
 
+    def knows(self, dnis: str) -> bool:
+        """Whether this is a number of some pool; what a client took for one may be a caller's."""
+        return bool(self._pools.of(dnis))
+
     def _lender(self, user: User, name: str | None) -> Pool:
         if name is None:
             for pool in self._pools:

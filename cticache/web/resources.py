@@ -15,7 +15,7 @@ from cticache.data.replies import utc
 from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, UnsupportedEncoding, WrongFields
 from cticache.handover import Found, HandOver, places
-from cticache.numbering.ani import read
+from cticache.numbering.ani import masked, read
 from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool, Pools, readings
 from cticache.operate.explain import explain
@@ -29,6 +29,8 @@ CALLS = "/cticache/DNIS-ANI"
 _KEY = "idempotency_key"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SCHEME = re.compile(r"^(?:sips?|tel):", re.IGNORECASE)
+_LONGEST_EXTENSION = 5
+"""Digits of a number that is nobody's outside."""
 _NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
 
 
@@ -76,7 +78,10 @@ class _OneCall:
             place, held = find(dnis, ani, looking=partial(about, req, op))
         except Refusal:
             if not told(req):  # no place was asked
-                about(req, op, "-", _shown(dnis), _shown(ani).removeprefix("+"))
+                shown = _shown(dnis)
+                if len(shown) > _LONGEST_EXTENSION and not self._calls.knows(dnis):
+                    shown = masked(shown)  # it may be the ANI, where a client has the two the wrong way round
+                about(req, op, "-", shown, _shown(ani).removeprefix("+"))
             raise
         became(req, "replayed" if held.replayed else held.grade, token=held.token)
         resp.text = f'{{"value":{held.value}{_detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)}}}'

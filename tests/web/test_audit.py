@@ -214,6 +214,27 @@ def test_an_ani_that_is_no_number_is_told_without_its_characters(
     assert (line["dnis"], line["ani"], line["status"]) == (dnis, "\u2026???", status)
 
 
+@pytest.mark.parametrize(
+    ("dnis", "shown"),
+    [(A, "\u2026234"), (f"+{A}", "\u2026234"), ("(212)%20555-1234", "\u2026234"), ("9999", "9999"), (NUMBER, NUMBER)],
+)
+def test_of_a_number_of_no_pool_only_the_last_digits_are_told_for_it_may_be_the_ani(
+    new_service: NewService, lines: Lines, dnis: str, shown: str
+) -> None:
+    audited(new_service(make_pool())).simulate_get(call(NUMBER, dnis))
+    assert only(lines)["dnis"] == shown
+
+
+def test_no_field_is_forged_by_a_key(new_service: NewService, lines: Lines) -> None:
+    api = audited(new_service(make_pool()))
+    forged = "9999%20op=take%22%0Apool=system-y%E2%80%AE"
+    for key in (f"{forged}:{A}", f"{NUMBER}:{forged}", f"{forged}:{forged}"):
+        api.simulate_get(f"{CALLS}/{key}")
+        line = only(lines)
+        assert (line["op"], line["outcome"]) == ("read", "not_found" if key.startswith("9999") else "invalid_fields")
+        assert all(text.isprintable() and not set(text) & set("=\"'") for text in line.values())
+
+
 @pytest.mark.parametrize("ani", ["5", "123", "12345"])
 def test_a_short_ani_shows_no_digit(new_service: NewService, lines: Lines, ani: str) -> None:
     post(audited(new_service(make_pool())), ani)
