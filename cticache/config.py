@@ -80,6 +80,8 @@ class ServerConfig:
     auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)
     auth_queue: int = declared(Whole(1, 10_000), 100)
     trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
+    refusal_lines: int = declared(Whole(1, 1_000_000, "lines a second"), 20)
+    refusal_burst: int = declared(Whole(1, 1_000_000, "lines"), 200)
     audit: bool = declared(YesNo(), True)
     audit_key: str = declared(Text(_audit_key), "", secret=True)
 

@@ -25,6 +25,7 @@ from cticache.data.keeper import Follower, InPlace, Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
+from cticache.journal.refused import Refused
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial
 from cticache.link.embedded import Embedded, data_folder
@@ -146,12 +147,14 @@ def _serve_on(
         verifier = passwords.Verifier(
             site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
         )
+        refused = Refused(config.refusal_lines, config.refusal_burst)
+        stack.callback(refused.close)
         app = create_app(
             store,
             pools,
             verifier,
             keeper,
-            audit=Audit(site.audit_key, enabled=config.audit),
+            audit=Audit(site.audit_key, enabled=config.audit, refused=refused),
             max_body=config.max_body,
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,

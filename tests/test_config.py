@@ -62,6 +62,8 @@ stop_timeout = 8
 auth_cache = 0
 auth_cache_size = 5
 auth_queue = 6
+refusal_lines = 7
+refusal_burst = 8
 trusted_proxy = 10.0.0.5, 192.168.0.0/16
     fd00::/8
 audit = no
@@ -107,7 +109,7 @@ password = {HASH}
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 3, 8, 0, 5, 6, PROXIES, False, "sixteen-letters-"
+        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 3, 8, 0, 5, 6, PROXIES, 7, 8, False, "sixteen-letters-"
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -182,6 +184,8 @@ _WHOLE = [
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),
     ("server", "auth_queue", "1 to 10000", "0"),
+    ("server", "refusal_lines", "lines a second, 1 to 1000000", "0"),
+    ("server", "refusal_burst", "lines, 1 to 1000000", "0"),
     ("redis", "retry_after", "seconds, 1 to 3600", "0"),
     ("pool:x", "ttl", "seconds, 1 to 86400", "0"),
     ("pool:x", "max_ttl", "seconds, 1 to 86400", "86401"),

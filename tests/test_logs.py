@@ -10,7 +10,7 @@ import pytest
 from cticache import logs
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.logs import AUDIT, NO_NUMBERS
+from cticache.logs import AUDIT, NO_NUMBERS, escaped
 from cticache.loop.listen import affordable
 from cticache.numbering.pools import Pools
 from kit.samples import make_pool
@@ -108,7 +108,7 @@ def test_a_number_written_with_separators_is_masked_too(log: io.StringIO, writte
 
 
 FORGED = "ERROR cticache.forged: hello"
-OTHERS = "\x7f\u2028\u2029\u202a\u202e\u2066\u2069\u200b\ud800\udcff"
+OTHERS = "\x7f\u2028\u2029\u202a\u202e\u2066\u2069\u200b"
 UNPRINTABLE = [*map(chr, range(0x20)), *map(chr, range(0x80, 0xA0)), *OTHERS]
 
 
@@ -121,6 +121,10 @@ def test_nothing_that_is_logged_ends_its_line_or_changes_its_direction(log: io.S
     assert last == ""
     assert [line.partition(": x")[2][: -len(FORGED)] for line in lines] == [repr(c)[1:-1] for c in UNPRINTABLE]
     assert all(line.isprintable() for line in lines)
+
+
+def test_half_of_a_surrogate_pair_which_no_stream_takes_is_escaped() -> None:
+    assert escaped("x\ud800\udcff") == "x\\ud800\\udcff"
 
 
 @pytest.mark.parametrize("name", ["cticache.test", AUDIT])

@@ -71,6 +71,10 @@ class Verifier:
         self._underway: dict[bytes, Future[bool]] = {}
         self._hashers = ThreadPoolExecutor(_HASHERS, "argon2")
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a user of this name."""
+        return name in self._users
+
     def user(self, name: str, password: str) -> User | None:
         """The user whose credentials these are; None when there is no such user or the password is wrong."""
         user = self._users.get(name)

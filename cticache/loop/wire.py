@@ -1,9 +1,9 @@
 """waitress as this service wants it: a stricter parser, answers in one piece, and its own refusals as JSON too.
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a channel's parser_class,
-task_class, error_task_class, requests, request, server.application and write_soon; a task's execute,
-set_close_on_finish, close_on_finish, build_response_header, get_environment, status, version, response_headers,
-content_length, complete and wrote_header.
+task_class, error_task_class, requests, request, server.application, addr and write_soon; a parser's command and
+headers; a task's execute, set_close_on_finish, close_on_finish, build_response_header, get_environment, status,
+version, response_headers, content_length, complete and wrote_header.
 """
 
 import time
@@ -78,6 +78,11 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
             ("Content-Type", "application/json; charset=utf-8"),
             ("Cache-Control", "no-store"),
         ]
+        # An application of ours is told of what never reached it, and says which id the request has.
+        if refused := getattr(self.channel.server.application, "refused", None):
+            method = getattr(self.request, "command", "")  # unknown where the first line was not read
+            request_id = refused(refusal, self.channel.addr[0], self.request.headers, method)
+            self.response_headers.append(("X-Request-Id", request_id))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)

@@ -1,14 +1,14 @@
 """The Falcon application: routes, and every error as the JSON object that clients test for."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import falcon
 from falcon import Request, Response
 
-from cticache.access.networks import NOWHERE, Networks
+from cticache.access.networks import NOWHERE, Networks, client_address
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import InPlace
 from cticache.data.store import Store
@@ -51,7 +51,7 @@ def create_app(
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
-    app.proxies = proxies
+    app.proxies, app.audit = proxies, audit
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
     calls = HandOver(store, pools, keeper)
     app.add_route(CALLS, Calls(calls, max_body))
@@ -75,6 +75,20 @@ class _App(falcon.App[Request, Response]):
 
     proxies = NOWHERE
     """Those whose word on where a request came from is believed."""
+    audit: Audit
+    """Who tells of requests."""
+
+    def refused(self, refusal: Refusal, peer: str, headers: Mapping[str, str], method: str) -> str:
+        """Tell of a request that the server refused by itself; the id to answer it with.
+
+        ``headers`` are those that were read by then, under their names in capitals with underscores.
+        """
+        request_id = self.audit.ids.of(headers.get("X_REQUEST_ID"))
+        origin = client_address(peer, headers.get("X_FORWARDED_FOR", ""), self.proxies)
+        told = method if method in falcon.COMBINED_METHODS else ""
+        self.audit.refused.cause(refusal)
+        self.audit.refused.log(refusal, request_id, address=origin, method=told)
+        return request_id
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         env[TRUSTED] = self.proxies
@@ -111,10 +125,7 @@ def _escaped_path(env: dict[str, Any]) -> str:
 
 
 def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, Any]) -> None:
-    became(req, refusal.code)
-    if refusal.__cause__ and refusal.status >= 500:
-        _log.warning("%s: %s", refusal.code, refusal.__cause__)
-    _answer(resp, refusal)
+    _answer(req, resp, refusal)
     if refusal.retry_after is not None:
         resp.retry_after = refusal.retry_after
     if isinstance(refusal, UnsupportedEncoding):
@@ -123,20 +134,20 @@ def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, 
         resp.set_header("WWW-Authenticate", 'Basic realm="cticache", charset="UTF-8"')
 
 
-def _falcon_error(_req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]) -> None:
-    _answer(resp, _OF_FALCON.get(error.status_code, BadRequest)())
+def _falcon_error(req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]) -> None:
+    _answer(req, resp, _OF_FALCON.get(error.status_code, BadRequest)())
     resp.set_headers(error.headers or {})
 
 
 def _internal(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
     """Log where it happened, without the message: it may quote a caller's data."""
-    refusal = Internal()
-    became(req, refusal.code)
     unsaid = Unsaid(type(error).__name__)
     _log.error("%s in %s", unsaid, req.method, exc_info=(Unsaid, unsaid, error.__traceback__))
-    _answer(resp, refusal)
+    _answer(req, resp, Internal())
 
 
-def _answer(resp: Response, refusal: Refusal) -> None:
+def _answer(req: Request, resp: Response, refusal: Refusal) -> None:
+    became(req, refusal.code)
+    req.context.refusal = refusal  # the audit tells of it
     resp.status = refusal.status
     resp.text = refusal.body()

@@ -1,35 +1,40 @@
 """The audit: one line in the log for each operation on a call, to tell hours later where a call's data went.
 
 A line has the request's id, the user, what was asked, pool, DNIS, the ANI's last digits and a digest of it, the token
-of the lease and the outcome; never a value. The digest is keyed (BLAKE2b, RFC 7693), since there are so few telephone
-numbers that a plain hash could be reversed. With a configured key it is the same in every process and after a restart.
+of the lease and the outcome, and where that is a refusal the client's address; never a value. The digest is keyed
+(BLAKE2b, RFC 7693), since there are so few telephone numbers that a plain hash could be reversed. With a configured key
+it is the same in every process and after a restart.
 """
 
 import hashlib
-import itertools
 import logging
-import re
 import secrets
 from typing import Any
 
-from falcon import Request, Response
+from falcon import COMBINED_METHODS, Request, Response
 
+from cticache.errors import Refusal
+from cticache.journal.ids import RequestIds
+from cticache.journal.refused import Refused
 from cticache.logs import AUDIT
 from cticache.numbering.ani import masked
+from cticache.web.origin import address
 
 _log = logging.getLogger(AUDIT)
-_REQUEST_ID = re.compile(r"[!-~]{1,64}")
 _HEADER = "HTTP_X_REQUEST_ID"
 
 
 class Audit:
-    """Falcon middleware: gives each request an id, the client's own if it sent one, and writes the line."""
+    """Falcon middleware: gives each request an id, the client's own if it sent one, and writes its line.
 
-    def __init__(self, key: str = "", *, enabled: bool = True) -> None:
+    A request that is refused leaves a line even if it is about no call, or no audit is wanted.
+    """
+
+    def __init__(self, key: str = "", *, enabled: bool = True, refused: Refused | None = None) -> None:
         self._key = hashlib.blake2b(key.encode() or secrets.token_bytes(32)).digest()
         self._enabled = enabled
-        self._process = secrets.token_hex(5)
-        self._count = itertools.count(1)
+        self.ids = RequestIds()
+        self.refused = refused or Refused()
 
     def digest(self, ani: str) -> str:
         """16 hex digits that stand for a canonical ANI; a withheld one has none."""
@@ -41,21 +46,32 @@ class Audit:
 
     def process_request(self, req: Request, _resp: Response) -> None:
         """Find the request's id."""
-        sent = req.env.get(_HEADER)
-        # The id may be guessed, so a count will do: asking the system for random bytes takes longer than all the rest.
-        told = sent and _REQUEST_ID.fullmatch(sent)
-        req.context.request_id = sent if told else f"{self._process}{next(self._count):06x}"
+        req.context.request_id = self.ids.of(req.env.get(_HEADER))
 
     def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
-        """Write the line of an operation on a call; a client that sent an id gets it back."""
-        if req.env.get(_HEADER) == req.context.request_id:
-            resp.set_header("X-Request-Id", req.context.request_id)
-        call: dict[str, Any] | None = getattr(req.context, "call", None)
-        if not call or not self._enabled:
-            return
+        """Give the client the request's id; write the line of an operation on a call, or of a refusal."""
+        request_id = req.context.request_id
+        resp.set_header("X-Request-Id", request_id)
+        call: dict[str, Any] | None = getattr(req.context, "call", None) if self._enabled else None
+        refusal: Refusal | None = getattr(req.context, "refusal", None)
+        if refusal:
+            self.refused.cause(refusal)
+        if call:
+            self._write(req, resp, call, f" address={address(req) or '-'}" if refusal else "")
+        elif refusal:
+            self.refused.log(
+                refusal,
+                request_id,
+                address=address(req),
+                user=req.context.user.name if hasattr(req.context, "user") else getattr(req.context, "tried", ""),
+                method=req.method if req.method in COMBINED_METHODS else "",
+                route=req.uri_template or "",
+            )
+
+    def _write(self, req: Request, resp: Response, call: dict[str, Any], more: str) -> None:
         ani = call["ani"]
         _log.info(
-            "id=%s user=%s op=%s pool=%s dnis=%s ani=%s digest=%s token=%s outcome=%s status=%s",
+            "id=%s user=%s op=%s pool=%s dnis=%s ani=%s digest=%s token=%s outcome=%s status=%s%s",
             req.context.request_id,
             req.context.user.name,
             call["op"],
@@ -66,6 +82,7 @@ class Audit:
             call.get("token", "-"),
             call.get("outcome", "-"),
             resp.status_code,
+            more,
         )
 
 

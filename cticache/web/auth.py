@@ -8,7 +8,7 @@ from falcon import Request, Response
 
 from cticache.access.passwords import Verifier
 from cticache.access.users import Role, User
-from cticache.errors import Forbidden, WrongCredentials
+from cticache.errors import Forbidden, Refusal, WrongCredentials
 
 
 class BasicAuth:
@@ -22,10 +22,19 @@ class BasicAuth:
         """Refuse with WrongCredentials unless the path is open or the credentials are right."""
         if req.path in self._open_paths:
             return
-        user = self._verifier.user(*_credentials(req.auth))
+        name, password = _credentials(req.auth)
+        try:
+            req.context.user = self._user(name, password)
+        except Refusal:
+            if self._verifier.knows(name):  # else it may be a password in the wrong place: no log shows it
+                req.context.tried = name
+            raise
+
+    def _user(self, name: str, password: str) -> User:
+        user = self._verifier.user(name, password)
         if not user:
             raise WrongCredentials
-        req.context.user = user
+        return user
 
 
 def require(req: Request, role: Role) -> User:

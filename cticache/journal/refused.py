@@ -1,0 +1,43 @@
+"""Every refused request: a line in the log, as far as there are not too many.
+
+    id=bc259e2911000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401
+
+Nothing in it is a client's own text: a name is there only if it is a user's, the route is the pattern that a URL
+fits, and the id has a form of its own. So nobody puts a field, a number or a password there.
+"""
+
+import logging
+
+from cticache.errors import Refusal
+from cticache.journal.limited import Limited
+from cticache.logs import NO_NUMBERS
+
+_log = logging.getLogger("cticache.refused")
+_LINE = "id=%s user=%s address=%s method=%s route=%s code=%s status=%d"
+
+
+class Refused:
+    """Tells of refused requests."""
+
+    def __init__(self, lines_per_s: float = 20, burst: int = 200) -> None:
+        """The limits hold for each code."""
+        self._lines = Limited(_log, "%s refusals of code %s were not logged", lines_per_s, burst)
+        self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst)
+
+    def cause(self, refusal: Refusal) -> None:
+        """Log what caused a fault on this side: what Redis said, say. Numbers in that are masked."""
+        if refusal.__cause__ and refusal.status >= 500:
+            self._causes.log(refusal.code, logging.WARNING, "%s: %s", refusal.code, refusal.__cause__)
+
+    def log(
+        self, refusal: Refusal, request_id: str, *, address: str, user: str = "", method: str = "", route: str = ""
+    ) -> None:
+        """Write its line: a fault on this side as a warning."""
+        level = logging.WARNING if refusal.status >= 500 else logging.INFO
+        fields = (request_id, user or "-", address or "-", method or "-", route or "-", refusal.code, refusal.status)
+        self._lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
+
+    def close(self) -> None:
+        """Tell what has not been logged."""
+        self._lines.close()
+        self._causes.close()

@@ -1,0 +1,173 @@
+"""What a whole run of the service tells in its log: who was refused, no line of a client's, and no caller."""
+
+import json
+import re
+import signal
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from redis import Redis
+
+from cticache.numbering.ani import MOST_CHARACTERS
+from kit.samples import PASSWORD, USERS
+from kit.serving import Running
+from kit.talk import CALLS, Answer, Talk, request
+
+if sys.platform == "win32":
+    pytest.skip("these tests send signals", allow_module_level=True)
+
+Start = Callable[[str], Running]
+
+NUMBER = "5551234560"
+DIGITS = "4930123456789"
+"""The caller, in many spellings."""
+SPELLINGS = (
+    DIGITS,
+    f"+{DIGITS}",
+    f"00{DIGITS}",
+    "+49 (0)30/123.456-789",
+    "+49.30.123.456.789",
+    "+49\u00a030\u2010123\u202f456\u2212789",
+    "\u202d+4930123456789\u202c",
+    "49-30-12-34-56-78-9",
+    "+49_30_123_456_789",
+    "+49 30 12345 6789 ext",
+    "sip:+4930123456789@pbx.example;user=phone",
+    "sip:%2B4930123456789@10.0.0.1:5060",
+    '"Bob Caller" <sip:4930123456789@host>',
+    "tel:+49-30-123456789;phone-context=example.com",
+    "\u0664\u0669\u0663\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669",
+    "+49\n30123456789",
+    "Bob-Caller",
+    "9" * (MOST_CHARACTERS + 1),
+)
+VALUE = "4929-0000-SECRET\n2026-11-28 00:00:00,000 ERROR cticache.forged: hello"
+FORGED = "/x%0A2026-11-28%2000:00:00,000%20ERROR%20cticache.forged:%20hello%E2%80%A8%1B[2J"
+RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ (?:cticache[\w.]*|waitress): .+")
+SAYS = re.compile(r"(?:cticache\.audit|cticache\.refused): id=(\S+) .*status=([45]\d\d)\b")
+
+
+@pytest.fixture
+def start(tmp_path: Path, redis_url: str, client: Redis) -> Iterator[Start]:
+    """Starts a service with these settings of [server], and users of all kinds."""
+    started: list[Running] = []
+
+    def run(settings: str) -> Running:
+        users = "".join(
+            f"[user:{user.name}]\npassword = {user.password}\nroles = {', '.join(sorted(user.roles))}\n"
+            for user in USERS[:3]
+        )
+        pool = f"[pool:system-y]\nnumbers = {NUMBER}-5551234569\nmatch = suffix\n"
+        config = tmp_path / "config.ini"
+        config.write_text(f"[server]\nport = 0\n{settings}\n[redis]\nurl = {redis_url}\n{pool}{users}", "utf-8")
+        started.append(Running(config, tmp_path / "errors"))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.close()
+
+
+def port(running: Running) -> int:
+    found = re.search(r":(\d+) with", running.line())
+    assert found
+    return int(found[1])
+
+
+class Client:
+    """Sends requests one by one, and keeps the id of each that is refused."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._ids = count(1)
+        self.refused: list[str] = []
+
+    def ask(self, data: bytes) -> Answer:
+        talk = Talk(self._number)
+        answer = talk.send(data).answer()
+        talk.close()
+        if answer.status >= 400:
+            self.refused.append(answer.headers["x-request-id"])
+        return answer
+
+    def send(self, line: str, body: object = None, *headers: str, user: str = "username") -> Answer:
+        text = body if isinstance(body, str) else json.dumps(body)
+        data = b"" if body is None else text.encode()
+        return self.ask(request(line, f"Content-Length: {len(data)}", *headers, body=data, user=user))
+
+
+def exchange(client: Client, ani: str) -> None:
+    """All that may be asked with this ANI, rightly and wrongly; each request carries the value somewhere."""
+    escaped, key = quote(ani, safe=""), f"Idempotency-Key: {quote(ani)[:64]}"
+    client.send(f"POST {CALLS}", {"value": VALUE, "ani": ani}, key)
+    client.send(f"POST {CALLS}", {"value": VALUE, "ani": ani + "1"}, key)
+    form = f"value={quote(VALUE)}&ani={escaped}"
+    client.send(f"POST {CALLS}", form, "Content-Type: application/x-www-form-urlencoded")
+    for path in (f"{NUMBER}:{escaped}", f"{escaped}:{NUMBER}", f"{escaped}:{escaped}", escaped):
+        for method in ("GET", "PUT", "DELETE"):
+            client.send(f"{method} {CALLS}/{path}", {"value": VALUE} if method == "PUT" else None, key)
+        client.send(f"POST {CALLS}/{path}/take?idempotency_key={escaped[:64]}")
+        client.send(f"GET {CALLS}/{path}", None, user="x-only")
+    client.send(f"GET /cticache/explain?dnis={escaped}&ani={escaped}")
+    client.send(f"GET /cticache/pools/{escaped}")
+    client.send(f"GET /{escaped}/{quote(VALUE, safe='')}?ani={escaped}")
+    client.send(f"POST {CALLS}", {"value": VALUE, "ani": ani, escaped: VALUE})
+    client.send(f"POST {CALLS}", f'{{"value":"{quote(VALUE)}","ani":"{escaped}"')
+
+
+def login(client: Client, credentials: str) -> None:
+    encoded = b64encode(credentials.encode()).decode()
+    client.ask(f"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {encoded}\r\n\r\n".encode())
+
+
+def disturb(client: Client, number: int) -> None:
+    """What is no login, no HTTP, and no farewell."""
+    for data in (
+        f"GET {CALLS}/{NUMBER}:{DIGITS} HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /{DIGITS} HTTP/9\r\nHost: {DIGITS}\r\n\r\n",
+        f"G{DIGITS} / HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"POST {CALLS}/{DIGITS} HTTP/1.1\r\nContent-Length: {DIGITS}\r\n\r\n",
+        f"POST {CALLS} HTTP/1.1\r\nTransfer-Encoding: {DIGITS}\r\n\r\n",
+        f"GET /{'x' * 17000} HTTP/1.1\r\n\r\n",
+        f"GET {FORGED} HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\r\n".join(["GET / HTTP/1.1", f"X-Request-Id: {FORGED} x", f"X-Forwarded-For: {FORGED}", "Host: x", "\r\n"]),
+    ):
+        client.ask(data.encode())
+    login(client, f"{DIGITS}:{PASSWORD}")
+    login(client, f"{PASSWORD[:7]}:{VALUE}")
+    login(client, "username:hunter2")
+    for _ in range(10):
+        talk = Talk(number)
+        talk.send(request(f"GET {FORGED}") * 20 + request(f"GET {CALLS}/{NUMBER}:%2B49%20(0)30.123.456.789") * 20)
+        talk.vanish()
+
+
+@pytest.mark.parametrize("dispatch", ["batch", "threads"])
+def test_the_log_of_a_run_has_a_line_for_each_refusal_none_of_a_clients_and_no_caller(
+    start: Start, dispatch: str, client: Redis, long: bool
+) -> None:
+    running = start(f"workers = 1\ndispatch = {dispatch}\nrefusal_burst = 100000")
+    number = port(running)
+    talks = Client(number)
+    for ani in SPELLINGS if long else SPELLINGS[3::3]:
+        exchange(talks, ani)
+    disturb(talks, number)
+    client.set("cti:{system-y}:numbers", "no longer what it was")
+    exchange(talks, DIGITS)
+    assert running.end(signal.SIGTERM) == 0
+    log = running.errors.read_text("utf-8")
+    lines = log.removesuffix("\n").split("\n")
+    assert [line for line in lines if not RECORD.fullmatch(line) or not line.isprintable()] == []
+    told = [found[1] for line in lines if (found := SAYS.search(line))]
+    assert len(talks.refused) > 100
+    assert set(talks.refused) <= set(told)
+    assert all(told.count(each) == 1 for each in talks.refused)
+    for secret in (*SPELLINGS, *map(quote, SPELLINGS), DIGITS[2:], "Bob", "SECRET", "hunter2", "correct"):
+        assert secret not in log
+    joined = [re.sub(r"\b(?:id|digest|token)=\S+|\D", "", line) for line in lines]
+    assert not [line for line in joined if DIGITS[2:] in line or DIGITS[-9:] in line]

@@ -1,0 +1,244 @@
+"""Every refused request leaves one line, whoever refuses it; nothing in the line is a client's text."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from falcon.testing import Result, TestClient
+from redis import Redis
+
+from cticache.access.networks import Networks
+from cticache.access.passwords import Verifier
+from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding
+from cticache.journal.refused import Refused
+from cticache.logs import AUDIT
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
+from kit.checkout import ROOT
+from kit.running import MAX_BODY, Service
+from kit.samples import PASSWORD, USERS, basic
+from kit.talk import BODY, CALL, CALLS, Talk, get, posting, request
+
+FIELDS = ("id", "user", "address", "method", "route", "code", "status")
+LINE = re.compile(" ".join(rf"{name}=(\S+)" for name in FIELDS))
+KEY = CALLS + "/{key}"
+VERIFIER = Verifier(USERS, 3600, 1000)
+HOST = "192.0.2.7"
+NewService = Callable[..., Service]
+Told = Callable[[], list[dict[str, str]]]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Told:
+    """The lines written since the last time, each as its fields."""
+    caplog.set_level(logging.INFO)
+
+    def told() -> list[dict[str, str]]:
+        found = [LINE.fullmatch(record.getMessage()) for record in caplog.records if record.name == "cticache.refused"]
+        caplog.clear()
+        return [dict(zip(FIELDS, match.groups(), strict=True)) for match in found if match]
+
+    return told
+
+
+def api(service: Service, name: str = "username", password: str = PASSWORD, **audit: Any) -> TestClient:
+    app = create_app(
+        service.store,
+        service.pools,
+        VERIFIER,
+        service.keeper,
+        audit=Audit(**audit),
+        max_body=MAX_BODY,
+        proxies=Networks.parse("10.0.0.5"),
+    )
+    return TestClient(app, headers={"Authorization": basic(name, password)} if name else {})
+
+
+def ask(client: TestClient, line: str, **more: object) -> Result:
+    method, _, path = line.partition(" ")
+    return client.simulate_request(method, path, remote_addr=HOST, **more)
+
+
+def line(user: str, code: str, status: int, route: str = "-", method: str = "GET") -> dict[str, str]:
+    return {"user": user, "address": HOST, "method": method, "route": route, "code": code, "status": str(status)}
+
+
+REFUSED: dict[str, tuple[str, str, str, dict[str, object], dict[str, str]]] = {
+    "no credentials": ("", "", f"GET {CALL}", {}, line("-", "unauthorized", 401)),
+    "a wrong password": ("x-only", "wrong", f"GET {CALL}", {}, line("x-only", "unauthorized", 401)),
+    "no user of this name": ("hunter2", "wrong", f"GET {CALL}", {}, line("-", "unauthorized", 401)),
+    "other credentials": ("", "", f"GET {CALL}", {"headers": {"Authorization": "Bearer x"}},
+                          line("-", "unauthorized", 401)),
+    "no base64": ("", "", f"GET {CALL}", {"headers": {"Authorization": "Basic \xe4"}}, line("-", "unauthorized", 401)),
+    "without the role": ("x-only", PASSWORD, f"GET {CALL}", {}, line("x-only", "forbidden", 403, KEY)),
+    "without a pool": ("no-pools", PASSWORD, f"POST {CALLS}", {"body": BODY},
+                       line("no-pools", "forbidden", 403, CALLS, "POST")),
+    "nothing there": ("username", PASSWORD, "GET /5551234560/wp-login.php", {}, line("username", "not_found", 404)),
+    "no such method": ("username", PASSWORD, f"PATCH {CALL}", {},
+                       line("username", "method_not_allowed", 405, KEY, "PATCH")),
+    "no JSON": ("username", PASSWORD, f"POST {CALLS}", {"body": "{"}, line("username", "bad_json", 400, CALLS, "POST")),
+    "wrong fields": ("username", PASSWORD, f"POST {CALLS}", {"body": '{"x":1}'},
+                     line("username", "invalid_fields", 422, CALLS, "POST")),
+    "another type": ("username", PASSWORD, f"POST {CALLS}", {"body": BODY, "content_type": "image/png"},
+                     line("username", "unsupported_type", 415, CALLS, "POST")),
+    "too long": ("username", PASSWORD, f"POST {CALLS}", {"body": b" " * (MAX_BODY + 1)},
+                 line("username", "too_large", 413, CALLS, "POST")),
+    "explained wrongly": ("username", PASSWORD, "GET /cticache/explain", {},
+                          line("username", "invalid_fields", 422, "/cticache/explain")),
+    "not ready": ("", "", "GET /readyz", {}, line("-", "not_ready", 503, "/readyz")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("audit", [True, False])
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_request_leaves_one_line(
+    service: Service, told: Told, caplog: pytest.LogCaptureFixture, case: str, audit: bool
+) -> None:
+    name, password, asked, more, expected = REFUSED[case]
+    service.keeper.wake()  # not ready
+    client = api(service, name, password, enabled=audit)
+    answer = ask(client, asked, **more)
+    assert [record.levelname for record in caplog.records] == ["WARNING" if answer.status_code >= 500 else "INFO"]
+    assert told() == [{"id": answer.headers["x-request-id"]} | expected]
+    assert (answer.status_code, answer.json["error"]) == (int(expected["status"]), expected["code"])
+
+
+@pytest.mark.parametrize("audit", [True, False])
+@pytest.mark.parametrize("key", ["5551234560:1234567890", "999:1234567890", "5551234560:Bob"])
+def test_a_refused_operation_on_a_call_has_its_line_in_the_audit_or_without_one_here(
+    service: Service, told: Told, caplog: pytest.LogCaptureFixture, key: str, audit: bool
+) -> None:
+    client = api(service, enabled=audit)
+    answer = ask(client, f"GET {CALLS}/{key}")
+    assert answer.status_code >= 400
+    audited = [record.getMessage() for record in caplog.records if record.name == AUDIT]
+    assert len(audited) == audit
+    for said in audited:
+        assert said.startswith(f"id={answer.headers['x-request-id']} user=username ")
+        assert said.endswith(f" outcome={answer.json['error']} status={answer.status_code} address={HOST}")
+    assert told() == [
+        {"id": answer.headers["x-request-id"]} | line("username", answer.json["error"], answer.status_code, KEY)
+    ] * (not audit)
+
+
+def test_what_is_not_refused_leaves_no_line(service: Service, told: Told) -> None:
+    client = api(service, enabled=False)
+    assert ask(client, f"POST {CALLS}", body=BODY).status_code == 201
+    for asked in (f"GET {CALL}", "GET /healthz", "HEAD /readyz", "GET /metrics", "OPTIONS /healthz"):
+        assert ask(client, asked).status_code == 200
+    assert told() == []
+
+
+def test_every_answer_has_its_requests_id(service: Service) -> None:
+    client = api(service)
+    asked = [f"GET {CALL}", "GET /healthz", "HEAD /readyz", "GET /metrics", "OPTIONS /healthz", "GET /x", "TRACE /x"]
+    ids = {ask(client, each).headers["x-request-id"] for each in asked}
+    assert len(ids) == len(asked)
+    assert all(re.fullmatch(r"[0-9a-f]{16}", each) for each in ids)
+
+
+def test_behind_a_trusted_proxy_the_address_is_the_clients(service: Service, told: Told) -> None:
+    client = api(service, "")
+    for peer, said in (("10.0.0.5", "198.51.100.9"), ("10.0.0.6", "10.0.0.6"), ("::ffff:10.0.0.5", "198.51.100.9")):
+        client.simulate_get(CALL, remote_addr=peer, headers={"X-Forwarded-For": "9.9.9.9, 198.51.100.9"})
+        assert [each["address"] for each in told()] == [said]
+
+
+def test_what_redis_said_is_told_within_limits_beside_each_requests_line_in_the_audit(
+    service: Service, client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    refused = Refused(lines_per_s=1e-6, burst=3)
+    user = api(service, refused=refused)
+    ask(user, f"POST {CALLS}", body=BODY)
+    client.delete("cti:{system-y}:call:5551234560:1234567890")
+    client.set("cti:{system-y}:call:5551234560:1234567890", "x", px=60_000)
+    caplog.clear()
+    for _ in range(10):
+        assert ask(user, f"GET {CALL}").status_code == 503
+    refused.close()
+    assert sum(record.name == AUDIT for record in caplog.records) == 10
+    told = [record.getMessage() for record in caplog.records if record.name == "cticache.refused"]
+    assert sum(said.startswith("redis_unavailable: WRONGTYPE ") for said in told) == 3
+    left_out = [int(said.partition(" ")[0]) for said in told if "causes of redis_unavailable were not logged" in said]
+    assert sum(left_out) == 7
+
+
+def test_the_pattern_that_is_documented_for_fail2ban_fits_a_refused_login_and_no_other_line(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (pattern,) = re.findall(r"^failregex = (.*)$", (ROOT / "docs" / "operate.md").read_text("utf-8"), re.MULTILINE)
+    forged = "x;user=-;address=198.51.100.1;code=unauthorized;status=401"
+    for name, password, asked in (("", "", CALL), ("x-only", "wrong", CALL), ("x-only", PASSWORD, CALL)):
+        api(service, name, password).simulate_get(asked, remote_addr=HOST, headers={"X-Request-Id": forged})
+    lines = [f"2026-11-28 00:00:00,000 {each.levelname} {each.name}: {each.getMessage()}" for each in caplog.records]
+    found = [re.search(pattern.replace("<HOST>", r"(\S+)"), each) for each in lines]
+    assert [match and match[1] for match in found] == [HOST, HOST, None]
+
+
+OF_WAITRESS: dict[type[Refusal], bytes] = {
+    BadRequest: b"hello\r\n\r\n",
+    TooLarge: request(f"POST {CALLS}", f"Content-Length: {MAX_BODY + 1}"),
+    HeadersTooLarge: b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 17000,
+    UnsupportedCoding: request(f"POST {CALLS}", "Transfer-Encoding: gzip"),
+}
+METHOD = {HeadersTooLarge: "GET", TooLarge: "POST", UnsupportedCoding: "POST"}
+
+
+@pytest.mark.parametrize("kind", OF_WAITRESS, ids=lambda kind: kind.code)
+def test_what_waitress_refuses_leaves_its_line_too(
+    service: Service, told: Told, connect: Callable[[], Talk], kind: type[Refusal]
+) -> None:
+    answer = connect().send(OF_WAITRESS[kind]).answer()
+    assert (answer.status, answer.json["error"]) == (kind.status, kind.code)
+    (said,) = told()
+    assert said.pop("id") == answer.headers["x-request-id"]
+    expected = line("-", kind.code, kind.status, method=METHOD.get(kind, "-"))
+    assert said == expected | {"address": "127.0.0.1"}
+
+
+def test_what_waitress_refuses_is_answered_with_the_clients_id_if_it_was_read(
+    told: Told, connect: Callable[[], Talk]
+) -> None:
+    for sent, back in (("req-1", "req-1"), ("a b", None)):
+        data = request(f"POST {CALLS}", f"X-Request-Id: {sent}", "Transfer-Encoding: gzip")
+        answer = connect().send(data).answer()
+        assert answer.headers["x-request-id"] == told()[0]["id"] == (back or answer.headers["x-request-id"])
+        assert re.fullmatch(back or "[0-9a-f]{16}", answer.headers["x-request-id"])
+
+
+def test_what_waitress_refuses_of_a_trusted_proxy_has_the_clients_address(
+    service: Service, told: Told, connect: Callable[[], Talk]
+) -> None:
+    service.app.proxies = Networks.parse("127.0.0.1")  # type: ignore[attr-defined]
+    connect().send(request("GET /healthz", "X-Forwarded-For: 198.51.100.9", "Transfer-Encoding: gzip")).answer()
+    assert [each["address"] for each in told()] == ["198.51.100.9"]
+
+
+def test_a_method_that_nobody_knows_is_not_told(told: Told, connect: Callable[[], Talk]) -> None:
+    for line in ("G4930123456789 /healthz", f"G4930123456789 {CALL}"):
+        assert connect().send(request(line)).answer().status == 400
+    assert connect().send(request("G4930123456789 /healthz", "Transfer-Encoding: gzip")).answer().status == 501
+    assert [each["method"] for each in told()] == ["-"] * 3
+
+
+def test_a_fault_in_the_application_is_refused_and_told_too(
+    service: Service, told: Told, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_env: object) -> str:
+        raise RuntimeError
+
+    monkeypatch.setattr("cticache.web.app._escaped_path", fail)
+    answer = talk.send(get("/healthz")).answer()
+    assert (answer.status, answer.json["error"]) == (500, Internal.code)
+    (said,) = told()
+    assert (said["id"], said["code"]) == (answer.headers["x-request-id"], Internal.code)
+
+
+def test_on_the_wire_every_answer_has_its_requests_id(talk: Talk) -> None:
+    data = [get("/healthz"), get("/readyz"), get("/x"), posting(BODY), get(CALL), request("HEAD /healthz")]
+    ids = [talk.send(each).answer(body=b"HEAD" not in each).headers["x-request-id"] for each in data]
+    assert len(set(ids)) == len(ids)
