@@ -33,11 +33,13 @@ begin the script.
 - ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
 - ``cti:{@all}:services``, a zset: a service's id -> ms at which it was started; as long as one of them lives
 - ``cti:{@all}:service:ID``, a hash: numbers, rules, who; three ``sync_interval``, from look to look
+- ``cti:{@logins}:failed``, a hash: user -> wrong passwords, ``@unknown`` for names that are no user's; for ever
+- ``cti:{@logins}:minute:MINUTE``, a hash: the same of one minute since 1970, and by bucket of addresses; two minutes
 """
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|stats|pending|ruling|former)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|stats|pending|ruling|former|failed)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 EVERY_POOL = "@all"
@@ -139,6 +141,14 @@ class Keys:
     def service_leave(self) -> list[str]:
         """KEYS of service_leave.lua."""
         return self._of(EVERY_POOL, "services", "service:")
+
+    def login_failed(self) -> list[str]:
+        """KEYS of login_failed.lua."""
+        return self._of("@logins", "failed", "minute:")
+
+    def login_failures(self) -> list[str]:
+        """KEYS of login_failures.lua."""
+        return self._of("@logins", "failed", "minute:")
 
     def pool_sync(self, pool: str) -> list[str]:
         """KEYS of pool_sync.lua."""

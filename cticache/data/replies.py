@@ -81,6 +81,18 @@ class Explanation(NamedTuple):
     calls: list[LiveCall]
 
 
+class FailedLogins(NamedTuple):
+    """Wrong passwords that were checked, in all services on this Redis."""
+
+    addresses: int
+    """From how many addresses in the last minute, up to a bound."""
+    by_user: Mapping[str, int]
+    """User -> how many ever; ``@unknown`` stands for all names that are no user's."""
+
+
+NONE_FAILED = FailedLogins(0, {})
+
+
 class Beat(NamedTuple):
     """The sign of life beside a pool, as it is from now on; times in ms since 1970 by the server's clock."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal
+from zlib import crc32
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -19,6 +20,7 @@ from cticache.data.keys import EVERY_POOL, Keys
 from cticache.data.replies import (
     Beat,
     Explanation,
+    FailedLogins,
     Held,
     Lease,
     LiveCall,
@@ -51,6 +53,8 @@ _MOST_MISSED = 20
 _MOST_SERVICES = 1000
 _TRIED_MS = 1000
 """How long what a trial has written lives if Redis refuses to delete it."""
+_SITE_BUCKETS = 4096
+"""Counts of a minute that all addresses share: about 200 KB. Who shares one with a guesser waits behind others."""
 
 _REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
 """By the code under which a script reports them."""
@@ -267,6 +271,22 @@ class Store:
     def service_leave(self, service: str) -> bool:
         """Register a service no longer; whether it was registered."""
         return bool(self._run("service_leave", self._keys.service_leave(), service=service))
+
+    def login_failed(self, user: str, site: str) -> tuple[int, int]:
+        """Count a wrong password of a user (``@unknown``: a name that is no user's) and of the site it came from.
+
+        Returns how many both have had in this minute and the one before, in all services on this Redis; sites share
+        a bounded number of counts.
+        """
+        of_user, of_site = self._run(
+            "login_failed", self._keys.login_failed(), user=user, bucket=crc32(site.encode()) % _SITE_BUCKETS
+        )
+        return of_user, of_site
+
+    def login_failures(self) -> FailedLogins:
+        """How many wrong passwords there have been."""
+        addresses, *counts = self._run("login_failures", self._keys.login_failures())
+        return FailedLogins(addresses, {user: int(count) for user, count in pairs(counts)})
 
     def pool_claim(
         self,

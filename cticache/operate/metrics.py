@@ -9,14 +9,17 @@ from prometheus_client.registry import Collector
 
 from cticache.data.condition import KINDS, Condition
 from cticache.data.counters import COUNTERS
-from cticache.data.replies import PoolStats
+from cticache.data.replies import NONE_FAILED, FailedLogins, PoolStats
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-def exposition(figures: Mapping[str, PoolStats], condition: Condition) -> bytes:
-    """The figures, by pool name, and the condition of the pools as one scrape."""
+def exposition(
+    figures: Mapping[str, PoolStats], condition: Condition, failed_logins: FailedLogins = NONE_FAILED
+) -> bytes:
+    """The figures, by pool name, the condition of the pools, and the failed logins by user as one scrape."""
     registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Logins(failed_logins))
     registry.register(_Pools(figures, condition))
     return generate_latest(registry)
 
@@ -69,6 +72,20 @@ class _Pools(Collector):
                     values = [pool, counter.label] if labelled else [pool]
                     family.add_metric(values, stats.counts[counter.figure])
         yield from families.values()
+
+
+class _Logins(Collector):
+    def __init__(self, failed: FailedLogins) -> None:
+        self._failed = failed
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily("cticache_failed_logins", "Wrong passwords that were checked", labels=["user"])
+        for user, count in sorted(self._failed.by_user.items()):
+            family.add_metric([user], count)
+        yield family
+        yield GaugeMetricFamily(
+            "cticache_failed_login_addresses", "Addresses with wrong passwords lately", self._failed.addresses
+        )
 
 
 def _cumulative(transits: Mapping[int, int]) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ from falcon import Request, Response
 
 from cticache.access.users import User
 from cticache.data.keeper import InPlace
-from cticache.data.replies import utc
+from cticache.data.replies import NONE_FAILED, utc
 from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, UnsupportedEncoding, WrongFields
 from cticache.handover import Found, HandOver, places
@@ -188,11 +188,13 @@ class Metrics:
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer in the text format of Prometheus."""
-        pools = _watched(require(req, "watch"), self._pools)
+        user = require(req, "watch")
+        pools = _watched(user, self._pools)
         stats = self._store.pool_stats(pools)
         resp.content_type = CONTENT_TYPE
         by_name = dict(zip((pool.name for pool in pools), stats, strict=True))
-        resp.data = exposition(by_name, self._keeper.condition)
+        failed = self._store.login_failures() if user.pools is None else NONE_FAILED  # it names all users
+        resp.data = exposition(by_name, self._keeper.condition, failed)
 
     on_head = on_get
 

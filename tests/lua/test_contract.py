@@ -239,7 +239,7 @@ def test_the_keys_come_in_the_order_of_the_header(name: str) -> None:
     given = keys_of(method)
     short = [key.split(":")[2] for key in given]
     assert short == [slot.removesuffix("_prefix") for slot in slot_names(SOURCES[name], "KEYS")]
-    tag = "{p}" if inspect.signature(method).parameters else "{@all}"
+    tag = "{p}" if inspect.signature(method).parameters else "{@logins}" if name.startswith("login_") else "{@all}"
     assert all(key.startswith(f"cti:{tag}:") for key in given)
 
 
@@ -267,7 +267,7 @@ def test_a_script_declares_a_key_that_never_exists_beside_others(name: str) -> N
     assert never, f"each key that {name} declares may exist: see cticache/data/keys.py"
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"pool_claim", "pool_sync", "service_leave"}))
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"login_failures", "pool_claim", "pool_sync", "service_leave"}))
 @pytest.mark.parametrize("wrong", ["", "x", "-1", "1.5", "nan", "inf"])
 def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     client: Redis, store: Store, name: str, wrong: str
@@ -321,6 +321,8 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.renew(at(pool, "100"), "777", 60_000, "2"),
         lambda: store.take(at(pool, "100"), "777", "y", key="first"),
         lambda: store.pool_claim("ask"),
+        lambda: store.login_failed("x", "203.0.113.9"),
+        store.login_failures,
         lambda: store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"),
         lambda: store.service_leave("a"),
         lambda: store.pool_beat([(pool, Beat("lost", 1, 0), None)]),
@@ -362,5 +364,5 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
                     assert slot in in_header(SCRIPTS[script], "Writes"), f"{script}: {command} {key}"
                 wrote.add(script)
     assert ran == set(SCRIPTS), "every_script leaves one out"
-    idle = {"explain", "pool_hours", "pool_stats"}  # the last had nothing to count
+    idle = {"explain", "login_failures", "pool_hours", "pool_stats"}  # the last had nothing to count
     assert wrote == set(SCRIPTS) - idle | {"pool_sync"}
