@@ -17,7 +17,7 @@ import platformdirs
 from marshmallow import ValidationError
 
 from cticache.access.networks import NOWHERE, Networks, trusted
-from cticache.access.users import User
+from cticache.access.users import MISSING, User
 from cticache.errors import ConfigError
 from cticache.link import redis_url
 from cticache.numbering.conflicts import conflicts, shared
@@ -79,6 +79,8 @@ class ServerConfig:
     auth_cache: int = declared(Whole(0, 3600, "seconds"), 60)
     auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)
     auth_queue: int = declared(Whole(1, 10_000), 100)
+    auth_wait: float = declared(Seconds(), 1.0)
+    auth_failures: int = declared(Whole(1, 1_000_000, "a minute"), 10)
     trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
     refusal_lines: int = declared(Whole(1, 1_000_000, "lines a second"), 20)
     refusal_burst: int = declared(Whole(1, 1_000_000, "lines"), 200)
@@ -280,7 +282,13 @@ class _Reader:
             )
         names = {pool.name for pool in pools}
         known = ", ".join(sorted(names)[:_MOST_NAMED]) + (", .." if len(names) > _MOST_NAMED else "")
+        of_token: dict[str, str] = {}
         for user in users:
+            if not user.hashes and not user.token:
+                self._faults.append(self._fault(f"user:{user.name}", "password", None, MISSING))
+            for other in {of_token.setdefault(digest, user.name) for digest in user.token} - {user.name}:
+                wrong = f"is one of user {other}'s, too: make another one, `cticache user {user.name} --token`"
+                self._faults.append(self._fault(f"user:{user.name}", "token", None, wrong))
             for name in sorted((user.pools or frozenset()) - names):
                 self._faults.append(self._fault(f"user:{user.name}", "pools", name, f"is no pool; there are {known}"))
 

@@ -68,13 +68,19 @@ class WrongCredentials(Refusal):
     """No credentials, or wrong ones."""
 
     status, code = 401, "unauthorized"
-    says = "The user name or the password is wrong."
+    says = "The user name or the password is wrong, or the token."
 
 
 class Forbidden(Refusal):
     """The user is known, but may not use this pool or verb."""
 
     status, code = 403, "forbidden"
+
+
+class WrongNetwork(Refusal):
+    """The credentials are right, but the user may not come from this address."""
+
+    status, code = 403, "wrong_network"
 
 
 class ForeignCall(Forbidden):
@@ -178,6 +184,13 @@ class TooManyLive(Refusal):
     status, code = 429, "max_live"
 
 
+class TooManyLogins(Refusal):
+    """These credentials are not known yet, and others wait to be checked."""
+
+    status, code = 429, "too_many_logins"
+    says = "Too many wrong passwords are being checked, of this user or from this address; try again."
+
+
 class HeadersTooLarge(Refusal):
     """The headers are longer than the wire takes."""
 
@@ -203,13 +216,6 @@ class RedisUnavailable(Refusal):
 
     status, code = 503, "redis_unavailable"
     says = "The store is away or refuses to work. Nothing was answered from it; try again."
-
-
-class Busy(Refusal):
-    """Too many credentials are waiting to be checked."""
-
-    status, code = 503, "busy"
-    says = "Too many new credentials are being checked at once; try again."
 
 
 class NotReady(Refusal):

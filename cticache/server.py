@@ -7,7 +7,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +53,9 @@ _MOST_BY_DEFAULT = 4
 """Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter to itself: with Python's 5 ms, a burst stalls the loop."""
+_MOST_PUT_OFF = 2
+"""Logins that have waited in vain answered in one turn of the loop: who sends hundreds of them at once then sends them
+one by one, and those who are let in do not wait behind them."""
 _NEW_OBJECTS = 10_000
 """New objects before the collector looks for cycles: requests leave none, and a burst holds many objects at once."""
 
@@ -143,9 +145,16 @@ def _serve_on(
     with ExitStack() as stack:
         hub = loop if isinstance(loop, Hub) else None
         store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config, keeper.clocks)
-        wait = hub.wait if hub else Future.result
         verifier = passwords.Verifier(
-            site.users, config.auth_cache, config.auth_cache_size, queue=config.auth_queue, wait=wait
+            site.users,
+            config.auth_cache,
+            config.auth_cache_size,
+            config.auth_queue,
+            Parking(hub, _MOST_PUT_OFF).wait if hub else wait_in_thread,
+            wait_s=config.auth_wait,
+            room=None if hub else max(config.threads // 2, 1),  # the other threads serve who is known already
+            many=config.auth_failures,
+            report=store.login_failed,
         )
         refused = Refused(config.refusal_lines, config.refusal_burst)
         stack.callback(refused.close)

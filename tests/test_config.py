@@ -21,6 +21,7 @@ from cticache.numbering.country import Country
 
 _UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 HASH = hashed("secret-word")
+OTHER_HASH = hashed("another-word")
 PROXIES = Networks.parse("10.0.0.5 192.168.0.0/16 fd00::/8")
 POOL = "[pool:x]\nnumbers = 1-9\n"
 USER = f"[user:bob]\npassword = {HASH}\n"
@@ -64,6 +65,8 @@ auth_cache_size = 5
 auth_queue = 6
 refusal_lines = 7
 refusal_burst = 8
+auth_wait = 2.5
+auth_failures = 7
 trusted_proxy = 10.0.0.5, 192.168.0.0/16
     fd00::/8
 audit = no
@@ -103,13 +106,17 @@ password = {HASH}
 pools = a, B_2.c-d
 roles = lease watch
 max_live = 6
+networks = 10.0.0.5 192.168.0.0/16
+    fd00::/8
+password_next = {OTHER_HASH}
 [user:eve]
-password = {HASH}
+token = sha256:{"a" * 64}, SHA256:{"B" * 64}
+    sha256:{"0" * 64}
 """,
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 3, 8, 0, 5, 6, PROXIES, 7, 8, False, "sixteen-letters-"
+        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 3, 8, 0, 5, 6, 2.5, 7, PROXIES, 7, 8, False, "sixteen-letters-"
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -126,6 +133,8 @@ password = {HASH}
     assert (b.exhausted, b.fallback, b.country, b.withheld, b.dnis_digits) == ("fallback", "+7", None, (), 0)
     bob, eve = read.users
     assert (bob.max_live, eve.max_live) == (6, 0)
+    assert (bob.networks, bob.hashes, bob.token) == (PROXIES, (HASH, OTHER_HASH), frozenset())
+    assert (eve.networks, eve.hashes, eve.token) == (Networks(), (), {"a" * 64, "b" * 64, "0" * 64})
     assert (bob.name, bob.password, bob.pools, bob.roles) == ("bob", HASH, {"a", "B_2.c-d"}, {"lease", "watch"})
     assert (eve.name, eve.pools, eve.roles) == ("eve", None, {"lease", "read", "take"})
 
@@ -156,10 +165,13 @@ def test_the_shipped_file_shows_every_option_with_a_comment() -> None:
 
 
 def test_a_user_section_made_from_the_shipped_comments_is_read(tmp_path: Path) -> None:
-    text = SAMPLE.read_text("utf-8").replace("$argon2id$...", HASH)
-    commented = re.sub(r"(?m)^; (\[user:|password =|pools =|roles =|max_live =)", r"\1", text)
+    text = SAMPLE.read_text("utf-8").replace("$argon2id$...", HASH).replace("sha256:...", f"sha256:{'0' * 64}")
+    commented = re.sub(
+        r"(?m)^; (\[user:|(?:password|password_next|token|networks|pools|roles|max_live) =)", r"\1", text
+    )
     (user,) = _read(tmp_path, commented).users
-    defaults = _read(tmp_path, POOL + f"[user:username]\npassword = {HASH}\n").users[0]
+    token = f"token = sha256:{'0' * 64}\n"
+    defaults = _read(tmp_path, POOL + f"[user:username]\npassword = {HASH}\n{token}").users[0]
     assert user == defaults
 
 
@@ -186,6 +198,7 @@ _WHOLE = [
     ("server", "auth_queue", "1 to 10000", "0"),
     ("server", "refusal_lines", "lines a second, 1 to 1000000", "0"),
     ("server", "refusal_burst", "lines, 1 to 1000000", "0"),
+    ("server", "auth_failures", "a minute, 1 to 1000000", "0"),
     ("redis", "retry_after", "seconds, 1 to 3600", "0"),
     ("pool:x", "ttl", "seconds, 1 to 86400", "0"),
     ("pool:x", "max_ttl", "seconds, 1 to 86400", "86401"),
@@ -207,6 +220,7 @@ _WRONG = [
     *(Wrong("redis", "timeout", value, "seconds above 0") for value in _BAD_SECONDS),
     Wrong("server", "dispatch", "greenlets", "batch, threads"),
     Wrong("redis", "probe", "0", "seconds above 0"),
+    Wrong("server", "auth_wait", "0", "seconds above 0"),
     Wrong("redis", "sync_interval", "0", "seconds above 0"),
     Wrong("server", "host", "", "must not be empty"),
     *(
@@ -271,6 +285,7 @@ _WRONG = [
     Wrong("pool:x", "withheld", "x" * 257, "must not be longer than 256 characters"),
     Wrong("user:bob", "roles", "lease, admin", "lease, read, take, watch"),
     Wrong("user:bob", "pools", "y", "there are x"),
+    Wrong("user:bob", "networks", "10.0.0.0/24, office", "'office' is no IP address or network: write it as in"),
 ]
 
 
@@ -614,6 +629,37 @@ def test_two_pools_with_one_fallback_are_told_of_both(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("password_next", "secret-word", "must be a hash as `cticache user NAME` prints it"),
+        ("token", "secret-word", "must be sha256: and 64 hex digits, as `cticache user NAME --token` prints it"),
+        ("token", f"sha256:{'0' * 64} sha256:{'0' * 63}", "must be sha256: and 64 hex digits"),
+        ("token", f"sha256:{'0' * 64}, secret-word", "must be sha256: and 64 hex digits"),
+    ],
+)
+def test_a_wrong_secret_of_a_user_is_told_but_not_shown(tmp_path: Path, option: str, value: str, allowed: str) -> None:
+    line = _fault(tmp_path, f"{POOL}{USER}{option} = {value}\n")
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [user:bob] {option}: {allowed}")
+    assert "000" not in line
+
+
+def test_a_token_is_one_users(tmp_path: Path) -> None:
+    token = f"token = sha256:{'0' * 64}\n"
+    line = _fault(tmp_path, f"{POOL}[user:bob]\n{token}[user:eve]\n{token}")
+    assert line.startswith(f"{tmp_path / 'config.ini'}: [user:eve] token: is one of user bob's, too: make another")
+    assert "000" not in line
+
+
+@pytest.mark.parametrize("option", ["password_next", "token"])
+def test_a_users_other_secrets_may_be_in_files(tmp_path: Path, option: str) -> None:
+    (tmp_path / "secret").write_text(
+        {"password_next": HASH, "token": f"sha256:{'0' * 64}\nsha256:{'1' * 64}\n"}[option]
+    )
+    (bob,) = _read(tmp_path, f"{POOL}{USER}{option}_file = secret\n").users
+    assert (bob.hashes, bob.token) in [((HASH, HASH), frozenset()), ((HASH,), {"0" * 64, "1" * 64})]
+
+
 def test_a_short_audit_key_is_told_but_not_shown(tmp_path: Path) -> None:
     line = _fault(tmp_path, f"[server]\naudit_key = secret-word\n{POOL}")
     assert line.startswith(f"{tmp_path / 'config.ini'}: [server] audit_key: must be at least 16 characters")
@@ -633,6 +679,8 @@ def test_every_option_of_the_schemas_has_a_wrong_value_here() -> None:
     assert known - tried == cannot_be_wrong | {
         ("redis", "url"),
         ("user", "password"),
+        ("user", "password_next"),
+        ("user", "token"),
         ("server", "audit_key"),
     }  # tests of their own
 

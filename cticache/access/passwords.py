@@ -1,31 +1,47 @@
-"""Passwords: hashed with argon2id, checked in constant time, with verdicts remembered for a moment."""
+"""Passwords, hashed with argon2id, and tokens, kept as a SHA-256: checked in constant time, verdicts remembered."""
 
 import hashlib
+import random
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_in_thread
+from functools import partial
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from cticache.access.users import User
-from cticache.errors import Busy
+from cticache.access.failures import UNKNOWN, Failures, Report
+from cticache.access.networks import site
+from cticache.access.turns import Job, Turns
+from cticache.access.users import User, token_digest
+from cticache.errors import TooManyLogins
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 """argon2id with 19 MiB, t=2, p=1: the OWASP Password Storage Cheat Sheet's first choice; about 20 ms."""
 
 _NO_MEMORY = "Memory allocation error"
 """What argon2 says when it could get none."""
-_HASHERS = 2
-"""Hashes worked out at once: each takes 19 MiB and a core."""
+_REST_S = 0.1
+"""Between two hashes of names or from sites with many failures, which so take a sixth of one core, however many."""
+_SHORTEST = 0.75
+"""Of the time that credentials may wait: who waits in vain is put off after this part of it, at the earliest."""
+
+Wait = Callable[["Future[bool]", float], object]
+"""Waits until a future is done or so many seconds have passed."""
 
 
 def invent() -> str:
     """A new random password of 128 bits that needs no quoting in a shell, a URL or an INI file."""
     return secrets.token_hex(16)
+
+
+def invent_token() -> str:
+    """A new random token of 256 bits, of characters that RFC 6750 allows and that need no quoting."""
+    return secrets.token_hex(32)
 
 
 def hashed(password: str) -> str:
@@ -45,10 +61,14 @@ def _matches(stored: str, password: str) -> bool:
 class Verifier:
     """Checks credentials. An unknown user costs the same as a wrong password.
 
-    Right and wrong verdicts are remembered under a keyed BLAKE2b (RFC 7693) of name, stored hash and password, whose
-    key never leaves this process: the cache holds no password, and its size is bounded. Hashes are worked out in
-    threads of their own. Requests with the same new credentials share one hash, and wait for it by ``wait``; beyond
-    ``queue`` different ones under way, Busy is raised.
+    Verdicts are remembered under a keyed BLAKE2b (RFC 7693) of name and password, whose key never leaves this process:
+    no password is kept. A right one is remembered for as long as this lives, and there is one for each hash or token of
+    a user; a wrong one for ``remember_s`` seconds, the last ``size`` of them.
+
+    What is not remembered waits for its turn, as cticache.access.turns has them, with those who bring the same
+    credentials. TooManyLogins is raised for who has waited for ``wait_s`` seconds, or would be one more than ``room``
+    who wait; if the same credentials come again, they rank before new ones. At most ``queue`` of one name and site have
+    a turn; any others wait in vain.
     """
 
     def __init__(
@@ -57,59 +77,144 @@ class Verifier:
         remember_s: float,
         size: int,
         queue: int = 100,
-        wait: Callable[[Future[bool]], bool] = Future.result,
+        wait: Wait = lambda future, seconds: wait_in_thread((future,), seconds),
+        *,
+        wait_s: float = 30.0,
+        room: int | None = None,
+        many: int = 10,
+        report: Report | None = None,
     ) -> None:
+        """``many`` failures of a name or a site in a minute make it wait for others; ``report`` is told of each."""
         self._users = {user.name: user for user in users}
+        self._tokens = {digest: user for user in self._users.values() for digest in user.token}
         self._remember_s = remember_s
         self._size = size
         self._queue = queue
         self._wait = wait
+        self._wait_s = wait_s
+        self._room = room
         self._key = secrets.token_bytes(32)
-        self._decoy = hashed(invent())
+        self._rounds = max((len(user.hashes) for user in self._users.values()), default=1) or 1
+        self._decoys = tuple(hashed(invent()) for _ in range(self._rounds))
+        """Checked where a user has fewer hashes than another: how long a wrong password takes tells nothing."""
         self._lock = threading.Lock()
-        self._verdicts: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
-        self._underway: dict[bytes, Future[bool]] = {}
-        self._hashers = ThreadPoolExecutor(_HASHERS, "argon2")
+        self._right: dict[bytes, User] = {}
+        self._wrong: OrderedDict[bytes, float] = OrderedDict()
+        """Until when (time.monotonic()) the verdict holds."""
+        self._put_off: OrderedDict[bytes, None] = OrderedDict()
+        """Credentials that waited in vain."""
+        self._underway: dict[bytes, Job] = {}
+        self._waiting = 0
+        self._failures = Failures(many, size, report)
+        self._turns = Turns(self._rest_s)
 
     def knows(self, name: str) -> bool:
         """Whether there is a user of this name."""
         return name in self._users
 
-    def user(self, name: str, password: str) -> User | None:
-        """The user whose credentials these are; None when there is no such user or the password is wrong."""
-        user = self._users.get(name)
-        stored = user.password if user else self._decoy
-        # No name contains a colon (RFC 7617 section 2) and no hash a space, so no two credentials look the same.
-        credentials = f"{name}:{stored} {password}".encode("utf-8", "surrogatepass")
+    def bearer(self, token: str) -> User | None:
+        """The user whose token this is; None when it is nobody's. There is no wait: a token cannot be guessed."""
+        return self._tokens.get(token_digest(token))
+
+    def user(self, name: str, password: str, where: Callable[[], str] = str) -> User | None:
+        """The user whose credentials these are; None when there is no such user or the password is wrong.
+
+        ``where`` tells the address that they come from, and is called only where that matters. A token serves as a
+        password, too.
+        """
+        credentials = f"{name}:{password}".encode("utf-8", "surrogatepass")  # no name has a colon: RFC 7617 section 2
         digest = hashlib.blake2b(credentials, key=self._key, digest_size=32).digest()
-        right, expires = self._verdicts.get(digest, (False, 0.0))
-        if time.monotonic() >= expires:
-            right = self._verdict(digest, stored, password)
-        return user if right else None
+        if known := self._right.get(digest):
+            return known
+        user, of_token = self._users.get(name), self.bearer(password)
+        if of_token and of_token is user:
+            self._right[digest] = of_token
+            return of_token
+        lane, place = user.name if user else UNKNOWN, site(where())
+        if time.monotonic() < self._wrong.get(digest, 0.0):
+            self._failures.again(place)
+            if self._failures.is_busy(place):
+                self._pause()
+            return None
+        return user if self._checked(digest, lane, place, user, password) else None
 
-    def _verdict(self, digest: bytes, stored: str, password: str) -> bool:
+    def _checked(self, digest: bytes, lane: str, place: str, user: User | None, password: str) -> bool:
         with self._lock:
-            right, expires = self._verdicts.get(digest, (False, 0.0))
-            if time.monotonic() < expires:
-                return right
-            underway = self._underway.get(digest)
-            if not underway:
-                if len(self._underway) >= self._queue:
-                    raise Busy(retry_after=1)
-                underway = self._underway[digest] = self._hashers.submit(self._work_out, digest, stored, password)
-        return self._wait(underway)
-
-    def _work_out(self, digest: bytes, stored: str, password: str) -> bool:
+            if digest in self._right:
+                return True
+            if time.monotonic() < self._wrong.get(digest, 0.0):
+                return False
+            if self._is_full():
+                self._put_off_to_later(digest)
+                raise TooManyLogins(retry_after=1)
+            job = self._underway.get(digest)
+            if not job:
+                rank = self._failures.rank(lane, place, asked_before=digest in self._put_off)
+                job = Job(rank, lane, place, partial(self._work_out, digest, lane, place, user, password))
+                if self._turns.add(job, self._queue):
+                    self._underway[digest] = job
+            job.waiting += 1
+            self._waiting += 1
         try:
-            verdict = _matches(stored, password)
+            self._wait(job.future, self._patience())
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                job.waiting -= 1
+                if not job.waiting and self._turns.remove(job):
+                    del self._underway[digest]
+                if not job.future.done():
+                    self._put_off_to_later(digest)
+        if not job.future.done():
+            raise TooManyLogins(retry_after=1)
+        return job.future.result()
+
+    def _pause(self) -> None:
+        """Keep who sends the same wrong password over and over from taking all of the machine's time."""
+        with self._lock:
+            if self._is_full():
+                return
+            self._waiting += 1
+        try:
+            self._wait(Future(), self._patience())
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _patience(self) -> float:
+        """How long to wait: not all equally long, or hundreds that came together would come again together."""
+        return self._wait_s * random.uniform(_SHORTEST, 1)  # noqa: S311 - nothing is kept secret by it
+
+    def _is_full(self) -> bool:
+        return self._room is not None and self._waiting >= self._room
+
+    def _put_off_to_later(self, digest: bytes) -> None:
+        self._put_off[digest] = None
+        self._put_off.move_to_end(digest)
+        while len(self._put_off) > self._size:
+            self._put_off.popitem(last=False)
+
+    def _work_out(self, digest: bytes, lane: str, place: str, user: User | None, password: str) -> bool:
+        stored = (*(user.hashes if user else ()), *self._decoys)[: self._rounds]
+        try:
+            verdict = any(_matches(each, password) for each in stored)
         except BaseException:
             with self._lock:
                 del self._underway[digest]
             raise
         with self._lock:
-            self._verdicts[digest] = (verdict, time.monotonic() + self._remember_s)
-            self._verdicts.move_to_end(digest)
-            while len(self._verdicts) > self._size:
-                self._verdicts.popitem(last=False)
+            if user and verdict:
+                self._right[digest] = user
+            else:
+                self._wrong[digest] = time.monotonic() + self._remember_s
+                self._wrong.move_to_end(digest)
+                while len(self._wrong) > self._size:
+                    self._wrong.popitem(last=False)
+            self._put_off.pop(digest, None)
             del self._underway[digest]
+        if not verdict:
+            self._failures.add(lane, place)
         return verdict
+
+    def _rest_s(self, job: Job) -> float:
+        return _REST_S if self._failures.are_many(job.name, job.site) else 0.0

@@ -246,7 +246,7 @@ class Cluster:
             return node
 
 
-def wait_in_thread(future: "Future[None]", seconds: float) -> None:
+def wait_in_thread(future: "Future[Any]", seconds: float) -> None:
     """As Wait says, by blocking the thread."""
     wait((future,), max(seconds, 0))
 

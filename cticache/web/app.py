@@ -25,7 +25,7 @@ from cticache.handover import HandOver
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
-from cticache.web.auth import BasicAuth
+from cticache.web.auth import Authentication, challenges
 from cticache.web.origin import TRUSTED
 from cticache.web.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
 
@@ -50,7 +50,7 @@ def create_app(
     is_ending: Callable[[], bool] = lambda: False,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
-    app = _App(media_type=_JSON, middleware=[audit, _NoStore(), BasicAuth(verifier, _PROBES)])
+    app = _App(media_type=_JSON, middleware=[audit, _NoStore(), Authentication(verifier, _PROBES)])
     app.proxies, app.audit = proxies, audit
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
     calls = HandOver(store, pools, keeper)
@@ -131,7 +131,7 @@ def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, 
     if isinstance(refusal, UnsupportedEncoding):
         resp.set_header("Accept-Encoding", "identity")  # RFC 9110 section 12.5.3
     if isinstance(refusal, WrongCredentials):
-        resp.set_header("WWW-Authenticate", 'Basic realm="cticache", charset="UTF-8"')
+        resp.set_header("WWW-Authenticate", challenges(req))
 
 
 def _falcon_error(req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]) -> None:

@@ -1,40 +1,82 @@
-"""Who may call: HTTP Basic authentication (RFC 7617) for every URL except the probes."""
+"""Who may call: HTTP Basic authentication (RFC 7617) or a bearer token (RFC 6750), for every URL except the probes."""
 
 import base64
 import binascii
+import re
 from collections.abc import Collection
+from functools import partial
 
 from falcon import Request, Response
 
 from cticache.access.passwords import Verifier
 from cticache.access.users import Role, User
-from cticache.errors import Forbidden, Refusal, WrongCredentials
+from cticache.errors import Forbidden, Refusal, WrongCredentials, WrongNetwork
+from cticache.web.origin import address
+
+_BASIC = 'Basic realm="cticache", charset="UTF-8"'
+_BEARER = 'Bearer realm="cticache"'
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""What may stand after the scheme Bearer (RFC 6750 section 2.1)."""
 
 
-class BasicAuth:
-    """Falcon middleware: puts the user into ``req.context.user``, or refuses before anything else is done."""
+class Authentication:
+    """Falcon middleware: puts the user into ``req.context.user``, or refuses before anything else is done.
+
+    Where it refuses, ``req.context.tried`` is the name that was given if a user has it. Any other may be a password in
+    the wrong place, which no log shows.
+    """
 
     def __init__(self, verifier: Verifier, open_paths: Collection[str]) -> None:
         self._verifier = verifier
         self._open_paths = open_paths
 
     def process_request(self, req: Request, _resp: Response) -> None:
-        """Refuse with WrongCredentials unless the path is open or the credentials are right."""
+        """Refuse with WrongCredentials unless the path is open or the credentials are right.
+
+        Raises TooManyLogins where it cannot be told soon whether they are, and WrongNetwork where they are right and
+        the user may not come from this address: whether a user may is told to nobody else.
+        """
         if req.path in self._open_paths:
             return
-        name, password = _credentials(req.auth)
-        try:
-            req.context.user = self._user(name, password)
-        except Refusal:
-            if self._verifier.knows(name):  # else it may be a password in the wrong place: no log shows it
-                req.context.tried = name
-            raise
+        user = self._user(req)
+        if user.networks and not user.networks.contains(address(req)):
+            req.context.tried = user.name
+            raise WrongNetwork(
+                f"User {user.name} may not come from {address(req) or 'an unknown address'}: it is in none of the "
+                "user's networks."
+            )
+        req.context.user = user
 
-    def _user(self, name: str, password: str) -> User:
-        user = self._verifier.user(name, password)
-        if not user:
-            raise WrongCredentials
+    def _user(self, req: Request) -> User:
+        header = req.auth
+        if not header:
+            raise WrongCredentials("Credentials are needed: send them with HTTP Basic authentication, or a token.")
+        scheme, _, rest = header.partition(" ")
+        match scheme.lower():
+            case "basic":
+                name, password = _credentials(rest)
+                try:
+                    user = self._verifier.user(name, password, partial(address, req))
+                    if not user:
+                        raise WrongCredentials
+                except Refusal:
+                    if self._verifier.knows(name):
+                        req.context.tried = name
+                    raise
+            case "bearer":
+                if not _TOKEN.fullmatch(rest.strip()):
+                    raise WrongCredentials("The token is not one: after Bearer stand letters, digits and . _ ~ + / -.")
+                if not (user := self._verifier.bearer(rest.strip())):
+                    raise WrongCredentials("The token is no user's.")
+            case _:
+                raise WrongCredentials("Only HTTP Basic authentication and bearer tokens are understood.")
         return user
+
+
+def challenges(req: Request) -> str:
+    """What is understood, as the header WWW-Authenticate has it (RFC 9110 section 11.6.1): Basic is offered first."""
+    wrong_token = (req.auth or "").lower().startswith("bearer ")
+    return ", ".join([_BASIC, _BEARER, *(['error="invalid_token"'] if wrong_token else [])])
 
 
 def require(req: Request, role: Role) -> User:
@@ -45,12 +87,8 @@ def require(req: Request, role: Role) -> User:
     return user
 
 
-def _credentials(header: str | None) -> tuple[str, str]:
-    scheme, _, token = (header or "").partition(" ")
-    if not header:
-        raise WrongCredentials("Credentials are needed: send them with HTTP Basic authentication.")
-    if scheme.lower() != "basic":
-        raise WrongCredentials("Only HTTP Basic authentication is understood.")
+def _credentials(token: str) -> tuple[str, str]:
+    """The user name and the password that stand after the scheme Basic."""
     try:
         raw = base64.b64decode(token.strip().encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):

@@ -7,8 +7,8 @@ import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 
 from cticache.access import passwords
-from cticache.access.passwords import Verifier, hashed, invent
-from cticache.access.users import ROLES, User
+from cticache.access.passwords import Verifier, hashed, invent, invent_token
+from cticache.access.users import ROLES, User, token_digest
 
 HASH = hashed("right")
 
@@ -113,41 +113,108 @@ def test_an_unknown_user_costs_one_hash_like_a_wrong_password(checked: list[tupl
     assert extract_parameters(stored) == extract_parameters(HASH)
 
 
-def test_a_verdict_is_forgotten_after_its_time(checked: list[tuple[str, str]], clock: list[float]) -> None:
+def test_a_wrong_verdict_is_forgotten_after_its_time(checked: list[tuple[str, str]], clock: list[float]) -> None:
     verifier = _verifier(remember_s=60)
-    verifier.user("bob", "right")
+    verifier.user("bob", "wrong")
     clock[0] += 59.9
-    verifier.user("bob", "right")
+    verifier.user("bob", "wrong")
     assert len(checked) == 1
     clock[0] += 0.2
-    assert verifier.user("bob", "right")
+    assert not verifier.user("bob", "wrong")
     assert len(checked) == 2
 
 
-def test_a_verdict_is_not_kept_longer_by_being_asked_for(checked: list[tuple[str, str]], clock: list[float]) -> None:
+def test_a_wrong_verdict_is_not_kept_longer_by_being_asked_for(
+    checked: list[tuple[str, str]], clock: list[float]
+) -> None:
     verifier = _verifier(remember_s=60)
     for _ in range(7):
-        verifier.user("bob", "right")
+        verifier.user("bob", "wrong")
         clock[0] += 10
     assert len(checked) == 2
 
 
-def test_nothing_is_remembered_for_no_time(checked: list[tuple[str, str]], clock: list[float]) -> None:
+@pytest.mark.parametrize("remember_s", [0, 60])
+def test_a_right_verdict_holds_for_as_long_as_the_configuration(
+    checked: list[tuple[str, str]], clock: list[float], remember_s: float
+) -> None:
+    verifier = _verifier(remember_s=remember_s)
+    for _ in range(3):
+        assert verifier.user("bob", "right")
+        clock[0] += 1e6
+    assert len(checked) == 1
+
+
+def test_no_wrong_verdict_is_remembered_for_no_time(checked: list[tuple[str, str]], clock: list[float]) -> None:
     verifier = _verifier(remember_s=0)
-    assert all(verifier.user("bob", "right") for _ in range(3))
+    assert not any(verifier.user("bob", "wrong") for _ in range(3))
     assert len(checked) == 3
 
 
-def test_the_memory_is_bounded_and_drops_the_oldest(checked: list[tuple[str, str]]) -> None:
+def test_the_memory_of_wrong_ones_is_bounded_and_drops_the_oldest(checked: list[tuple[str, str]]) -> None:
     verifier = _verifier(size=3)
     for password in ("a", "b", "c", "d"):
         verifier.user("bob", password)
-    assert len(verifier._verdicts) == 3
+    assert len(verifier._wrong) == 3
     verifier.user("bob", "d")
     assert len(checked) == 4
     verifier.user("bob", "a")
     assert len(checked) == 5
-    assert len(verifier._verdicts) == 3
+    assert len(verifier._wrong) == 3
+
+
+def test_wrong_passwords_evict_no_right_one(monkeypatch: pytest.MonkeyPatch, checked: list[tuple[str, str]]) -> None:
+    verifier = _verifier(size=20)
+    assert verifier.user("bob", "right")
+    monkeypatch.setattr(passwords, "_matches", lambda *_: False)
+    assert not any(verifier.user(name, str(n)) for n in range(25) for name in ("bob", "eve"))
+    assert verifier.user("bob", "right")
+    assert len(verifier._right) == 1
+
+
+def test_there_is_one_right_verdict_for_each_hash_and_token() -> None:
+    bob = User("bob", HASH, password_next=hashed("next"), token=frozenset({token_digest("a"), token_digest("b")}))
+    verifier = _verifier(bob, _user("eve"))
+    asked = [(name, password) for name in ("bob", "eve", "joe") for password in ("right", "next", "a", "b", "right ")]
+    right = [each for each in asked if verifier.user(*each)]
+    assert right == [("bob", "right"), ("bob", "next"), ("bob", "a"), ("bob", "b"), ("eve", "right")]
+    assert len(verifier._right) == 5
+
+
+def test_two_passwords_are_right_while_one_takes_the_others_place(checked: list[tuple[str, str]]) -> None:
+    bob = User("bob", HASH, password_next=hashed("next"))
+    verifier = _verifier(bob)
+    assert verifier.user("bob", "right") is verifier.user("bob", "next") is bob
+    assert not verifier.user("bob", "wrong")
+
+
+@pytest.mark.parametrize("name", ["bob", "eve", "joe", "nobody"])
+def test_a_wrong_password_costs_as_many_hashes_whoever_has_two(checked: list[tuple[str, str]], name: str) -> None:
+    """Otherwise the time that it takes would tell whether there is such a user."""
+    token = frozenset({token_digest("a-token")})
+    users = (User("bob", HASH, password_next=HASH), _user("eve"), User("joe", token=token))
+    assert not _verifier(*users).user(name, "wrong")
+    assert len(checked) == 2
+    assert all(extract_parameters(stored) == extract_parameters(HASH) for stored, _ in checked)
+
+
+def test_a_token_is_right_at_once_as_a_bearers_and_as_a_password(checked: list[tuple[str, str]]) -> None:
+    token, other = invent_token(), invent_token()
+    bob, eve = User("bob", token=frozenset({token_digest(token), token_digest(other)})), _user("eve")
+    verifier = _verifier(bob, eve)
+    assert verifier.bearer(token) is verifier.bearer(other) is bob
+    assert verifier.user("bob", token) is verifier.user("bob", other) is bob
+    assert not checked
+    assert verifier.bearer("") is verifier.bearer("right") is verifier.bearer(token_digest(token)) is None
+    assert verifier.bearer(f"sha256:{token_digest(token)}") is None
+    assert verifier.user("eve", token) is verifier.user("nobody", token) is None
+    assert verifier.user("bob", token_digest(token)) is None
+
+
+def test_an_invented_token_has_256_bits_and_is_one_of_rfc_6750() -> None:
+    tokens = {invent_token() for _ in range(50)}
+    assert len(tokens) == 50
+    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in tokens)
 
 
 def test_many_with_the_same_new_credentials_pay_one_hash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,15 +277,6 @@ def test_a_check_that_breaks_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> N
     assert verifier.user("bob", "right")
 
 
-def test_a_changed_hash_is_another_verdict(checked: list[tuple[str, str]]) -> None:
-    verifier = _verifier()
-    assert verifier.user("bob", "right")
-    verifier._users["bob"] = _user("bob", hashed("other"))
-    assert verifier.user("bob", "right") is None
-    assert verifier.user("bob", "other")
-    assert len(checked) == 3
-
-
 def test_the_boundary_of_name_and_password_counts(checked: list[tuple[str, str]]) -> None:
     verifier = _verifier(_user("a", hashed("bc")), _user("ab", hashed("x")))
     assert verifier.user("a", "bc")
@@ -236,7 +294,8 @@ def test_no_password_and_no_plain_digest_is_kept() -> None:
     kept = repr({name: getattr(verifier, name) for name in vars(verifier)})
     assert "a-wrong-word" not in kept
     assert "'right'" not in kept
-    assert not set(verifier._verdicts) & set(other._verdicts)  # each process has a key of its own
+    assert not set(verifier._right) & set(other._right)  # each process has a key of its own
+    assert not set(verifier._wrong) & set(other._wrong)
 
 
 def test_a_hash_of_other_parameters_is_verified_too() -> None:
