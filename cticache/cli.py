@@ -5,7 +5,6 @@ be written; 2 a mistake in the configuration or the command.
 """
 
 import argparse
-import getpass
 import io
 import os
 import sys
@@ -31,7 +30,7 @@ from cticache.link.embedded import Embedded, data_folder, socket_url
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
-from cticache.operate import acl
+from cticache.operate import acl, new_user
 from cticache.operate.advice import Hour, advise
 from cticache.operate.explain import explain
 from cticache.operate.report import advice_lines, explain_lines, pool_lines
@@ -97,9 +96,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("ani", metavar="ANI", help="the caller's number, as System Y saw it; '' if withheld")
     text = "print the section of a user, to paste into config.ini"
     command = commands.add_parser("user", help=text, description=_sentence(text))
-    command.add_argument("name", metavar="NAME", help="1 to 64 of A-Z a-z 0-9 _ . -")
-    command.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    command.set_defaults(run=_user)
+    new_user.describe(command)
+    command.set_defaults(run=new_user.run)
     return parser
 
 
@@ -181,44 +179,6 @@ def _explain(arguments: argparse.Namespace) -> int:
         explained = [explain(store, place, arguments.ani, digest) for place, _ in found_there]
     print("\n".join(line for place in explained for line in explain_lines(place)))
     return _WELL
-
-
-def _user(arguments: argparse.Namespace) -> int:
-    if not NAME.fullmatch(arguments.name):
-        raise UserError(f"{arguments.name!r} cannot be a user's name: use 1 to 64 of A-Z a-z 0-9 _ . -")
-    try:
-        password = _piped() if arguments.password_stdin else _asked()
-        password.encode()  # a byte that is no text arrives as half of a surrogate pair in some locales
-    except UnicodeError:
-        raise UserError("the password is not UTF-8 text: encode it as UTF-8") from None
-    except EOFError:
-        print(file=sys.stderr)
-        raise UserError("no password was given: press Enter for an invented one") from None
-    except OSError as error:
-        raise UserError(f"the password cannot be read: {error.strerror or error}") from None
-    section = f"[user:{arguments.name}]\npassword = {passwords.hashed(password)}"
-    print(section)
-    print("pools = *")
-    print("roles = lease, read, take")
-    return _WELL
-
-
-def _piped() -> str:
-    password = sys.stdin.readline().rstrip("\r\n") if sys.stdin else ""
-    if not password:
-        raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
-    return password
-
-
-def _asked() -> str:
-    """A password that was typed twice, or an invented one, which is shown."""
-    password = getpass.getpass("Password (empty: invent one): ") if sys.stdin and sys.stdin.isatty() else ""
-    if not password:
-        password = passwords.invent()
-        print(f"The password is {password}", file=sys.stderr)
-    elif getpass.getpass("Once more: ") != password:
-        raise UserError("the two passwords differ: run the command again")
-    return password
 
 
 def _open(settings: config.Config, stack: ExitStack) -> Store:

@@ -133,10 +133,63 @@ def test_a_users_section_can_be_pasted(end: str, printed: Printed, monkeypatch: 
     assert not any("word" in line for line in out if "password =" not in line)
     Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
     (user,) = config.read(Path("config.ini"), {}).users
-    assert (user.name, user.pools, user.roles) == ("bob.b", None, {"lease", "read", "take"})
+    assert (user.name, user.pools, user.roles) == ("bob.b", frozenset(), frozenset())  # what it may do was not said
     verifier = Verifier([user], 60, 10)
     assert verifier.user("bob.b", " p\u00e4ss%:;# word ")
     assert not verifier.user("bob.b", "p\u00e4ss%:;# word")
+
+
+@pytest.mark.parametrize(
+    ("options", "pools", "roles"),
+    [
+        ([], frozenset(), frozenset()),
+        (["--for-x"], frozenset(), {"lease"}),
+        (["--for-y", "--pools", "system-y"], {"system-y"}, {"read", "take"}),
+        (["--watch", "--pools", "*"], None, {"watch"}),
+        (["--for-x", "--for-y", "--pools", "system-y other"], {"system-y", "other"}, {"lease", "read", "take"}),
+        (["--pools", "other, *"], None, frozenset()),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_a_user_may_do_what_was_said_and_no_more(
+    options: list[str],
+    pools: set[str] | None,
+    roles: set[str],
+    printed: Printed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
+    assert cli.main(["user", "bob", "--password-stdin", *options]) == 0
+    out, err = printed()
+    assert not err
+    Path("config.ini").write_text(POOL + "[pool:other]\nnumbers = 7\n" + "\n".join(out) + "\n")
+    (user,) = config.read(Path("config.ini"), {}).users
+    assert (user.pools, user.roles) == (pools, roles)
+    assert ("none yet" in "".join(out)) == (pools == frozenset() or not roles)
+
+
+@pytest.mark.parametrize("also", [[], ["--password-stdin"]], ids=["alone", "beside a password"])
+def test_a_token_is_invented_and_shown_once(also: list[str], printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
+    assert cli.main(["user", "bob", "--token", "--for-x", "--pools", "*", *also]) == 0
+    out, (told,) = printed()
+    token = told.removeprefix("The token is ")
+    assert len(token) == 64
+    assert token not in "\n".join(out)
+    Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
+    (user,) = config.read(Path("config.ini"), {}).users
+    verifier = Verifier([user], 60, 10)
+    assert verifier.bearer(token) is verifier.user("bob", token) is user
+    assert bool(verifier.user("bob", "secret")) == bool(also)
+
+
+@pytest.mark.parametrize("pools", ["system y!", "a:b", "sys{em}"])
+def test_what_is_no_pools_name_is_a_mistake(pools: str, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
+    assert cli.main(["user", "bob", "--password-stdin", "--pools", pools]) == 2
+    out, (line,) = printed()
+    assert not out
+    assert "cannot be a pool's name" in line
 
 
 def test_an_invented_password_goes_to_standard_error(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,29 +278,83 @@ def test_a_path_that_the_terminal_cannot_show_is_printed_all_the_same(short_fold
     assert done.stdout.startswith("\\xe4.ini: 1 pool")
 
 
-@_SHELL
-def test_the_end_of_the_file_at_the_prompt_is_one_line_and_exit_2() -> None:
-    import pty
+class Terminal:
+    """`cticache user bob` at a terminal of its own: it has none but its standard input."""
 
-    prompt = b"Password (empty: invent one): "
-    keyboard, terminal = pty.openpty()
-    command = [sys.executable, "-m", "cticache", "user", "bob"]
-    with (
-        os.fdopen(keyboard, "wb", buffering=0) as keys,
-        os.fdopen(terminal, "rb", buffering=0) as screen,
-        # In a session of its own it has no terminal but its standard input.
-        subprocess.Popen(
-            command, stdin=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        ) as asking,
-    ):
-        assert asking.stdout
-        assert asking.stderr
-        assert asking.stderr.read(len(prompt)) == prompt
-        keys.write(b"\x04")  # Ctrl+D; what is typed before the prompt is thrown away
-        out, err = asking.communicate(timeout=30)
-    assert (asking.returncode, out) == (2, b"")
-    (line,) = err.decode().split("\n")[1:-1]
-    assert line.startswith("cticache: no password was given")
+    def __init__(self, *options: str) -> None:
+        import pty
+
+        keyboard, terminal = pty.openpty()
+        command = [sys.executable, "-m", "cticache", "user", "bob", *options]
+        self._keys = os.fdopen(keyboard, "wb", buffering=0)
+        with os.fdopen(terminal, "rb", buffering=0) as screen:
+            self._asking = subprocess.Popen(
+                command, stdin=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+
+    def type(self, prompt: str, keys: bytes) -> None:
+        """Wait for the prompt, and type; what is typed before it is thrown away."""
+        assert self._asking.stderr
+        said = b""
+        while not said.endswith(prompt.encode()):
+            more = self._asking.stderr.read(1)
+            assert more, said
+            said += more
+        self._keys.write(keys)
+
+    def ended(self) -> tuple[int, list[str], list[str]]:
+        """The exit code, and the lines of both streams since."""
+        out, err = self._asking.communicate(timeout=30)
+        self._keys.close()
+        return self._asking.returncode, out.decode().splitlines(), err.decode().splitlines()
+
+
+PROMPT, FOR, POOLS = "Password (empty: invent one): ", "or several of them: ", "* for all): "
+END = b"\x04"
+"""Ctrl+D."""
+
+
+@_SHELL
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([(PROMPT, END)], "no password was given"),
+        ([(PROMPT, b"\n"), (FOR, END)], "the input has ended: run the command again"),
+        ([(PROMPT, b"\n"), (FOR, b"x, z\n")], "'z' is none of x, y and w: run the command again"),
+        ([(PROMPT, b"\n"), (FOR, b"x\n"), (POOLS, b"a:b\n")], "'a:b' cannot be a pool's name"),
+    ],
+    ids=["end at the password", "end at the roles", "wrong role", "wrong pool"],
+)
+def test_a_mistake_at_the_prompt_is_one_line_and_exit_2(answers: list[tuple[str, bytes]], told: str) -> None:
+    terminal = Terminal()
+    for prompt, keys in answers:
+        terminal.type(prompt, keys)
+    code, out, err = terminal.ended()
+    assert (code, out) == (2, [])
+    assert err[-1].startswith("cticache: ")
+    assert told in err[-1]
+    assert len([line for line in err if line and "password is" not in line]) == 1
+
+
+@_SHELL
+@pytest.mark.parametrize(
+    ("options", "answers", "section"),
+    [
+        ([], [(PROMPT, b"\n"), (FOR, b"y w\n"), (POOLS, b"a b\n")], ["pools = a, b", "roles = read, take, watch"]),
+        (["--for-x"], [(PROMPT, b"\n"), (POOLS, b"*\n")], ["pools = *", "roles = lease"]),
+        (["--token", "--pools", "a"], [(FOR, b"X\n")], ["pools = a", "roles = lease"]),
+        (["--token", "--watch", "--pools", "a"], [], ["pools = a", "roles = watch"]),
+    ],
+    ids=["all", "no roles", "no password", "nothing"],
+)
+def test_at_a_terminal_it_asks_for_what_was_not_said(
+    options: list[str], answers: list[tuple[str, bytes]], section: list[str]
+) -> None:
+    terminal = Terminal(*options)
+    for prompt, keys in answers:
+        terminal.type(prompt, keys)
+    code, out, _ = terminal.ended()
+    assert (code, out[0], out[2:]) == (0, "[user:bob]", section)
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])

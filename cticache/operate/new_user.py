@@ -1,0 +1,109 @@
+"""`cticache user`: the section of a user, to paste into config.ini."""
+
+import argparse
+import getpass
+import sys
+
+from cticache.access import passwords
+from cticache.access.users import token_digest
+from cticache.errors import UserError
+from cticache.options import NAME, words
+
+_FOR_X, _FOR_Y, _WATCH = "lease", "read, take", "watch"
+_ROLES_OF = {"x": _FOR_X, "y": _FOR_Y, "w": _WATCH}
+"""What is answered to the question what the user is for -> the roles that takes."""
+_NO_ROLES = ";  none yet: lease for System X; read, take for System Y; watch for monitoring"
+_NO_POOLS = ";  none yet: names of pools, a comma between two, or * for all"
+
+
+def describe(command: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    command.add_argument("name", metavar="NAME", help="1 to 64 of A-Z a-z 0-9 _ . -")
+    command.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    command.add_argument("--token", action="store_true", help="invent a token, for a machine, instead of a password")
+    command.add_argument("--for-x", action="store_true", help="may lease numbers, as System X does")
+    command.add_argument("--for-y", action="store_true", help="may read and take calls, as System Y does")
+    command.add_argument("--watch", action="store_true", help="may see figures, as a monitoring does")
+    command.add_argument("--pools", metavar="NAMES", help="of which pools, a comma between two; * for all")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the section; on a terminal ask for what is not given, else leave it empty: such a user may do nothing."""
+    if not NAME.fullmatch(arguments.name):
+        raise UserError(f"{arguments.name!r} cannot be a user's name: use 1 to 64 of A-Z a-z 0-9 _ . -")
+    section = [f"[user:{arguments.name}]"]
+    pools = None if arguments.pools is None else _pools(arguments.pools)
+    if arguments.password_stdin or not arguments.token:
+        section.append(f"password = {passwords.hashed(_password(arguments))}")
+    if arguments.token:
+        token = passwords.invent_token()
+        print(f"The token is {token}", file=sys.stderr)
+        section.append(f"token = sha256:{token_digest(token)}")
+    chosen = (arguments.for_x and _FOR_X, arguments.for_y and _FOR_Y, arguments.watch and _WATCH)
+    roles = ", ".join(each for each in chosen if each)
+    if not arguments.password_stdin and sys.stdin and sys.stdin.isatty():
+        roles = roles or _asked_roles()
+        pools = pools or _pools(_answer("Its pools (a comma between two, * for all): "))
+    section.append(f"pools = {pools or _NO_POOLS}")
+    section.append(f"roles = {roles or _NO_ROLES}")
+    print("\n".join(section))
+    return 0
+
+
+def _password(arguments: argparse.Namespace) -> str:
+    try:
+        password = _piped() if arguments.password_stdin else _asked()
+        password.encode()  # a byte that is no text arrives as half of a surrogate pair in some locales
+    except UnicodeError:
+        raise UserError("the password is not UTF-8 text: encode it as UTF-8") from None
+    except EOFError:
+        print(file=sys.stderr)
+        raise UserError("no password was given: press Enter for an invented one") from None
+    except OSError as error:
+        raise UserError(f"the password cannot be read: {error.strerror or error}") from None
+    return password
+
+
+def _piped() -> str:
+    password = sys.stdin.readline().rstrip("\r\n") if sys.stdin else ""
+    if not password:
+        raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
+    return password
+
+
+def _asked() -> str:
+    """A password that was typed twice, or an invented one, which is shown."""
+    password = getpass.getpass("Password (empty: invent one): ") if sys.stdin and sys.stdin.isatty() else ""
+    if not password:
+        password = passwords.invent()
+        print(f"The password is {password}", file=sys.stderr)
+    elif getpass.getpass("Once more: ") != password:
+        raise UserError("the two passwords differ: run the command again")
+    return password
+
+
+def _asked_roles() -> str:
+    answer = _answer("Is it for System X (x), System Y (y), watching (w), or several of them: ")
+    kinds = [kind for kind in answer.lower() if kind not in ", \t"]
+    if unknown := [kind for kind in kinds if kind not in _ROLES_OF]:
+        raise UserError(f"{unknown[0]!r} is none of x, y and w: run the command again")
+    return ", ".join(roles for kind, roles in _ROLES_OF.items() if kind in kinds)
+
+
+def _pools(text: str) -> str:
+    """The names as they stand in the file."""
+    names = words(text)
+    for name in names:
+        if name != "*" and not NAME.fullmatch(name):
+            raise UserError(f"{name!r} cannot be a pool's name: use 1 to 64 of A-Z a-z 0-9 _ . -, or * for all")
+    return "*" if "*" in names else ", ".join(names)
+
+
+def _answer(question: str) -> str:
+    """What is typed, or nothing; standard output has the section alone."""
+    print(question, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        print(file=sys.stderr)
+        raise UserError("the input has ended: run the command again, or give --for-x, --for-y, --watch and --pools")
+    return line.strip()
