@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from redis import Redis
 from redis.exceptions import RedisError
 from waitress import create_server
 
@@ -25,8 +26,9 @@ from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.journal.refused import Refused
+from cticache.link.breaker import Breaker
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
-from cticache.link.connection import Direct, Runner, connect, dial
+from cticache.link.connection import Direct, Runner, connect, dial, nobody_to_ask
 from cticache.link.embedded import Embedded, data_folder
 from cticache.link.redis_url import kind
 from cticache.loop.dispatch import Hub
@@ -210,24 +212,29 @@ def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None =
     """What runs the commands: the hub's Redis channels for its requests, redis-py for all others."""
     if kind(url) == "cluster":
         topology = Topology(url, redis.timeout, redis.probe)
-        threads = Cluster(topology, lambda node: Direct(connect(node, redis.timeout)), wait_in_thread, redis.timeout)
+        threads = Cluster(
+            topology, lambda node: _in_threads(connect(node, redis.timeout), redis), wait_in_thread, redis.timeout
+        )
         stack.callback(threads.close)
         if not hub:
             return threads
         on_loop = Cluster(topology, lambda node: _channel(node, redis, hub), Parking(hub).wait, redis.timeout)
         return OnLoop(hub, on_loop, threads)
     client = stack.enter_context(connect(url, redis.timeout))
-    direct = Direct(client)
+    sentinels = client.connection_pool.sentinel_manager if kind(url) == "sentinel" else None
+    direct = _in_threads(client, redis, sentinels.look if sentinels else nobody_to_ask)
+    stack.callback(direct.close)
     channel = RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe) if hub else None
-    if kind(url) == "sentinel":
-        replaced = [direct.leave]
-        if hub and channel:
-            replaced.append(partial(hub.call_soon, channel.leave))
-        watch = client.connection_pool.sentinel_manager.watch(replaced)
+    if sentinels:
+        on_loop_too = [partial(hub.call_soon, channel.leave)] if hub and channel else []
+        watch = sentinels.watch([direct.leave, *on_loop_too])
         watch.start()
         stack.callback(watch.stop)
-        direct.doubt = watch.look
     return OnLoop(hub, channel, direct) if hub and channel else direct
+
+
+def _in_threads(client: Redis, redis: RedisConfig, doubt: Callable[[], None] = nobody_to_ask) -> Breaker:
+    return Breaker(Direct(client, doubt), lambda: dial(client).close(), redis.probe)
 
 
 def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:

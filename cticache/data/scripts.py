@@ -8,6 +8,7 @@ sent again as EVAL, which carries the script with it. So nobody waits for all sc
 
 import hashlib
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,19 +83,23 @@ class Scripts:
         is a new one. Raises redis-py's errors for a connection that fails, and TypeError for an argument too many or
         too few.
         """
-        replies = self._runner.run([self._by_sha(*each) for each in invocations])
+        began = time.monotonic()
+        if self._known:
+            replies = self._runner.run([self._by_sha(*each) for each in invocations])
+        else:  # the first command finds out how Redis takes scripts, if it was away until now
+            replies = self._runner.again([self._by_sha(*each) for each in invocations], began)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                return self._followed(invocations, replies)
+                return self._followed(invocations, replies, began)
         return replies
 
-    def _followed(self, invocations: Sequence[Invocation], replies: list[Any]) -> list[Any]:
-        """The replies, once the errors among them have been acted on."""
+    def _followed(self, invocations: Sequence[Invocation], replies: list[Any], began: float) -> list[Any]:
+        """The replies, once the errors among them have been acted on, in what is left of the time since it began."""
         for _ in range(_TRIES_IN_FULL):
             unknown = [at for at, reply in enumerate(replies) if self._is_unknown(reply)]
             if not unknown:
                 break
-            again = self._runner.run([self._in_full(*invocations[at]) for at in unknown])
+            again = self._runner.again([self._in_full(*invocations[at]) for at in unknown], began)
             for at, reply in zip(unknown, again, strict=True):
                 replies[at] = reply
         self._leave_if_demoted(replies)
@@ -120,7 +125,7 @@ class Scripts:
         return ordered
 
     def _by_sha(self, name: str, keys: Sequence[str], arguments: Mapping[str, Argument]) -> Command:
-        """The command by SHA1; the first one finds out how Redis takes scripts, if it was away until now."""
+        """The command by SHA1."""
         sha1, _ = self._known.get(name) or self._one(name)
         return ("EVALSHA", sha1, len(keys), *keys, *self._ordered(name, arguments))
 

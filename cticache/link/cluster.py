@@ -5,8 +5,9 @@ Until it asks again, the answer MOVED of a node corrects that, slot by slot.
 
 Invariants:
 
-- Only a command that provably did not run (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) is repeated, and only until the time-out
-  since its start has passed. After a lost connection or a time-out nobody knows what ran: nothing is repeated.
+- Only a command that provably did not run (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) is repeated, and the last reply to it is
+  waited for until the time-out since its request's start has passed. After a lost connection or a time-out nobody knows
+  what ran: nothing is repeated.
 - A node that is away or hangs fails the commands for its own slots, and no others.
 - One thread at a time asks the nodes, at most once every ``probe`` seconds; a command whose node is known does not wait
   for it.
@@ -33,6 +34,8 @@ _NOT_RUN = (AskError, TryAgainError, ClusterDownError)
 _AT_ONCE = 3
 """How many redirections are followed without a pause."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.16
+_WHOLE = "cluster is down"
+"""What is said of all slots; else it is of one."""
 
 Wait = Callable[["Future[None]", float], None]
 """Returns when the future is done or so many seconds have passed."""
@@ -135,22 +138,33 @@ class Cluster:
         self._lock = threading.Lock()
         self._nodes: dict[Address, Node] = {}
         self._known: frozenset[Address] = frozenset()
+        self._down: dict[Address | int, float] = {}
+        """When the first request began that was told by a node that the cluster is down, or that a slot is nobody's."""
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """As Runner says. Commands without a key go to every primary; an error from one of them is then the reply."""
-        until = time.monotonic() + self._timeout
+        return self._run(commands, time.monotonic(), at_first=True)
+
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        """As Runner says."""
+        return self._run(commands, began, at_first=False)
+
+    def _run(self, commands: Sequence[Command], began: float, *, at_first: bool) -> list[Any]:
+        """The replies in order. Only what is asked ``at_first`` has the whole time-out for itself."""
         replies: list[Any] = [None] * len(commands)
         places: dict[Address | None, list[int]] = {}
         for at, command in enumerate(commands):
-            place = self._owner(_slot(command), until) if _has_keys(command) else None
+            place = self._owner(_slot(command), began) if _has_keys(command) else None
             places.setdefault(place, []).append(at)
         for address, asked in places.items():
             wanted = [commands[at] for at in asked]
-            got = self._at(address, wanted) if address else self._everywhere(wanted, until)
+            left = None if at_first else began
+            got = self._at(address, wanted, left) if address else self._everywhere(wanted, began)
+            at_first = False
             for at, reply in zip(asked, got, strict=True):
                 replies[at] = reply
-                if address and isinstance(reply, _NOT_RUN):
-                    replies[at] = self._followed(commands[at], address, reply, until)
+                if address and (isinstance(reply, _NOT_RUN) or self._down):
+                    replies[at] = self._followed(commands[at], address, reply, began)
         return replies
 
     def drop(self) -> None:
@@ -168,32 +182,32 @@ class Cluster:
                 node.close()
             self._nodes.clear()
 
-    def _owner(self, slot: int, until: float) -> Address:
+    def _owner(self, slot: int, began: float) -> Address:
         address = self._topology.owner(slot)
         if not address:
-            self._know(until)
+            self._know(began)
             address = self._topology.owner(slot)
         if not address:
             raise RedisConnectionError("no node of the cluster has the slot: see what CLUSTER INFO says")
         return address
 
-    def _know(self, until: float) -> None:
+    def _know(self, began: float) -> None:
         """Wait until it is known which node has which slot."""
         refreshing = self._topology.refresh()
         if not refreshing.done():
-            self._wait(refreshing, until - time.monotonic())
+            self._wait(refreshing, began + self._timeout - time.monotonic())
         if not refreshing.done():
             raise RedisTimeoutError("no node of the cluster has answered in time")
         if error := refreshing.exception():
             raise RedisConnectionError(str(error))
 
-    def _followed(self, command: Command, address: Address, refusal: Any, until: float) -> Any:
-        """The reply to a command that ``address`` has refused to begin, from the node that does run it."""
+    def _followed(self, command: Command, address: Address, reply: Any, began: float) -> Any:
+        """The reply to a command that ``address`` may have refused to begin, from the node that does run it."""
         slot = _slot(command)
+        until = began + self._timeout
         pause = _PAUSE_S
-        reply = refusal
         for hop in count(1):
-            if not isinstance(reply, _NOT_RUN) or time.monotonic() >= until:
+            if self._is_final(reply, address, slot, began) or time.monotonic() >= until:
                 break
             asking = isinstance(reply, AskError) and not isinstance(reply, MovedError)
             target = (_host(reply.host, address), reply.port) if isinstance(reply, AskError) else address
@@ -204,19 +218,34 @@ class Cluster:
             if hop > _AT_ONCE or not isinstance(reply, AskError):
                 self._wait(Future(), min(pause, until - time.monotonic()))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
-            address = target if asking else self._owner(slot, until)
-            reply = self._at(address, [("ASKING",), command] if asking else [command])[-1]
+            if time.monotonic() >= until:
+                break
+            address = target if asking else self._owner(slot, began)
+            reply = self._at(address, [("ASKING",), command] if asking else [command], began)[-1]
         return reply
 
-    def _everywhere(self, commands: Sequence[Command], until: float) -> list[Any]:
+    def _is_final(self, reply: Any, address: Address, slot: int, began: float) -> bool:
+        """Whether to ask no further. That the cluster is down is asked again for one time-out, and then told at once.
+
+        So the moment of a failover goes unnoticed, and one that lasts holds up nobody.
+        """
+        if not isinstance(reply, ClusterDownError):
+            if self._down:
+                self._down.pop(address, None)
+                self._down.pop(slot, None)
+            return not isinstance(reply, _NOT_RUN)
+        place = address if _WHOLE in str(reply) else slot
+        return time.monotonic() - self._down.setdefault(place, began) >= self._timeout
+
+    def _everywhere(self, commands: Sequence[Command], began: float) -> list[Any]:
         """The replies of any primary, an error before others; nodes that are away are passed over, unless all are."""
         if not self._topology.primaries():
-            self._know(until)
+            self._know(began)
         replies: list[Any] = []
         away: RedisError | None = None
         for address in self._topology.primaries():
             try:
-                told = self._at(address, commands)
+                told = self._at(address, commands, None)
             except (RedisConnectionError, RedisTimeoutError) as error:
                 away = error
                 continue
@@ -227,9 +256,11 @@ class Cluster:
             raise away
         return replies
 
-    def _at(self, address: Address, commands: Sequence[Command]) -> list[Any]:
+    def _at(self, address: Address, commands: Sequence[Command], began: float | None) -> list[Any]:
+        """The replies of one node, in what is left of the time since then, or in a time-out of its own."""
+        node = self._node(address)
         try:
-            return self._node(address).run(commands)
+            return node.run(commands) if began is None else node.again(commands, began)
         except (RedisConnectionError, RedisTimeoutError):
             self._topology.refresh()  # a replica may have taken its place
             raise

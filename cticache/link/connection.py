@@ -1,7 +1,10 @@
 """How Redis is reached: one client, with time-outs and without repeats."""
 
 import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -9,7 +12,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from cticache.link.redis_url import addresses, kind
@@ -77,6 +81,9 @@ class Runner(Protocol):
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order, an error reply as an exception in its place; raises redis-py's connection errors."""
 
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        """Run what provably did not run, for a request that began then, by time.monotonic(): within its time-out."""
+
     def drop(self) -> None:
         """Connect anew before the next command: this server is no longer the one to ask."""
 
@@ -84,14 +91,14 @@ class Runner(Protocol):
         """Find out whether another server has taken this one's place; returns at once."""
 
 
-def _nobody_to_ask() -> None:
+def nobody_to_ask() -> None:
     """What there is to do in doubt about a server that stands alone."""
 
 
 class Direct:
     """Runs commands on redis-py's own connections; the caller waits. ``doubt`` is called in doubt, as Runner says."""
 
-    def __init__(self, client: Redis, doubt: Callable[[], None] = _nobody_to_ask) -> None:
+    def __init__(self, client: Redis, doubt: Callable[[], None] = nobody_to_ask) -> None:
         self._client = client
         self._times_left = 0
         self.doubt = doubt
@@ -103,6 +110,28 @@ class Direct:
         if self._times_left != before:
             raise RedisConnectionError("another server has taken the place of the one that answered")
         return replies
+
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        """As Runner says, in a thread of its own: what connecting and each reply may take is a time-out by itself."""
+        answer: Future[list[Any]] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(self.run(commands))
+            except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+                answer.set_exception(error)
+
+        left = began + float(self._client.connection_pool.connection_kwargs["socket_timeout"]) - time.monotonic()
+        if left <= 0:
+            raise RedisTimeoutError("the time is used up")
+        try:
+            threading.Thread(target=run, name="redis-again", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            raise RedisConnectionError(str(error)) from None
+        try:
+            return answer.result(left)
+        except TimeoutError:
+            raise RedisTimeoutError("no answer in time") from None
 
     def _replies(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order, by one of the pool's connections.
@@ -144,6 +173,11 @@ class Direct:
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+def copied(error: RedisError) -> RedisError:
+    """A new one for each time it is raised: raised again and again, an exception's traceback would grow for ever."""
+    return type(error)(*error.args)
 
 
 def _reply(connection: Any) -> Any:

@@ -75,6 +75,11 @@ class Sentinels(Sentinel):
         self._watch = Watch(self, replaced)
         return self._watch
 
+    def look(self) -> None:
+        """Ask all of them at once, if they are listened to: the primary may have been replaced."""
+        if self._watch:
+            self._watch.look()
+
     def ask(self, sentinel: Redis) -> None:
         """Learn what this sentinel says, and whether the primary is another by that."""
         try:

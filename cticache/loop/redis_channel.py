@@ -36,7 +36,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cticache.link.connection import Command, Runner
+from cticache.link.connection import Command, Runner, copied
 from cticache.loop.client import READ, WRITE
 from cticache.loop.dispatch import Hub
 from cticache.loop.waiting import Waiter
@@ -81,6 +81,10 @@ class OnLoop:
         """As Runner says."""
         return (self._parking if self._hub.inside() else self._direct).run(commands)
 
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        """As Runner says."""
+        return (self._parking if self._hub.inside() else self._direct).again(commands, began)
+
     def drop(self) -> None:
         """As Runner says."""
         (self._parking if self._hub.inside() else self._direct).drop()
@@ -101,6 +105,8 @@ class RedisChannel:
         self._socket: socket.socket | None = None
         self._reader = _reader()
         self._asked: deque[_Asked] = deque()
+        self._hurried: dict[_Asked, float] = {}
+        """Until when they are waited for, where that is sooner than their own deadline."""
         self._unsent: list[bytes] = []
         self._rest = b""
         self._down: RedisError | None = None
@@ -116,15 +122,31 @@ class RedisChannel:
         """The replies in order, an error reply as an exception in its place; raises redis-py's errors."""
         if not commands:
             return []  # whoever waits for no reply would be given the next one's
+        replies: list[Any] = self._hub.park(self._queued(commands))
+        return replies
+
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        """As Runner says. A reply that comes too late for this request does not tell that the connection is lost."""
+        until = began + self._timeout
+        if until <= time.monotonic():
+            raise RedisTimeoutError("the time is used up")
+        asked = self._queued(commands)
+        self._hurried[asked] = until
+        try:
+            replies: list[Any] = self._hub.park(asked)
+        finally:
+            del self._hurried[asked]
+        return replies
+
+    def _queued(self, commands: Sequence[Command]) -> _Asked:
         if self._down:
-            raise _copy(self._down)
+            raise copied(self._down)
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
         # What cannot be packed has raised by now: queued without its bytes, it would be given the next one's replies.
         asked = _Asked(len(commands), time.monotonic() + self._timeout)
         self._asked.append(asked)
         self._unsent += packed
-        replies: list[Any] = self._hub.park(asked)
-        return replies
+        return asked
 
     def drop(self) -> None:
         """Connect anew: this server is no longer the one to ask."""
@@ -165,8 +187,9 @@ class RedisChannel:
             self._send(self._socket)
 
     def deadline(self) -> float:
-        """That of the first command, or the next attempt to connect, whichever comes first."""
-        return min(self._asked[0].deadline if self._asked else _NEVER, self._dial_at)
+        """That of the first command, of one that is hurried, or the next attempt to connect, whichever comes first."""
+        first = min(self._asked[0].deadline if self._asked else _NEVER, self._dial_at)
+        return min(first, *self._hurried.values()) if self._hurried else first
 
     def tick(self, now: float) -> None:
         """Give up on a command that waits too long, and on the connection with it; connect when it is time."""
@@ -174,6 +197,9 @@ class RedisChannel:
             self._ready(READ)  # the loop may be late itself: what has come by now has come in time
         if self._asked and self._asked[0].deadline <= now:
             self._fail(RedisTimeoutError("no answer in time"))
+        for asked, until in self._hurried.items():
+            if until <= now:
+                self._hub.resume(asked, error=RedisTimeoutError("no answer in time"))
         if self._dial_at <= now:
             self._dial_at = _NEVER
             self._connect()
@@ -300,7 +326,7 @@ class RedisChannel:
         self._unsent.clear()
         lost, self._asked = self._asked, deque()
         for asked in lost:
-            self._hub.resume(asked, error=_copy(error))
+            self._hub.resume(asked, error=copied(error))
         if self._down or self._dialling:
             return
         if self._answered:
@@ -308,11 +334,6 @@ class RedisChannel:
             self._connect()
         else:
             self._dial_at = time.monotonic() + self._probe
-
-
-def _copy(error: RedisError) -> RedisError:
-    """A new one for each time it is raised: raised again and again, an exception's traceback would grow for ever."""
-    return type(error)(*error.args)
 
 
 def _reader() -> hiredis.Reader:

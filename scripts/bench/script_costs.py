@@ -41,7 +41,14 @@ class Together:
         batch = getcurrent().parent
         return batch.switch(commands) if batch else self._send(commands)
 
+    def again(self, commands: Sequence[tuple[str | int, ...]], began: float) -> Any:
+        """The same for what was not run."""
+        return self.run(commands)
+
     def drop(self) -> None:
+        """Do nothing: there is one server."""
+
+    def doubt(self) -> None:
         """Do nothing: there is one server."""
 
     def answers(self, calls: list[Callable[[], Any]]) -> tuple[list[Any], float]:

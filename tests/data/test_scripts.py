@@ -1,10 +1,11 @@
 """The scripts as they are found and loaded."""
 
+import time
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import MasterDownError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, ResponseError
 
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.errors import ScriptError
@@ -19,6 +20,9 @@ class Demoted:
 
     def run(self, commands: list[Command]) -> list[object]:
         return [self.error for _ in commands]
+
+    def again(self, commands: list[Command], began: float) -> list[object]:
+        return self.run(commands)
 
     def drop(self) -> None:
         self.drops += 1
@@ -53,6 +57,32 @@ def test_a_server_demoted_before_it_was_asked_how_it_takes_scripts_is_left_like_
     with pytest.raises(MasterDownError):
         Scripts(runner, {"one": "#!lua\nreturn 1\n"}).run([("one", [], {})])
     assert (runner.drops, runner.doubts) == (1, 1)
+
+
+class Forgetful:
+    """A server that does not know any script."""
+
+    def __init__(self) -> None:
+        self.began: list[float] = []
+
+    def run(self, commands: list[Command]) -> list[object]:
+        return [1 if command[0] == "EVAL" else NoScriptError("No matching script") for command in commands]
+
+    def again(self, commands: list[Command], began: float) -> list[object]:
+        self.began.append(began)
+        return [1 for _ in commands] if commands[0][0] == "EVAL" else self.run(commands)
+
+
+def test_what_is_sent_again_has_the_time_that_is_left_since_the_first_attempt() -> None:
+    runner = Forgetful()
+    scripts = Scripts(runner, {"one": "#!lua\nreturn 1\n"})
+    for known in (False, True):
+        before = time.monotonic()
+        assert scripts.run([("one", [], {})]) == [1]
+        assert len(set(runner.began)) == 1
+        assert before <= runner.began[0] <= time.monotonic()
+        assert len(runner.began) == (1 if known else 2)  # beside the last, what comes after asking about the flags
+        runner.began.clear()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from waitress import create_server, wasyncore
 from cticache.data.keeper import Keeper
 from cticache.data.store import Store
 from cticache.data.sync import sync
+from cticache.link.breaker import Breaker
 from cticache.link.connection import Command, Direct, Runner, dial
 from cticache.loop.client import HubChannel
 from cticache.loop.dispatch import Hub
@@ -195,8 +196,14 @@ class InTurn:
     def run(self, commands: Sequence[Command]) -> list[Any]:
         return list(self._sent(partial(self._runner.run, commands)))
 
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        return list(self._sent(partial(self._runner.again, commands, began)))
+
     def drop(self) -> None:
         self._sent(self._runner.drop)
+
+    def doubt(self) -> None:
+        self._runner.doubt()
 
     def _sent(self, do: Callable[[], Any]) -> Any:
         errand = Errand(do)
@@ -219,6 +226,9 @@ class Wire(Served):
             super().__init__(service.app, self.hub, **settings)
         else:
             self.hub.close()
+            service.store._scripts._runner = Breaker(
+                Direct(service.client), lambda: dial(service.client).close(), probe
+            )
             super().__init__(service.app, None, **settings)
 
 

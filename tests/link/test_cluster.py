@@ -1,7 +1,9 @@
 """What is done with a cluster's refusals, and never with what may have run."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,10 +64,10 @@ def members() -> Iterator[list[Member]]:
         member.close()
 
 
-def reached(*members: Member, probe: float = 1000.0) -> Cluster:
+def reached(*members: Member, probe: float = 1000.0, timeout: float = TIMEOUT) -> Cluster:
     url = "redis+cluster://" + ",".join(f"127.0.0.1:{member.port}" for member in members)
-    topology = Topology(url, TIMEOUT, probe)
-    return Cluster(topology, lambda node: Direct(connect(node, TIMEOUT)), wait_in_thread, TIMEOUT)
+    topology = Topology(url, timeout, probe)
+    return Cluster(topology, lambda node: Direct(connect(node, timeout)), wait_in_thread, timeout)
 
 
 def lost() -> bytes:
@@ -125,6 +127,68 @@ def test_a_refusal_that_does_not_end_is_the_reply_when_the_time_is_used_up(membe
     cluster.close()
 
 
+def slots(*wanted: int) -> list[Command]:
+    """A script for a slot of each half."""
+    keys = [next(str(n) for n in range(99) if key_slot(b"%d" % n) // 8192 == half) for half in wanted]
+    return [("EVALSHA", "x" * 40, 1, key) for key in keys]
+
+
+@pytest.mark.parametrize("text", ["The cluster is down", "Hash slot not served"])
+def test_a_cluster_that_stays_down_is_told_to_be_at_once_until_it_is_over(members: list[Member], text: str) -> None:
+    def asked() -> int:
+        before = len(members[0].asked)
+        (last,) = cluster.run(one)
+        assert last == "OK" or isinstance(last, ClusterDownError)
+        return len(members[0].asked) - before
+
+    cluster = reached(members[0])
+    one, other = [[command] for command in slots(0, 1)]
+    members[0].reply = f"-CLUSTERDOWN {text}\r\n".encode
+    assert asked() > 3  # a failover may be over in a moment
+    assert [asked() for _ in range(5)] == [1] * 5
+    if "slot" in text:  # of the others nothing is known by that
+        members[0].reply = lambda: b"+OK\r\n"
+        assert cluster.run(other) == ["OK"]
+        members[0].reply = f"-CLUSTERDOWN {text}\r\n".encode
+    else:
+        one, other = other, one
+    assert asked() == 1
+    members[0].reply = lambda: b"+OK\r\n"
+    assert asked() == 1
+    assert cluster.run(one) == ["OK"]
+    members[0].reply = f"-CLUSTERDOWN {text}\r\n".encode
+    assert asked() > 3
+    cluster.close()
+
+
+@pytest.mark.parametrize("code", ["MOVED", "ASK", "TRYAGAIN"])
+def test_what_is_asked_again_is_waited_for_no_longer_than_the_request_has_time(
+    members: list[Member], code: str
+) -> None:
+    def held() -> bytes:
+        go.wait(20)
+        return b"+late\r\n"
+
+    go = threading.Event()
+    cluster = reached(members[0], timeout=1000.0)
+    assert cluster.run([LEASE]) == ["OK"]
+    refusal = f"-{code} 1 127.0.0.1:{members[1].port}\r\n".encode()
+    members[0].reply = lambda: refusal if len(members[0].asked) == 2 else held()
+    members[1].reply = held
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(cluster.again, [LEASE], time.monotonic() - 999.5)
+        try:
+            with pytest.raises(RedisTimeoutError):
+                waiting.result(10)
+            assert sum(len(member.asked) for member in members) == 3
+            with pytest.raises(RedisTimeoutError):
+                cluster.again([LEASE], time.monotonic() - 1000)
+            assert sum(len(member.asked) for member in members) == 3
+        finally:
+            go.set()
+    cluster.close()
+
+
 def test_a_refusal_of_one_command_repeats_that_one_alone(members: list[Member]) -> None:
     replies = [b"-TRYAGAIN wait\r\n+b\r\n", b"+a\r\n"]
     members[0].reply = lambda: replies.pop(0)
@@ -139,8 +203,7 @@ def test_commands_are_grouped_by_node_and_their_replies_are_in_order(members: li
     members[0].reply = lambda: b"+a\r\n+b\r\n"
     members[1].reply = lambda: b"+1\r\n+2\r\n"
     cluster = reached(members[0])
-    first, second = (next(str(n) for n in range(99) if key_slot(b"%d" % n) // 8192 == half) for half in (0, 1))
-    replies = cluster.run([("EVALSHA", "x", 1, key) for key in (second, first, second, first)])
+    replies = cluster.run(slots(1, 0, 1, 0))
     assert replies == ["1", "a", "2", "b"]
     assert [len(member.asked) for member in members] == [1, 1]
     cluster.close()
@@ -214,7 +277,13 @@ class Recorder:
     def run(self, commands: Sequence[Command]) -> list[Any]:
         return ["OK"] * len(commands)
 
+    def again(self, commands: Sequence[Command], began: float) -> list[Any]:
+        raise AssertionError
+
     def drop(self) -> None:
+        raise AssertionError
+
+    def doubt(self) -> None:
         raise AssertionError
 
     def idle(self) -> bool:

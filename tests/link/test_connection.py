@@ -3,6 +3,7 @@
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Direct, connect, dial
 from kit.proxy import Impostor
@@ -57,6 +59,26 @@ def test_who_waits_for_a_server_that_is_left_is_told_at_once() -> None:
         direct.leave()
         with pytest.raises(RedisConnectionError):
             waiting.result()
+    impostor.close()
+
+
+def test_what_is_run_again_is_waited_for_no_longer_than_the_request_has_time() -> None:
+    asked: list[bytes] = []
+    impostor = Impostor(lambda data: asked.append(data) or b"")
+    with connect(impostor.url, 1000.0) as pooled, ThreadPoolExecutor(1) as thread:
+        direct = Direct(pooled)
+        waiting = thread.submit(direct.again, [("PING",)], time.monotonic() - 999.5)
+        try:
+            with pytest.raises(RedisTimeoutError):
+                waiting.result(10)
+            with pytest.raises(RedisTimeoutError):
+                direct.again([("PING",)], time.monotonic() - 1000)
+        finally:
+            until(lambda: asked)
+            direct.leave()
+        assert len(asked) == 1
+        impostor.answer = lambda _: b"+OK\r\n"
+        assert direct.again([("PING",)], time.monotonic()) == ["OK"]
     impostor.close()
 
 

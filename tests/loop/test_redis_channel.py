@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,13 @@ class Asker:
         self.asks: Ask = lambda path: [("ECHO", path)]
         self.served = Served(self.app, self.hub)
 
+    def replies(self, path: str) -> list[Any]:
+        if path.startswith("/late"):
+            return self.channel.again(self.asks(path), time.monotonic() - 999.5)
+        if path.startswith("/over"):
+            return self.channel.again(self.asks(path), time.monotonic() - 1000)
+        return self.channel.run(self.asks(path))
+
     def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         status, path = "200 OK", environ["PATH_INFO"]
         try:
@@ -36,7 +44,7 @@ class Asker:
             if path == "/drop":
                 self.channel.drop()
             else:
-                text = " ".join(map(str, self.channel.run(self.asks(path))))
+                text = " ".join(map(str, self.replies(path)))
         except RedisError as error:
             status, text = "503 Service Unavailable", type(error).__name__
         start_response(status, [("Content-Type", "text/plain")])
@@ -210,6 +218,24 @@ def test_a_drop_while_connecting_leaves_the_calls_that_wait_for_it(client: Redis
     assert made[1].answer().content == b"drop"
     go.set()
     assert contents([made[0], made[2]]) == [(200, "/1"), (200, "/2")]
+
+
+def test_what_is_asked_again_is_waited_for_no_longer_than_the_request_has_time(start: Start, talks: Talks) -> None:
+    far, dial_ = pairs(1)
+    asker = start(dial_, timeout=1000.0)
+    made = talks(asker, 4)
+    asker.burst(made[:3], ["/1", "/late", "/2"])
+    assert made[1].answer().content == b"TimeoutError"
+    sent = far[0].recv(1000)
+    made[3].send(request("GET /over"))
+    assert made[3].answer().content == b"TimeoutError"
+    far[0].sendall(b"+one\r\n+late\r\n+two\r\n")  # its reply is still told apart from others
+    assert contents([made[0], made[2]]) == [(200, "one"), (200, "two")]
+    assert sent.count(b"ECHO") == 3
+    far[0].setblocking(False)
+    with pytest.raises(BlockingIOError):
+        far[0].recv(1000)
+    far[0].close()
 
 
 @pytest.mark.parametrize("fails", [False, True])

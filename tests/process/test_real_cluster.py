@@ -140,6 +140,51 @@ def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_
     settle(front, [call, *calls])
 
 
+def test_a_node_that_goes_on_hanging_is_not_asked_until_it_answers(
+    cluster: Cluster, new_front: NewFront, dispatch: str
+) -> None:
+    front = new_front(dispatch, timeout=0.5)
+    hanging = cluster.owner(slot("p0"))
+    elsewhere = [name for name in NAMES if cluster.owner(slot(name)) is not hanging]
+    before = hanging.calls("evalsha")
+    talk = front.talk()
+    hanging.signal(signal.SIGSTOP)
+    try:
+        assert Call("p0", 1).post(talk) == 503
+        for n in range(10):
+            assert Call("p0", 2 + n).post(talk) == 503
+            assert Call(elsewhere[0], n).post(talk) == 201
+    finally:
+        hanging.signal(signal.SIGCONT)
+    seen(lambda: Call("p0", 100).post(talk) == 201)
+    assert hanging.calls("evalsha") - before <= 2  # the first one, if it was sent, and the last
+    talk.close()
+
+
+def test_a_cluster_that_wants_all_slots_is_asked_once_by_each_while_one_has_no_node(
+    verifier: Verifier, dispatch: str, long: bool
+) -> None:
+    if not long:
+        pytest.skip("in the long form")
+    with ExitStack() as stack:
+        cluster = stack.enter_context(clusters.cluster())
+        front = Front(cluster.url, dispatch, pools(), verifier, timeout=0.5)
+        stack.callback(front.stop)
+        talk = front.talk()
+        stack.callback(talk.close)
+        gone = cluster.owner(slot("p0"))
+        there = next(name for name in NAMES if cluster.owner(slot(name)) is not gone)
+        node = cluster.owner(slot(there))
+        gone.signal(signal.SIGKILL)
+        seen(lambda: "cluster_state:fail" in str(node.cluster("INFO")))
+        assert Call(there, 1).post(talk) == 503
+        before = node.errors("CLUSTERDOWN")
+        assert before > 1
+        for n in range(10):
+            assert Call(there, 2 + n).post(talk) == 503
+        assert node.errors("CLUSTERDOWN") - before == 10
+
+
 def test_a_key_that_has_gone_ahead_is_found_where_it_is(cluster: Cluster, new_front: NewFront) -> None:
     front = new_front("threads")
     listing = ("EVAL", "return redis.call('HKEYS', KEYS[1])", 1, "cti:{@all}:ruling")

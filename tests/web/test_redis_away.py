@@ -24,7 +24,7 @@ from kit import servers
 from kit.aging import everything
 from kit.proxy import Proxy
 from kit.running import Service, Wire, until
-from kit.samples import basic, make_pool
+from kit.samples import make_pool
 from kit.talk import Talk, request
 
 CALLS = "/cticache/DNIS-ANI"
@@ -50,7 +50,7 @@ def _name(request_: Asked) -> str:
 
 
 class Wired(TestClient):
-    """The same client in front of the service under batch, over real sockets."""
+    """The same client in front of the service under a dispatcher, over real sockets."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -74,9 +74,9 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
     proxy.close()
 
 
-@pytest.fixture(params=["direct", "batch"])
-def api(client: Redis, proxy: Proxy, verifier: Verifier, request: pytest.FixtureRequest) -> Iterator[TestClient]:
-    """The application with Redis behind the proxy, in this process or on the loop; it waits 0.6 s for an answer."""
+@pytest.fixture
+def api(client: Redis, proxy: Proxy, verifier: Verifier, dispatch: str) -> Iterator[TestClient]:
+    """The service with Redis behind the proxy; it waits 0.6 s for an answer."""
     with connect(proxy.url, 0.6) as through:
         scripts = Scripts(Direct(through), read_scripts())
         store, pools = Store(scripts, Keys("cti"), retry_after=2), Pools([make_pool()])
@@ -84,12 +84,9 @@ def api(client: Redis, proxy: Proxy, verifier: Verifier, request: pytest.Fixture
         keeper = Keeper(store, pools, interval=3600)
         keeper.synced.set()
         app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=4096)
-        if request.param == "direct":
-            yield TestClient(app, headers={"Authorization": basic("username")})
-        else:
-            wire = Wire(Service(app, store, pools, keeper, through), timeout=0.6, probe=0.02)
-            yield Wired(wire.port)
-            wire.stop()
+        wire = Wire(Service(app, store, pools, keeper, through), dispatch, timeout=0.6, probe=0.02, threads=2)
+        yield Wired(wire.port)
+        wire.stop()
 
 
 def check_unavailable(answer: Result) -> None:
@@ -100,9 +97,8 @@ def check_unavailable(answer: Result) -> None:
 
 
 def is_back(api: TestClient) -> None:
-    """Redis can be reached again, which the loop finds out by a probe."""
-    if isinstance(api, Wired):
-        until(lambda: api.simulate_get("/readyz").status_code == 200)
+    """Redis can be reached again, which the service finds out by a probe."""
+    until(lambda: api.simulate_get("/readyz").status_code == 200)
 
 
 def check_hand_over(api: TestClient) -> None:
@@ -141,8 +137,19 @@ def test_a_take_whose_reply_is_lost_is_not_repeated(api: TestClient, proxy: Prox
     check_unavailable(api.simulate_delete(CALL))
     check_unavailable(api.simulate_post(CALLS, body=BODY))
     assert client.hget("cti:{system-y}:stats", "taken") == "1"
-    # The loop does not ask; and who logs in first waits for the answer to that.
-    assert client.hget("cti:{system-y}:stats", "leased") == ("1" if isinstance(api, Wired) or servers.HARDENED else "2")
+    assert client.hget("cti:{system-y}:stats", "leased") == "1"  # it is not asked
+
+
+def test_more_who_ask_than_can_be_served_at_once_do_not_wait_for_a_redis_that_hangs(
+    client: Redis, proxy: Proxy, api: TestClient
+) -> None:
+    api.simulate_post(CALLS, body=BODY)
+    proxy.drop_replies()
+    check_unavailable(api.simulate_delete(CALL))
+    before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    for request_ in REQUESTS * 3:
+        check_unavailable(ask(api, request_))
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before
 
 
 @contextmanager
