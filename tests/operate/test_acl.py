@@ -236,6 +236,17 @@ def test_the_writes_that_check_asks_about_are_those_of_the_scripts(client: Redis
         assert arity in (arguments + 2, -(arguments + 2)), name
 
 
+def test_what_the_default_user_is_given_is_enough_to_read_the_file(
+    tmp_path: Path, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Redis 7.0 to 8.2 ask it; an engine that asks nothing would notice no difference."""
+    monkeypatch.setattr(replay, "_is_unchecked", lambda _info: False)
+    with Hardened(engine, tmp_path, servers.everybody()).up() as (service, admin):
+        for client in (service, admin):
+            assert replay.left_out(client, client.info("everything")) == []
+        assert replay.is_unknown(service) == (admin.info("server")["redis_version"] < "7")  # 6.2 has no ACL DRYRUN
+
+
 def test_nobody_can_log_in_as_the_default_user(tmp_path: Path, engine: Path) -> None:
     hardened = Hardened(engine, tmp_path, servers.everybody())
     with hardened.up() as (service, _):

@@ -206,7 +206,10 @@ OTHERS = "[pool:y]\nnumbers = 4\n[pool:z]\ndraining = 5\n"
 @pytest.mark.parametrize(
     ("users", "complaints"),
     [
-        ({"ivr": "roles = lease"}, ["no user may read or take in pool x, y, z: nobody gets the data of its calls"]),
+        (
+            {"ivr": "roles = lease", "w": "roles = watch"},
+            ["no user may read or take in pool x, y, z: nobody gets the data of its calls"],
+        ),
         ({"centre": "roles = take"}, ["no user may lease in pool x, y: give one the role lease, and this pool"]),
         ({"all": "", "ivr": "roles = lease\npools = x"}, []),
         (
