@@ -22,7 +22,7 @@ _Ask = Callable[[Place, str, bool], Held | None]
 """One question to the store: what it has in this place under this canonical ANI; whether it is the request's last."""
 
 
-_ALONE = Condition(in_place=True)
+_ALONE = Condition(in_place=True, unsure=frozenset())
 
 
 Found = tuple[Place, Held]
@@ -51,7 +51,8 @@ class HandOver:
         """Lend a number of the named pool, or of the first one that the user may use, and keep the value.
 
         Raises Forbidden, WrongFields for an unknown pool, an ANI that the pool cannot read or too long a time, NotReady
-        for a pool that has other numbers under the service that rules, and what Store.lease raises.
+        for a pool that has other numbers under the service that rules or may still have those of one before this, and
+        what Store.lease raises.
         """
         condition = self._keeper.condition
         lender = self._pools.lendable(self._lender(user, pool))
@@ -63,6 +64,8 @@ class HandOver:
             raise _wrong_ani(error) from None
         ttl_ms = _ttl_ms(lender, ttl_s)
         looking(lender.name, "", canonical)
+        if condition.is_unsure(lender.name):
+            raise NotReady(f"The numbers of pool {lender.name} are not in place yet.", retry_after=1)
         # A pool that has the same numbers there goes on: they are in place, and nobody else leases them.
         if lender.name in condition.overruled:
             raise NotReady(

@@ -29,6 +29,15 @@ class Condition:
     notes: Mapping[Kind, str] = field(default_factory=dict)
     """A sentence for each kind of thing that holds now."""
 
+    unsure: frozenset[str] | None = None
+    """The pools in which numbers may be free that are not configured here: this service has not yet taken them out.
+    None: all of them, since it has just been started.
+    """
+
+    def is_unsure(self, pool: str) -> bool:
+        """Whether a number that is not configured here could be leased from this pool."""
+        return self.unsure is None or pool in self.unsure
+
     def why_not(self) -> str:
         """Why the pools are not in place, in words."""
         reason = self.notes.get("overruled") or "The pools are not in place yet."

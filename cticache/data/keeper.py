@@ -119,7 +119,9 @@ class Keeper:
     @property
     def condition(self) -> Condition:
         """How the pools are by now."""
-        return Condition(self.synced.is_set(), self._overruled, self._ruler, self._notes)
+        in_place = self.synced.is_set()
+        unsure = frozenset[str]() if in_place or self._overruled else self._sync.unsure
+        return Condition(in_place, self._overruled, self._ruler, self._notes, unsure)
 
     def news(self) -> News:
         """What the workers are to know."""
@@ -135,7 +137,8 @@ class Keeper:
         """End after the step under way, and let another service rule."""
         self._stop.set()
         self._woken.set()
-        self._thread.join()
+        if self._thread.ident:  # else it was never started: Redis has not even answered
+            self._thread.join()
         try:
             self._registration.leave()
         except RedisUnavailable as error:

@@ -77,6 +77,8 @@ class Sync:
         self._tasks = [_Task(store, pool, watch) for pool in pools]
         self.numbers = hashlib.sha256(json.dumps(sorted(self._claims.items())).encode()).hexdigest()[:32]
         """Fingerprint of the numbers of all pools."""
+        self.unsure: frozenset[str] | None = None
+        """The pools from which numbers that are not configured may have to be taken first; None until that is known."""
 
     def run(self, *, take_over: bool, known: Ruling | None = None) -> frozenset[str]:
         """Bring every pool in line and learn which numbers are leaving; RedisUnavailable if Redis goes away.
@@ -96,6 +98,7 @@ class Sync:
         # A service that took over before our last begin may have been pushed aside by it; a later one pushes us aside.
         if behind and (overruled := self._overruled(self._store.pool_claim("claim", self.numbers, self._claims))):
             return overruled
+        self.unsure = frozenset(task.pool.name for task in behind)
         try:
             self._bring_in_line(tasks, behind)
         except _PushedAside:  # by a service that rules by now, or by nobody: Redis may have been emptied
@@ -143,6 +146,7 @@ class Sync:
                 task.drop()
             for task in waiting:
                 task.drop_those(chain.from_iterable(other.missing for other in first))
+            self.unsure = frozenset(task.pool.name for task in waiting)
             # Before the adding, which may take long: the callers on these numbers are on the line.
             leaving = self._leaving(task for task in tasks if task.leaves or task in behind)
             for task, ends in leaving:
