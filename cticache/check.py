@@ -11,7 +11,7 @@ from cticache.config import Config
 from cticache.errors import UserError
 from cticache.link.connection import connect
 from cticache.link.redis_url import kind
-from cticache.loop.listen import listen
+from cticache.loop.listen import reserve
 from cticache.numbering.conflicts import remarks
 from cticache.operate import doctor, replay, rights, trial
 from cticache.operate.report import counted
@@ -54,7 +54,7 @@ def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str
     found = _of_users(settings, tell)
     try:
         # Not on its own port: a service may run there.
-        listen(settings.server.host, _FREE_PORT).close()
+        reserve(settings.server.host, _FREE_PORT).close()
     except UserError as error:
         found.append(str(error))
     return found

@@ -6,6 +6,8 @@ import math
 import os
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -13,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 from waitress import create_server
 
 from cticache import logs
@@ -22,7 +23,9 @@ from cticache.access.users import ROLES, User
 from cticache.config import Config, RedisConfig, ServerConfig
 from cticache.data.clock import Clocks
 from cticache.data.keeper import Follower, InPlace, Keeper
+from cticache.data.keeper import News as KeeperNews
 from cticache.data.keys import Keys
+from cticache.data.loading import Loading
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.journal.refused import Refused
@@ -33,7 +36,7 @@ from cticache.link.embedded import Embedded, data_folder
 from cticache.link.redis_url import kind
 from cticache.loop.dispatch import Hub
 from cticache.loop.ending import Ending
-from cticache.loop.listen import affordable, listen
+from cticache.loop.listen import affordable, open_port, reserve
 from cticache.loop.parking import Parking
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.signals import ended_by_signals, hangups_ignored, leave_signals_to_the_parent
@@ -47,8 +50,10 @@ from cticache.web.resources import CALLS
 
 _log = logging.getLogger(__name__)
 
-_FIRST_SYNC_S = 2.0
-"""How long the start waits for the pools to be in place before it says that it is up."""
+_FIRST_ANSWER_S, _FIRST_SYNC_S = 0.5, 2.0
+"""How long the start waits for the pools to be in place: while Redis does not answer at all, and when it does."""
+_SOON_S = 0.02
+"""How often it is looked whether the first look is over."""
 _MORE_OFF_S = 1.0
 """By how much more than the time-out of a request Redis's clock must be off what is expected to have jumped."""
 _MOST_BY_DEFAULT = 4
@@ -72,7 +77,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
         if not users:
             password, host = passwords.invent(), "127.0.0.1"
             users = (User("username", passwords.hashed(password), None, frozenset(ROLES)),)
-        listener = stack.enter_context(listen(host, config.server.port))
+        listener = stack.enter_context(reserve(host, config.server.port))
         url = config.redis.url
         if not url:
             embedded = Embedded(data_folder(config.redis.data))
@@ -81,21 +86,50 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             url = embedded.url
         site = Site(config, url, users, config.server.audit_key or passwords.invent())
         pools = Pools(config.pools)
-        store = _loaded(new_runner(url, config.redis, stack), config, _clocks(config))
+        store, scripts = new_store(new_runner(url, config.redis, stack), config, _clocks(config))
         keeper = Keeper(store, pools, config.redis.sync_interval)
-        keeper.start()
         stack.callback(keeper.stop)
-        keeper.synced.wait(_FIRST_SYNC_S)
-        _announce(announce, config, listener, password, in_place=keeper.synced.is_set())
+        first_look = _FirstLook(Loading(scripts, keeper.start), keeper)
+
+        def opens() -> bool:
+            """Let clients in, once somebody can serve them and the first look is over; whether it is."""
+            if first_look.is_over():
+                open_port(listener)
+                _announce(announce, config, listener, password, in_place=keeper.synced.is_set())
+                return True
+            return False
+
+        def started() -> None:
+            while not opens():
+                keeper.synced.wait(_SOON_S)
+
         count = _workers(config)
         if count == 1:
             loop = _loop(config.server)
             stack.enter_context(_ended_by_signals(loop, config.server))
-            _serve_on(loop, site, listener, pools, keeper)
+            _serve_on(loop, site, listener, pools, keeper, started=started)
         else:
             workers = Workers(count, partial(work, site), listener, config.server.stop_timeout)
             stack.enter_context(_ended_by_signals(workers, config.server))
-            workers.run(keeper.news, lambda _message: keeper.wake())
+            workers.run(keeper.news, lambda _message: keeper.wake(), opens)
+
+
+class _FirstLook:
+    """The look at the pools with which a start begins. Clients are let in after it, so that none is refused.
+
+    If Redis hangs or is away, or has much to do, it does not wait for it.
+    """
+
+    def __init__(self, loading: Loading, keeper: Keeper) -> None:
+        self._loading = loading
+        self._keeper = keeper
+        self._began = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether to wait no longer; ScriptError if a script does not compile."""
+        longest = _FIRST_SYNC_S if self._loading.is_done else _FIRST_ANSWER_S
+        waited = time.monotonic() - self._began
+        return self._loading.has_failed or self._keeper.synced.is_set() or waited >= longest
 
 
 @dataclass(frozen=True)
@@ -117,9 +151,20 @@ def work(site: Site, listener: socket.socket, news: News) -> None:
     keeper = Follower(pools, _clocks(site.config), news.tell_parent)
     loop = _loop(site.config.server)
 
+    has_heard = threading.Event()
+
+    def told(message: KeeperNews) -> None:
+        keeper.told(message)
+        has_heard.set()
+
+    def ended() -> None:
+        loop.stop()
+        has_heard.set()
+
     def started() -> None:
-        news.follow(keeper.told, loop.stop, partial(loop.drain, math.inf))
+        news.follow(told, ended, partial(loop.drain, math.inf))
         news.tell_serving()
+        has_heard.wait()  # the parent has opened the port then, and knows the pools
 
     _serve_on(loop, site, listener, pools, keeper, started=started)
 
@@ -140,13 +185,14 @@ def _serve_on(
     pools: Pools,
     keeper: InPlace,
     *,
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[], None],
 ) -> None:
-    """Serve in this process until the loop is told to end; ``started`` is called when it can serve."""
+    """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait."""
     config = site.config.server
     with ExitStack() as stack:
         hub = loop if isinstance(loop, Hub) else None
-        store = _loaded(new_runner(site.url, site.config.redis, stack, hub), site.config, keeper.clocks)
+        store, scripts = new_store(new_runner(site.url, site.config.redis, stack, hub), site.config, keeper.clocks)
+        Loading(scripts)
         verifier = passwords.Verifier(
             site.users,
             config.auth_cache,
@@ -170,31 +216,21 @@ def _serve_on(
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,
         )
-        server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
-        stack.callback(server.close)
-        gc.collect()
-        gc.freeze()  # what exists by now stays to the end
-        gc.set_threshold(_NEW_OBJECTS)
         if hub:
             stack.callback(hub.close)
         else:
             sys.setswitchinterval(_SWITCH_S)
         started()
+        server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
+        stack.callback(server.close)
+        gc.collect()
+        gc.freeze()  # what exists by now stays to the end
+        gc.set_threshold(_NEW_OBJECTS)
         loop.run(server)
 
 
 def _clocks(config: Config) -> Clocks:
     return Clocks(config.redis.timeout + _MORE_OFF_S)
-
-
-def _loaded(runner: Runner, config: Config, clocks: Clocks) -> Store:
-    """The store, its scripts loaded; if Redis is away they are loaded when it is back."""
-    store, scripts = new_store(runner, config, clocks)
-    try:
-        scripts.load()
-    except RedisError as error:
-        _log.warning("Redis is away, requests are answered with 503 until it is back: %s", error)
-    return store
 
 
 def _workers(config: Config) -> int:

@@ -17,8 +17,11 @@ _MOST_ON_WINDOWS = 448
 """select() takes 512 sockets there, all told."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that no other service can share; on Windows SO_REUSEADDR would let two services do so unnoticed."""
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket for this port that nobody can connect to before ``open_port``; UserError where it cannot be had.
+
+    No other service can share it; on Windows SO_REUSEADDR would let two services do so unnoticed.
+    """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -33,16 +36,28 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
             raise UserError(f"[server] host = {host}: is no address of this machine: {error.strerror}") from None
-        raise UserError(
-            f"[server] host = {host}, port = {port}: cannot listen there: {error.strerror}; "
-            "stop what uses the port, or choose another with [server] port or CTICACHE_SERVER_PORT"
-        ) from None
+        raise _taken(host, port, error) from None
     return listener
+
+
+def open_port(listener: socket.socket) -> None:
+    """Let clients connect; UserError if another service did so since ``reserve``."""
+    try:
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _taken(host, port, error) from None
+
+
+def _taken(host: str, port: int, error: OSError) -> UserError:
+    return UserError(
+        f"[server] host = {host}, port = {port}: cannot listen there: {error.strerror}; "
+        "stop what uses the port, or choose another with [server] port or CTICACHE_SERVER_PORT"
+    )
 
 
 def affordable(connections: int) -> int:

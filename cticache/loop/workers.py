@@ -24,6 +24,8 @@ _SPAWN = multiprocessing.get_context("spawn")
 """The same on every system: Windows has no fork."""
 _LOOK_S = 0.2
 """How often the parent checks whether there is news for its workers."""
+_SOON_S = 0.02
+"""The same before the port is open."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 """Between the death of a worker that has failed to start and the next attempt: twice as long each time."""
 _NOBODY_S = 1.0
@@ -193,18 +195,23 @@ class Workers(Ending):
         self._listener = listener
         self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
 
-    def run(self, news: Callable[[], Any], heard: Callable[[Any], None]) -> None:
+    def run(
+        self, news: Callable[[], Any], heard: Callable[[Any], None], opens: Callable[[], bool] = lambda: True
+    ) -> None:
         """Keep the workers alive and informed until the end is due; ``heard`` gets their messages.
 
+        Once a worker can serve, ``opens`` is asked until it says that the port is open. Then they are told the news.
         The socket is closed then, here first: whoever connects is let in by a worker, or is refused.
         """
+        is_open = False
         try:
             while not self.is_due():
-                latest, drains = news(), self.letting_go
+                is_open = is_open or (any(worker.has_served for worker in self._workers) and opens())
+                latest, drains = news() if is_open else None, self.letting_go
                 for worker in self._workers:
                     others_live = any(other.lives() for other in self._workers)
                     worker.look_after(latest, others_live=others_live, drains=drains)
-                self._listen(heard)
+                self._listen(heard, _LOOK_S if is_open else _SOON_S)
         finally:
             self._listener.close()
             for worker in self._workers:
@@ -213,12 +220,12 @@ class Workers(Ending):
             for worker in self._workers:
                 worker.join(until)
 
-    def _listen(self, heard: Callable[[Any], None]) -> None:
+    def _listen(self, heard: Callable[[Any], None], patience_s: float) -> None:
         """Wait until a worker dies or sends a message, or it is time to check again."""
         pipes = {worker.pipe: worker for worker in self._workers if worker.pipe}
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
-        patience = max(min(self.stop_at - time.monotonic(), _LOOK_S), 0)
-        for ready in wait([*pipes, *sentinels], patience):
+        patience_s = max(min(self.stop_at - time.monotonic(), patience_s), 0)
+        for ready in wait([*pipes, *sentinels], patience_s):
             if worker := pipes.get(ready):
                 for message in worker.hear():
                     heard(message)

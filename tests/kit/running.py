@@ -22,7 +22,7 @@ from cticache.link.breaker import Breaker
 from cticache.link.connection import Command, Direct, Runner, dial
 from cticache.loop.client import HubChannel
 from cticache.loop.dispatch import Hub
-from cticache.loop.listen import listen
+from cticache.loop.listen import reserve
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.threads import Threads
 from cticache.loop.wire import adjustments
@@ -144,7 +144,7 @@ class Served:
 
     def __init__(self, app: WSGI, hub: Hub | None, *, begins: bool = True, **settings: Any) -> None:
         """Without ``begins`` it only listens until ``begin``."""
-        self._listener = listen("127.0.0.1", 0)
+        self._listener = reserve("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.loop = hub or Threads(STOP_S)
         chosen = {"threads": 8, "connection_limit": 400, "channel_timeout": 30, "asyncore_loop_timeout": 1} | settings

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-_WAIT_S = 15.0
+_WAIT_S = 30.0
 
 
 class Running:

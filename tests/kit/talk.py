@@ -85,3 +85,9 @@ def posting(body: bytes, *headers: str, version: str = "1.1") -> bytes:
 def get(*paths: str) -> bytes:
     """So many requests, one behind the other."""
     return b"".join(request(f"GET {path}") for path in paths)
+
+
+def asked(port: int, sent: bytes) -> Answer:
+    """The answer to this, on a connection of its own."""
+    with contextlib.closing(Talk(port)) as talk:
+        return talk.send(sent).answer()

@@ -6,24 +6,22 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from cticache.access.passwords import hashed
 from kit import servers
 from kit.running import until
 from kit.serving import Running
-from kit.talk import BODY, CALLS, Answer, Talk, request
+from kit.talk import BODY, CALLS, Talk, asked, request
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
 
 POST = request(f"POST {CALLS}", f"Content-Length: {len(BODY)}", body=BODY)
-POOL = f"[user:username]\npassword = {hashed('correct:horse')}\n[pool:system-y]\nnumbers = 100-999\n"
 WAYS = [("threads", 1), ("batch", 2)]
 """Both dispatchers, in the process that is sent the signal and in its workers."""
 
@@ -31,29 +29,13 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture
-def start(tmp_path: Path, redis_url: str, client: Redis) -> Iterator[Start]:
-    """Starts a service with these lines under [server] and [redis]."""
-    started: list[Running] = []
-
-    def run(server: str, *, url: str = redis_url, redis: str = "") -> Running:
-        (tmp_path / "config.ini").write_text(
-            f"[server]\nport = 0\n{server}\n[redis]\nurl = {url}\n{redis}\n{POOL}", "utf-8"
-        )
-        started.append(Running(tmp_path / "config.ini", tmp_path / f"errors-{len(started)}"))
-        return started[-1]
-
-    yield run
-    for running in started:
-        running.close()
+def start(start_on: Start, redis_url: str, client: Redis) -> Start:
+    """Starts a service with these lines under [server] and [redis], on the Redis under test or another one."""
+    return lambda server, *, url=redis_url, redis="": start_on(url, server, redis)
 
 
 def port_of(running: Running) -> int:
     return int(running.line().split()[3].rpartition(":")[2])
-
-
-def asked(port: int, sent: bytes) -> Answer:
-    with closing(Talk(port)) as talk:
-        return talk.send(sent).answer()
 
 
 def is_refused(port: int) -> bool:

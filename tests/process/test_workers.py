@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cticache.loop.listen import listen
+from cticache.loop.listen import reserve
 from cticache.loop.workers import News, Workers
 
 if sys.platform == "win32":
@@ -55,7 +55,7 @@ class Parent:
     """The parent's loop in a thread of this process."""
 
     def __init__(self, count: int, serve: Callable[[socket.socket, News], None]) -> None:
-        self.listener = listen("127.0.0.1", 0)
+        self.listener = reserve("127.0.0.1", 0)
         self.listener.listen()
         self.news: object = "news"
         self.heard: list[object] = []
@@ -150,6 +150,7 @@ def repeat_what_it_is_told(listener: socket.socket, news: News) -> None:
     """A worker: sends each piece of news back."""
     ended = threading.Event()
     news.follow(news.tell_parent, ended.set)
+    news.tell_serving()
     ended.wait(_WAIT_S)
 
 
@@ -232,4 +233,4 @@ def test_a_worker_that_does_not_end_is_killed(parent: Callable[..., Parent], mon
     (pid,) = running.pids()
     running.stop()
     assert not lives(pid)
-    running.listener = listen("127.0.0.1", 0)  # for the fixture to close
+    running.listener = reserve("127.0.0.1", 0)  # for the fixture to close
