@@ -228,11 +228,11 @@ class Lateness:
 
 
 class Load:
-    """Clients in threads, from its making to its end."""
+    """Clients in threads, one for each of these pauses between two requests (s), from its making to its end."""
 
-    def __init__(self, port: int, pools: Sequence[str], run: str, clients: int, pause_s: float) -> None:
+    def __init__(self, port: int, pools: Sequence[str], run: str, pauses: Sequence[float]) -> None:
         self._ends = threading.Event()
-        self._clients = [Client(port, number, pools, run, pause_s) for number in range(clients)]
+        self._clients = [Client(port, number, pools, run, pause_s) for number, pause_s in enumerate(pauses)]
         self._failed: list[BaseException] = []
         self._lateness = Lateness()
         self._threads = [threading.Thread(target=self._run, args=(client.run,)) for client in self._clients]

@@ -68,8 +68,10 @@ class Course(NamedTuple):
     """Whether a connection may end without an answer, and nobody listen for a while: a process dies."""
     held_s: float = 0.0
     """For how long nobody can answer, because nobody lives who could."""
+    recovers_s: float = 2.0
+    """Within so long after the end a lease is answered, besides what nobody can."""
     spared: Sequence[str] = ()
-    """Pools that the fault does not touch: none of their requests may be refused."""
+    """Pools that the fault does not touch: none of their requests may be refused, or answered later for it."""
     extra: Sequence[Entry] = ()
     """What others than the load have asked."""
 

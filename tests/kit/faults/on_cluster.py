@@ -11,6 +11,7 @@ from kit import clusters
 from kit.clusters import Cluster, Node, seen, slot
 from kit.faults.fault import Fault, Form
 from kit.faults.history import Course, Window
+from kit.faults.on_redis import CROWD
 from kit.faults.stage import Service
 
 POOLS = ["p0", "p2", "p3", "p4", "p5"]
@@ -49,7 +50,7 @@ def _slot_moves(scene: Spread, _form: Form) -> Course:
     begin = time.monotonic()
     cluster.open(moving, source, target)
     for _ in cluster.carry(moving, source, target):
-        pass
+        time.sleep(0.01)
     cluster.shut(moving, target)
     return Course(begin, time.monotonic(), spared=POOLS[1:])
 
@@ -80,6 +81,6 @@ def _promoted(scene: Spread, _form: Form) -> Course:
 
 CLUSTER: list[Fault[Spread]] = [
     Fault("Cluster: a slot moves key by key", _slot_moves),
-    Fault("Cluster: a primary stands still", _node_stopped),
+    Fault("Cluster: a primary stands still", _node_stopped, CROWD),
     Fault("Cluster: a primary killed, its replica promoted", _promoted, alone=True),
 ]

@@ -20,8 +20,8 @@ from kit.proxy import Proxy
 FSYNC_S = 2.0
 """With appendfsync everysec a write that meets an fsync under way is put off for so long at most (redis.conf)."""
 HOUR = 3600
-SYNC_S = 5.0
-"""[redis] sync_interval as delivered: the services look so often."""
+CROWD = 90
+"""Clients for all threads of two workers, and as many that wait for one as it takes to see how long."""
 
 
 @dataclass
@@ -93,14 +93,14 @@ def _loading(scene: Single, form: Form) -> Course:
     return Course(begin, time.monotonic(), may_lose=[loses])
 
 
-def _stopped(name: str, seconds: float) -> Fault[Single]:
+def _stopped(name: str, seconds: float, crowd: int) -> Fault[Single]:
     def befall(scene: Single, _form: Form) -> Course:
         begin = time.monotonic()
         with scene.server.stopped():
             time.sleep(seconds)
         return Course(begin, time.monotonic())
 
-    return Fault(name, befall)
+    return Fault(name, befall, crowd)
 
 
 def _spinning(scene: Single, form: Form) -> Course:
@@ -174,8 +174,8 @@ def _flushed(scene: Single, _form: Form) -> Course:
 REDIS: list[Fault[Single]] = [
     Fault("Redis killed", _killed),
     Fault("Redis loads its data", _loading),
-    _stopped("Redis stands still, shorter than timeout", TIMEOUT_S * 0.4),
-    _stopped("Redis stands still, longer than timeout", TIMEOUT_S * 3),
+    _stopped("Redis stands still, shorter than timeout", TIMEOUT_S * 0.4, 0),
+    _stopped("Redis stands still, longer than timeout", TIMEOUT_S * 3, CROWD),
     _setting("OOM", "maxmemory", 1, 0),
     _for_a_while("MISCONF", _cannot_save, _can_save),
     _for_a_while("READONLY", lambda scene: _replica(scene, "yes"), _primary_again),
@@ -253,7 +253,7 @@ def _password_set(scene: Proxied, form: Form) -> Course:
 BETWEEN: list[Fault[Proxied]] = [
     Fault("connections to Redis reset", _reset),
     Fault("connections to Redis refused", _cut),
-    Fault("replies of Redis lost", _replies_lost),
+    Fault("replies of Redis lost", _replies_lost, CROWD),
     Fault("NOAUTH", _password_set),
 ]
 

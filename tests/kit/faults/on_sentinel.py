@@ -16,13 +16,16 @@ from kit import clusters
 from kit.clusters import Pair, seen
 from kit.faults.fault import Fault, Form
 from kit.faults.history import Course, Window
+from kit.faults.on_redis import CROWD
 from kit.faults.stage import Service
 
 HEARD_S = 0.3
 """For so long after the sentinel's word an answer of the old primary may still be on its way."""
 _BEHIND_S = 1.0
 """So far a replica may be behind on this machine."""
-_STALL_S = 1.5
+_DEMOTED_S = 12.0
+_RECOVERS_S = 2.5
+Befall = Callable[["Replicated", Form], Course]
 
 
 @dataclass
@@ -47,16 +50,19 @@ def _until_switched(pair: Pair) -> float:
     return time.monotonic()
 
 
-def _switched(do: Callable[[Pair], None], then: Callable[[Pair], None]) -> Callable[[Replicated, Form], Course]:
+def _switched(do: Callable[[Pair], None], then: Callable[[Pair], None], stall_s: float = 0.0) -> Befall:
+    """``do`` has the sentinel replace the primary; ``then`` comes after that, and after so long at least."""
+
     def befall(scene: Replicated, form: Form) -> Course:
         begin = time.monotonic()
         do(scene.pair)
         switched = _until_switched(scene.pair)
-        time.sleep(max(begin + _STALL_S - time.monotonic(), 0))
+        time.sleep(max(begin + stall_s - time.monotonic(), 0))
         then(scene.pair)
         # For longer than a sentinel takes to make a replica of an old primary that is back: what that has kept is lost.
-        time.sleep(12.0)
-        return Course(begin, switched, may_lose=[Window(begin - _BEHIND_S, switched + HEARD_S)])
+        time.sleep(_DEMOTED_S)
+        loses = Window(begin - _BEHIND_S, switched + HEARD_S)
+        return Course(begin, switched, may_lose=[loses], recovers_s=_RECOVERS_S)
 
     return befall
 
@@ -65,20 +71,20 @@ def _nothing(_pair: Pair) -> None:
     pass
 
 
+def _stop(pair: Pair) -> None:
+    pair.primary.signal(signal.SIGSTOP)
+
+
+def _go_on(pair: Pair) -> None:
+    pair.primary.signal(signal.SIGCONT)
+
+
 def _fail_over(pair: Pair) -> None:
     pair.sentinel.client.execute_command("SENTINEL", "FAILOVER", "main")
 
 
 SENTINEL: list[Fault[Replicated]] = [
-    Fault(
-        "Sentinel: the primary killed",
-        _switched(lambda pair: pair.primary.signal(signal.SIGKILL), _nothing),
-        alone=True,
-    ),
-    Fault(
-        "Sentinel: the primary stands still",
-        _switched(lambda pair: pair.primary.signal(signal.SIGSTOP), lambda pair: pair.primary.signal(signal.SIGCONT)),
-        alone=True,
-    ),
+    Fault("Sentinel: the primary stands still until replaced", _switched(_stop, _go_on), CROWD, alone=True),
+    Fault("Sentinel: the primary stands still for longer", _switched(_stop, _go_on, 2.0), CROWD, alone=True),
     Fault("SENTINEL FAILOVER", _switched(_fail_over, _nothing), alone=True),
 ]
