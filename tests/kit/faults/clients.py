@@ -91,12 +91,11 @@ class Client:
             return
         at = self._random.randrange(len(self._open))
         of, chance = self._open[at], self._random.random()
-        if chance < 0.35:
-            self._done(_Asked("read", of))
-        elif chance < 0.55:
-            newer = replace(of, version=of.version + 1)
+        if chance < 0.55:
+            newer = of if chance < 0.35 else replace(of, version=of.version + 1)
             self._open[at] = newer
-            self._done(_Asked("renew", newer))
+            if self._done(_Asked("read" if newer is of else "renew", newer)).status in (404, 410):
+                del self._open[at]
         else:
             del self._open[at]
             self._take(of)
@@ -131,9 +130,9 @@ class Client:
         """Each call that is open is there, and can be taken once."""
         while self._open:
             of = self._open.popleft()
-            self._insisted(_Asked("read", of))
-            self._insisted(_Asked("take", of, f"take-{of.call}"))
-            self._done(_Asked("take", of))
+            if self._insisted(_Asked("read", of)).status == 200:
+                self._insisted(_Asked("take", of, f"take-{of.call}"))
+                self._done(_Asked("take", of))
 
     def _insisted(self, asked: _Asked) -> Entry:
         """Ask until it is carried out or refused for good."""

@@ -81,10 +81,11 @@ PROCESSES: list[Fault[Single]] = [
 
 
 def _killed_again_and_again(scene: Single, _form: Form) -> Course:
-    """Redis and a worker by turns."""
+    """Redis and a worker by turns; a worker only while one serves, or nobody ever would where a start takes long."""
     random, begin, loses = Random(1), time.monotonic(), list[Window]()
     for kill in range(_KILLS):
         if kill % 2:
+            seen(scene.service.answers, 60)
             scene.service.kill(random.sample(scene.service.workers(), 1))
         else:
             killed = time.monotonic()

@@ -118,12 +118,19 @@ class Service:
 
     def serves(self) -> bool:
         """Whether it is ready."""
+        return self._is_ok("/readyz")
+
+    def answers(self) -> bool:
+        """Whether somebody serves, whatever Redis does."""
+        return self._is_ok("/healthz")
+
+    def _is_ok(self, path: str) -> bool:
         try:
             talk = Talk(self.port)
         except OSError:
             return False
         try:
-            return talk.send(request("GET /readyz")).answer().status == 200
+            return talk.send(request(f"GET {path}")).answer().status == 200
         except (OSError, ValueError):
             return False
         finally:
