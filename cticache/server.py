@@ -29,6 +29,7 @@ from cticache.data.loading import Loading
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.journal.refused import Refused
+from cticache.journal.tally import Tally
 from cticache.link.breaker import Breaker
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial, nobody_to_ask
@@ -84,7 +85,8 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             stack.callback(embedded.stop)
             embedded.start()
             url = embedded.url
-        site = Site(config, url, users, config.server.audit_key or passwords.invent())
+        count = _workers(config)
+        site = Site(config, url, users, config.server.audit_key or passwords.invent(), Tally(count))
         pools = Pools(config.pools)
         store, scripts = new_store(new_runner(url, config.redis, stack), config, _clocks(config))
         keeper = Keeper(store, pools, config.redis.sync_interval)
@@ -103,7 +105,6 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             while not opens():
                 keeper.synced.wait(_SOON_S)
 
-        count = _workers(config)
         if count == 1:
             loop = _loop(config.server)
             stack.enter_context(_ended_by_signals(loop, config.server))
@@ -141,6 +142,7 @@ class Site:
     users: tuple[User, ...]
     audit_key: str
     """The same in all processes, so that an ANI has one digest."""
+    refusals: Tally
 
 
 def work(site: Site, listener: socket.socket, news: News) -> None:
@@ -166,7 +168,7 @@ def work(site: Site, listener: socket.socket, news: News) -> None:
         news.tell_serving()
         has_heard.wait()  # the parent has opened the port then, and knows the pools
 
-    _serve_on(loop, site, listener, pools, keeper, started=started)
+    _serve_on(loop, site, listener, pools, keeper, process=news.number - 1, started=started)
 
 
 def _loop(config: ServerConfig) -> Hub | Threads:
@@ -185,9 +187,13 @@ def _serve_on(
     pools: Pools,
     keeper: InPlace,
     *,
+    process: int = 0,
     started: Callable[[], None],
 ) -> None:
-    """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait."""
+    """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait.
+
+    ``process``: which of those that serve this is, from 0.
+    """
     config = site.config.server
     with ExitStack() as stack:
         hub = loop if isinstance(loop, Hub) else None
@@ -204,7 +210,7 @@ def _serve_on(
             many=config.auth_failures,
             report=store.login_failed,
         )
-        refused = Refused(config.refusal_lines, config.refusal_burst)
+        refused = Refused(config.refusal_lines, config.refusal_burst, site.refusals, process)
         stack.callback(refused.close)
         app = create_app(
             store,

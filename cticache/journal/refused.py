@@ -1,4 +1,4 @@
-"""Every refused request: a line in the log, as far as there are not too many.
+"""Every refused request: a line in the log, as far as there are not too many, and a count.
 
     id=bc259e2911000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401
 
@@ -7,9 +7,11 @@ fits, and the id has a form of its own. So nobody puts a field, a number or a pa
 """
 
 import logging
+import threading
 
 from cticache.errors import Refusal
 from cticache.journal.limited import Limited
+from cticache.journal.tally import Tally
 from cticache.logs import NO_NUMBERS
 
 _log = logging.getLogger("cticache.refused")
@@ -19,13 +21,18 @@ _LINE = "id=%s user=%s address=%s method=%s route=%s code=%s status=%d"
 class Refused:
     """Tells of refused requests."""
 
-    def __init__(self, lines_per_s: float = 20, burst: int = 200) -> None:
-        """The limits hold for each code."""
+    def __init__(self, lines_per_s: float = 20, burst: int = 200, tally: Tally | None = None, process: int = 0) -> None:
+        """``process``: this one's row in the ``tally``. The limits hold for each code."""
+        self._tally = tally or Tally()
+        self._process = process
+        self._lock = threading.Lock()
         self._lines = Limited(_log, "%s refusals of code %s were not logged", lines_per_s, burst)
         self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst)
 
-    def cause(self, refusal: Refusal) -> None:
-        """Log what caused a fault on this side: what Redis said, say. Numbers in that are masked."""
+    def count(self, refusal: Refusal) -> None:
+        """Count it, and log what caused a fault on this side: what Redis said, say. Numbers in that are masked."""
+        with self._lock:
+            self._tally.add(refusal.code, self._process)
         if refusal.__cause__ and refusal.status >= 500:
             self._causes.log(refusal.code, logging.WARNING, "%s: %s", refusal.code, refusal.__cause__)
 
@@ -36,6 +43,10 @@ class Refused:
         level = logging.WARNING if refusal.status >= 500 else logging.INFO
         fields = (request_id, user or "-", address or "-", method or "-", route or "-", refusal.code, refusal.status)
         self._lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
+
+    def totals(self) -> dict[str, int]:
+        """How often each code was answered since the service was started, by all of its processes."""
+        return self._tally.totals()
 
     def close(self) -> None:
         """Tell what has not been logged."""

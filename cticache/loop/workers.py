@@ -46,8 +46,10 @@ Serve = Callable[[socket.socket, "News"], None]
 class News:
     """A worker's end of the pipe."""
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe, number: int) -> None:
         self._pipe = pipe
+        self.number = number
+        """Which place among the workers this one fills, from 1; whoever replaces it has the same."""
 
     def follow(
         self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None] = lambda: None
@@ -153,7 +155,10 @@ class _Worker:
     def _start(self) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(
-            target=_run, args=(self._serve, self._listener, theirs), name=f"cticache-{self.number}", daemon=True
+            target=_run,
+            args=(self._serve, self._listener, theirs, self.number),
+            name=f"cticache-{self.number}",
+            daemon=True,
         )
         self.process.start()
         theirs.close()
@@ -231,5 +236,5 @@ class Workers(Ending):
                     heard(message)
 
 
-def _run(serve: Serve, listener: socket.socket, pipe: Pipe) -> None:
-    serve(listener, News(pipe))
+def _run(serve: Serve, listener: socket.socket, pipe: Pipe, number: int) -> None:
+    serve(listener, News(pipe, number))

@@ -1,6 +1,7 @@
 """The pools' figures and condition in the text format of Prometheus."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -15,12 +16,16 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 def exposition(
-    figures: Mapping[str, PoolStats], condition: Condition, failed_logins: FailedLogins = NONE_FAILED
+    figures: Mapping[str, PoolStats],
+    condition: Condition,
+    failed_logins: FailedLogins = NONE_FAILED,
+    refused: Mapping[str, int] = MappingProxyType({}),
 ) -> bytes:
-    """The figures, by pool name, the condition of the pools, and the failed logins by user as one scrape."""
+    """One scrape: the figures by pool name, the condition of the pools, failed logins by user, refusals by code."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Logins(failed_logins))
     registry.register(_Pools(figures, condition))
+    registry.register(_Refusals(refused))
     return generate_latest(registry)
 
 
@@ -86,6 +91,17 @@ class _Logins(Collector):
         yield GaugeMetricFamily(
             "cticache_failed_login_addresses", "Addresses with wrong passwords lately", self._failed.addresses
         )
+
+
+class _Refusals(Collector):
+    def __init__(self, refused: Mapping[str, int]) -> None:
+        self._refused = refused
+
+    def collect(self) -> Iterator[Metric]:
+        counter = CounterMetricFamily("cticache_refusals", "Requests refused, of all pools", labels=["code"])
+        for code, count in self._refused.items():
+            counter.add_metric([code], count)
+        yield counter
 
 
 def _cumulative(transits: Mapping[int, int]) -> list[tuple[str, int]]:

@@ -61,7 +61,7 @@ def create_app(
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
-    app.add_route("/metrics", Metrics(store, pools, keeper))
+    app.add_route("/metrics", Metrics(store, pools, keeper, audit.refused))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper, is_ending))
     app.add_error_handler(Exception, _internal)
@@ -86,7 +86,7 @@ class _App(falcon.App[Request, Response]):
         request_id = self.audit.ids.of(headers.get("X_REQUEST_ID"))
         origin = client_address(peer, headers.get("X_FORWARDED_FOR", ""), self.proxies)
         told = method if method in falcon.COMBINED_METHODS else ""
-        self.audit.refused.cause(refusal)
+        self.audit.refused.count(refusal)
         self.audit.refused.log(refusal, request_id, address=origin, method=told)
         return request_id
 

@@ -55,7 +55,7 @@ class Audit:
         call: dict[str, Any] | None = getattr(req.context, "call", None) if self._enabled else None
         refusal: Refusal | None = getattr(req.context, "refusal", None)
         if refusal:
-            self.refused.cause(refusal)
+            self.refused.count(refusal)
         if call:
             self._write(req, resp, call, f" address={address(req) or '-'}" if refusal else "")
         elif refusal:

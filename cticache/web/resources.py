@@ -15,6 +15,7 @@ from cticache.data.replies import NONE_FAILED, utc
 from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, UnsupportedEncoding, WrongFields
 from cticache.handover import Found, HandOver, places
+from cticache.journal.refused import Refused
 from cticache.numbering.ani import masked, read
 from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool, Pools, readings
@@ -181,10 +182,11 @@ class PoolFigures:
 class Metrics:
     """GET /metrics: the figures of the user's pools for Prometheus."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace, refused: Refused) -> None:
         self._store = store
         self._pools = pools
         self._keeper = keeper
+        self._refused = refused
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer in the text format of Prometheus."""
@@ -194,7 +196,7 @@ class Metrics:
         resp.content_type = CONTENT_TYPE
         by_name = dict(zip((pool.name for pool in pools), stats, strict=True))
         failed = self._store.login_failures() if user.pools is None else NONE_FAILED  # it names all users
-        resp.data = exposition(by_name, self._keeper.condition, failed)
+        resp.data = exposition(by_name, self._keeper.condition, failed, self._refused.totals())
 
     on_head = on_get
 

@@ -1,6 +1,7 @@
 """What a whole run of the service tells in its log: who was refused, no line of a client's, and no caller."""
 
 import json
+import os
 import re
 import signal
 import sys
@@ -14,6 +15,7 @@ import pytest
 from redis import Redis
 
 from cticache.numbering.ani import MOST_CHARACTERS
+from kit.running import until
 from kit.samples import PASSWORD, USERS
 from kit.serving import Running
 from kit.talk import CALLS, Answer, Talk, request
@@ -171,3 +173,27 @@ def test_the_log_of_a_run_has_a_line_for_each_refusal_none_of_a_clients_and_no_c
         assert secret not in log
     joined = [re.sub(r"\b(?:id|digest|token)=\S+|\D", "", line) for line in lines]
     assert not [line for line in joined if DIGITS[2:] in line or DIGITS[-9:] in line]
+
+
+def test_every_worker_tells_the_same_count_of_refusals_also_after_one_has_died(start: Start) -> None:
+    def told() -> int:
+        text = Client(number).ask(request("GET /metrics")).content.decode()
+        found = re.search(r'^cticache_refusals_total\{code="unauthorized"\} (\d+)\.0$', text, re.MULTILINE)
+        assert found
+        return int(found[1])
+
+    def pids() -> list[int]:
+        return [int(pid) for pid in re.findall(r"worker \d is process (\d+)", running.said())]
+
+    running = start("workers = 2\nrefusal_lines = 1\nrefusal_burst = 1")
+    number = port(running)
+    wrong = Client(number)
+    until(lambda: len(pids()) == 2)
+    for killed in range(2):
+        for _ in range(20):
+            login(wrong, "username:wrong")
+        assert [told() for _ in range(10)] == [20 * (killed + 1)] * 10
+        known = pids()
+        os.kill(known[-1], signal.SIGKILL)
+        until(lambda known=known: len(pids()) > len(known))
+    until(lambda: "refusals of code unauthorized were not logged" in running.said())

@@ -1,4 +1,4 @@
-"""Every refused request leaves one line, whoever refuses it; nothing in the line is a client's text."""
+"""Every refused request leaves one line and is counted, whoever refuses it; nothing in the line is a client's text."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from redis import Redis
 
 from cticache.access.networks import Networks
 from cticache.access.passwords import Verifier
-from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding
+from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding, refusals
 from cticache.journal.refused import Refused
 from cticache.logs import AUDIT
 from cticache.web.app import create_app
@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, object], dict[str, str]]] = {
 
 @pytest.mark.parametrize("audit", [True, False])
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refused_request_leaves_one_line(
+def test_a_refused_request_leaves_one_line_and_is_counted(
     service: Service, told: Told, caplog: pytest.LogCaptureFixture, case: str, audit: bool
 ) -> None:
     name, password, asked, more, expected = REFUSED[case]
@@ -103,6 +103,10 @@ def test_a_refused_request_leaves_one_line(
     assert [record.levelname for record in caplog.records] == ["WARNING" if answer.status_code >= 500 else "INFO"]
     assert told() == [{"id": answer.headers["x-request-id"]} | expected]
     assert (answer.status_code, answer.json["error"]) == (int(expected["status"]), expected["code"])
+    scraped = ask(api(service), "GET /metrics").text
+    assert all(f'cticache_refusals_total{{code="{kind.code}"}} 0.0\n' in scraped for kind in refusals())
+    counted = client.app.audit.refused.totals()  # type: ignore[attr-defined]
+    assert {code: times for code, times in counted.items() if times} == {expected["code"]: 1}
 
 
 @pytest.mark.parametrize("audit", [True, False])
@@ -121,14 +125,16 @@ def test_a_refused_operation_on_a_call_has_its_line_in_the_audit_or_without_one_
     assert told() == [
         {"id": answer.headers["x-request-id"]} | line("username", answer.json["error"], answer.status_code, KEY)
     ] * (not audit)
+    assert sum(client.app.audit.refused.totals().values()) == 1  # type: ignore[attr-defined]
 
 
-def test_what_is_not_refused_leaves_no_line(service: Service, told: Told) -> None:
+def test_what_is_not_refused_leaves_no_line_and_is_not_counted(service: Service, told: Told) -> None:
     client = api(service, enabled=False)
     assert ask(client, f"POST {CALLS}", body=BODY).status_code == 201
     for asked in (f"GET {CALL}", "GET /healthz", "HEAD /readyz", "GET /metrics", "OPTIONS /healthz"):
         assert ask(client, asked).status_code == 200
     assert told() == []
+    assert not any(client.app.audit.refused.totals().values())  # type: ignore[attr-defined]
 
 
 def test_every_answer_has_its_requests_id(service: Service) -> None:
@@ -198,6 +204,7 @@ def test_what_waitress_refuses_leaves_its_line_too(
     assert said.pop("id") == answer.headers["x-request-id"]
     expected = line("-", kind.code, kind.status, method=METHOD.get(kind, "-"))
     assert said == expected | {"address": "127.0.0.1"}
+    assert service.app.audit.refused.totals()[kind.code] == 1  # type: ignore[attr-defined]
 
 
 def test_what_waitress_refuses_is_answered_with_the_clients_id_if_it_was_read(

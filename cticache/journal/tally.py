@@ -1,0 +1,37 @@
+"""How often each code was answered, by all the processes that serve together."""
+
+import logging
+import multiprocessing
+from ctypes import Array, c_uint64
+
+from cticache.errors import refusals
+
+CODES = tuple(sorted({kind.code for kind in refusals()}))
+"""The code of every refusal."""
+_AT = {code: at for at, code in enumerate(CODES)}
+_log = logging.getLogger(__name__)
+
+
+class Tally:
+    """A row of counts for each process, in memory that all of them share.
+
+    Each writes its own row alone, so they need no lock, which a process that is killed would keep for ever; and what a
+    process has counted outlives it. A Tally can be given to a process that is being started, and to no other.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        cells = processes * len(CODES)
+        self._cells: Array[c_uint64] | list[int] = [0] * cells
+        if processes > 1:
+            try:
+                self._cells = multiprocessing.get_context("spawn").RawArray(c_uint64, cells)
+            except OSError as error:  # neither /dev/shm nor a folder for temporary files
+                _log.warning("no memory to share: each process counts refusals for itself: %s", error)
+
+    def add(self, code: str, process: int = 0) -> None:
+        """Count one more of this code in the row of a process; one thread of it at a time."""
+        self._cells[process * len(CODES) + _AT[code]] += 1
+
+    def totals(self) -> dict[str, int]:
+        """How often each code was answered, by all processes since the service was started."""
+        return {code: sum(self._cells[at :: len(CODES)]) for code, at in _AT.items()}
