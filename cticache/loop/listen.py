@@ -21,6 +21,10 @@ def reserve(host: str, port: int) -> socket.socket:
     """A socket for this port that nobody can connect to before ``open_port``; UserError where it cannot be had.
 
     No other service can share it; on Windows SO_REUSEADDR would let two services do so unnoticed.
+
+    It does not block. Worker processes share it, and that setting with it: to start one, multiprocessing duplicates the
+    socket, and a duplicate is set as its original is (socket.dup). Were that blocking, a worker that lost the race for
+    a client would sit in accept() until the next one came.
     """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
@@ -36,6 +40,7 @@ def reserve(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.setblocking(False)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
