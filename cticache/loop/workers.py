@@ -13,10 +13,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from cticache.loop.console import deaf_to_ctrl_c, ready
 from cticache.loop.ending import Ending
 
 _log = logging.getLogger(__name__)
@@ -160,7 +160,8 @@ class _Worker:
             name=f"cticache-{self.number}",
             daemon=True,
         )
-        self.process.start()
+        with deaf_to_ctrl_c():
+            self.process.start()
         theirs.close()
         self.has_served, self._told, self._drains = False, None, False
         _log.info("worker %d is process %d", self.number, self.process.pid)
@@ -230,8 +231,8 @@ class Workers(Ending):
         pipes = {worker.pipe: worker for worker in self._workers if worker.pipe}
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
         patience_s = max(min(self.stop_at - time.monotonic(), patience_s), 0)
-        for ready in wait([*pipes, *sentinels], patience_s):
-            if worker := pipes.get(ready):
+        for end in ready([*pipes, *sentinels], patience_s):
+            if worker := pipes.get(end):
                 for message in worker.hear():
                     heard(message)
 

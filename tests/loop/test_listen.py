@@ -2,12 +2,13 @@
 
 import threading
 
-from cticache.loop.listen import listen
+from cticache.loop.listen import open_port, reserve
 
 
 def test_the_listener_does_not_block_and_no_duplicate_of_it_makes_it_block() -> None:
     """On Windows, starting a worker duplicates it, and sets the duplicate, and with it the one socket, as it is set."""
-    with listen("127.0.0.1", 0) as listener:
+    with reserve("127.0.0.1", 0) as listener:
+        open_port(listener)
         assert listener.gettimeout() == 0
         with listener.dup() as duplicate:
             assert duplicate.gettimeout() == 0

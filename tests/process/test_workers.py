@@ -10,17 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
+from cticache.loop import console
 from cticache.loop.listen import reserve
 from cticache.loop.workers import News, Workers
+from kit.processes import KILLED, kill, lives
 
-if sys.platform == "win32":
-    pytest.skip("these tests send signals", allow_module_level=True)
-
-_WAIT_S = 20.0
+_WAIT_S = 60.0 if sys.platform == "win32" else 20.0
 
 
 def answer_with_pid(listener: socket.socket, news: News) -> None:
@@ -99,14 +97,6 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def lives(pid: int) -> bool:
-    """Whether the process runs; one that has ended and is not yet collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_all_workers_serve_on_one_socket(parent: Callable[..., Parent]) -> None:
     running = parent(2)
     seen: set[int] = set()
@@ -121,12 +111,12 @@ def test_a_worker_that_is_killed_is_replaced_and_others_serve_meanwhile(
     until(lambda: len(running.pids()) == 2)
     killed, stays = running.pids()
     until(lambda: running.ask()[0] == stays)
-    os.kill(killed, signal.SIGKILL)
+    kill(killed)
     assert running.ask()[0] != killed
     until(lambda: len(running.pids() - {killed}) == 2)
     (new,) = running.pids() - {stays}
     until(lambda: running.ask()[0] == new)
-    assert f"process {killed}, has ended with -9" in caplog.text
+    assert f"process {killed}, has ended with {KILLED}" in caplog.text
 
 
 def test_workers_are_told_what_is_new_and_the_parent_hears_them(parent: Callable[..., Parent]) -> None:
@@ -141,7 +131,7 @@ def test_workers_are_told_what_is_new_and_the_parent_hears_them(parent: Callable
 def test_a_worker_that_is_replaced_is_told_too(parent: Callable[..., Parent]) -> None:
     running = parent(1)
     pid, _ = running.ask()
-    os.kill(pid, signal.SIGKILL)
+    kill(pid)
     until(lambda: running.ask()[0] != pid)
     until(lambda: running.ask()[1] == "news")
 
@@ -158,6 +148,49 @@ def test_a_worker_that_has_said_something_is_told_the_news_again(parent: Callabl
     """What it said may have changed the news and been dealt with before anybody looked: it would wait for ever."""
     running = parent(1, repeat_what_it_is_told)
     until(lambda: running.heard[:3] == ["news"] * 3)
+
+
+class Interrupted:
+    """Serves as ``answer_with_pid`` does, once Ctrl+C has come while it was being read: before any handler is set."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return _interrupted, (os.getpid(),)
+
+    def __call__(self, listener: socket.socket, news: News) -> None:
+        answer_with_pid(listener, news)
+
+
+def _interrupted(parent: int) -> Interrupted:
+    assert os.getpid() != parent
+    signal.raise_signal(signal.SIGINT)
+    return Interrupted()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there is deaf to the console, not to itself")
+def test_ctrl_c_does_not_reach_a_worker_not_even_a_young_one(parent: Callable[..., Parent]) -> None:
+    running = parent(1, Interrupted())
+    pid, _ = running.ask()
+    os.kill(pid, signal.SIGINT)
+    assert running.ask()[0] == pid
+    assert running.pids() == {pid}
+
+
+def test_a_wait_that_ctrl_c_breaks_off_as_on_windows_ends_nothing(
+    parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[object] = []
+
+    def broken_off(ends: list[object], timeout_s: float) -> list[object]:
+        waits.append(ends)
+        if len(waits) == 1:
+            raise InterruptedError
+        return list(really(ends, timeout_s))
+
+    really = console.wait
+    monkeypatch.setattr(console, "wait", broken_off)
+    running = parent(1)
+    until(lambda: len(waits) > 1)
+    assert running.ask()[0] in running.pids()
 
 
 def pauses(logged: str, after: str) -> list[float]:
@@ -197,10 +230,10 @@ def test_workers_that_are_all_killed_as_soon_as_they_serve_are_replaced_at_once(
         until(lambda: sum(worker.has_served for worker in running.workers._workers) == 2)
         killed = running.pids()
         for pid in killed:
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         until(lambda killed=killed: len(running.pids() - killed) == 2)
         assert running.ask()[0] not in killed
-    assert pauses(caplog.text, "-9") == [0] * 2 * rounds
+    assert pauses(caplog.text, str(KILLED)) == [0] * 2 * rounds
 
 
 def serve_and_die(_listener: socket.socket, news: News) -> None:
