@@ -42,7 +42,10 @@ _WELL, _TROUBLE, _MISTAKE = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    logs.in_utf8(sys.stderr)
+    if sys.platform == "win32":  # no code page but this has every character, and both streams may go to one file
+        logs.in_utf8(sys.stdout)
+    elif isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have characters that a terminal lacks
     try:
         try:

@@ -1,7 +1,9 @@
 """Where the log goes, and what never gets into it."""
 
+import io
 import logging
 import re
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -155,11 +157,18 @@ def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
     _log.critical("thread %s has ended with %s", name, ended.exc_type.__name__, exc_info=trace)
 
 
+def in_utf8(stream: object) -> None:
+    """Have this stream written in UTF-8, whatever the locale or the code page; what is no text, as an escape."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
 def configure() -> None:
-    """Log to the standard error stream, one line for each record, with telephone numbers masked.
+    """Log to the standard error stream in UTF-8, one line for each record, with telephone numbers masked.
 
     What ends a thread is logged, too, and not printed past the log.
     """
+    in_utf8(sys.stderr)
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -57,6 +57,11 @@ def _write(redis: str, rest: str = POOL) -> None:
     Path("config.ini").write_text(f"[redis]\n{redis}\n{rest}")
 
 
+def _input(given: bytes) -> io.TextIOWrapper:
+    """A standard input under a code page of Windows."""
+    return io.TextIOWrapper(io.BytesIO(given), "cp1252")
+
+
 def _run(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a program of its own, which no test harness catches the log of."""
     done = subprocess.run(
@@ -126,7 +131,7 @@ def test_a_name_that_cannot_be_a_section_is_refused(name: str, printed: Printed)
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["no line end", "line end", "Windows line end"])
 def test_a_users_section_can_be_pasted(end: str, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f" p\u00e4ss%:;# word {end}"))
+    monkeypatch.setattr("sys.stdin", _input(f" p\u00e4ss%:;# word {end}".encode()))
     assert cli.main(["user", "bob.b", "--password-stdin"]) == 0
     out, err = printed()
     assert not err
@@ -208,7 +213,7 @@ def test_an_invented_password_goes_to_standard_error(printed: Printed, monkeypat
 def test_no_password_on_standard_input_is_a_mistake(
     given: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    monkeypatch.setattr("sys.stdin", _input(given.encode()))
     assert cli.main(["user", "bob", "--password-stdin"]) == 2
     out, (line,) = printed()
     assert not out
@@ -362,6 +367,36 @@ def test_a_password_that_is_no_utf_8_is_a_mistake_told_in_one_line(locale: str) 
     done = _run("user", "bob", "--password-stdin", given=b"p\xe4ss\n", LC_ALL=locale)
     assert "Traceback" not in done.stderr
     assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["bare", "with a byte order mark"])
+def test_a_password_is_read_as_utf_8_whatever_the_code_page(mark: bytes) -> None:
+    done = _run(
+        "user", "bob", "--password-stdin", given=mark + "p\u00e4\u6f22ss\r\n".encode(), PYTHONIOENCODING="cp1252"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    Path("config.ini").write_text(POOL + done.stdout)
+    assert Verifier(config.read(Path("config.ini"), {}).users, 60, 10).user("bob", "p\u00e4\u6f22ss")
+
+
+@pytest.mark.parametrize(
+    ("typed", "password"),
+    [("\ud83d\ude00", "\U0001f600"), ("\ud83d", None)],
+    ids=["a character in two halves, as a Windows console gives it", "half of one"],
+)
+def test_a_password_that_is_typed_is_text(
+    typed: str, password: str | None, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: typed)
+    monkeypatch.setattr("sys.stdin", _input(b""))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert cli.main(["user", "bob"]) == (0 if password else 2)
+    out, err = printed()
+    if password:
+        Path("config.ini").write_text(POOL + "\n".join(out))
+        assert Verifier(config.read(Path("config.ini"), {}).users, 60, 10).user("bob", password)
+    else:
+        assert err == ["cticache: the password is not UTF-8 text: encode it as UTF-8"]
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "acl", "pools"])

@@ -39,6 +39,16 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logging.root.setLevel(level)
 
 
+def test_the_log_is_utf_8_whatever_the_code_page(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(written, "cp1252"))
+    logs.configure()
+    logging.getLogger("cticache.test").warning("J\u00f6rg \u6f22 and a byte that is no text: \udcff")
+    for handler in logging.root.handlers:
+        handler.flush()
+    assert written.getvalue().decode().rstrip().endswith(": J\u00f6rg \u6f22 and a byte that is no text: \\udcff")
+
+
 @pytest.mark.parametrize(
     ("message", "shown"),
     [

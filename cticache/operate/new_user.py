@@ -52,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _password(arguments: argparse.Namespace) -> str:
     try:
-        password = _piped() if arguments.password_stdin else _asked()
-        password.encode()  # a byte that is no text arrives as half of a surrogate pair in some locales
+        return _piped() if arguments.password_stdin else _asked()
     except UnicodeError:
         raise UserError("the password is not UTF-8 text: encode it as UTF-8") from None
     except EOFError:
@@ -61,25 +60,27 @@ def _password(arguments: argparse.Namespace) -> str:
         raise UserError("no password was given: press Enter for an invented one") from None
     except OSError as error:
         raise UserError(f"the password cannot be read: {error.strerror or error}") from None
-    return password
 
 
 def _piped() -> str:
-    password = sys.stdin.readline().rstrip("\r\n") if sys.stdin else ""
+    """The first line of standard input, which is UTF-8 whatever the code page; UnicodeError if it is not."""
+    line = sys.stdin.buffer.readline() if sys.stdin else b""
+    password = line.decode("utf-8-sig").rstrip("\r\n")
     if not password:
         raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
     return password
 
 
 def _asked() -> str:
-    """A password that was typed twice, or an invented one, which is shown."""
+    """A password that was typed twice, or an invented one, which is shown; UnicodeError if it is no text."""
     password = getpass.getpass("Password (empty: invent one): ") if sys.stdin and sys.stdin.isatty() else ""
     if not password:
         password = passwords.invent()
         print(f"The password is {password}", file=sys.stderr)
     elif getpass.getpass("Once more: ") != password:
         raise UserError("the two passwords differ: run the command again")
-    return password
+    # A Windows console gives a character beyond 16 bits in two halves; a byte that is no text is half of such a pair.
+    return password.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _asked_roles() -> str:
