@@ -26,7 +26,7 @@ from cticache.data.sync import learn_leaving
 from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places
 from cticache.link.connection import connect
-from cticache.link.embedded import Embedded, data_folder, socket_url
+from cticache.link.embedded import Embedded, data_folder, is_imitated, socket_url
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
@@ -199,6 +199,12 @@ def _config(arguments: argparse.Namespace) -> config.Config:
 def _url(settings: config.Config, stack: ExitStack, *, start: bool) -> str:
     """The URL of the configured Redis; else of the embedded one, if a service runs it or ``start`` says to start it."""
     url = settings.redis.url
+    if not url and is_imitated():
+        raise UserError(
+            f"{settings.source}: [redis] url is empty: `cticache serve` has an imitation of Redis in its own memory, "
+            "for a first try. No other command can look into it, and every call is lost when the service ends; while "
+            "it runs, GET /cticache/pools, /cticache/explain and /metrics tell. Set [redis] url to a Redis"
+        )
     if not url:
         folder = data_folder(settings.redis.data)
         url = socket_url(folder)
@@ -213,8 +219,6 @@ def _url(settings: config.Config, stack: ExitStack, *, start: bool) -> str:
 
 
 def _pings(url: str, timeout: float) -> bool:
-    if sys.platform == "win32":  # the imitation used there can be reached only within its own process
-        return False
     with connect(url, timeout) as client:
         try:
             return bool(client.ping())

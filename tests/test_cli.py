@@ -461,6 +461,20 @@ def test_pools_without_a_running_embedded_server_is_a_mistake(short_folder: Path
     assert "cticache serve" in line
 
 
+@pytest.mark.parametrize("command", ["check", "pools", "advise", "explain"])
+def test_what_an_imitation_cannot_do_is_said(
+    command: str, short_folder: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where it lives in the process that serves: that it is not running would be wrong, and no help."""
+    monkeypatch.setattr("cticache.cli.is_imitated", lambda: True)
+    _write(f"data = {short_folder}")
+    assert cli.main([command, *(["100", "1"] if command == "explain" else [])]) == 2
+    (line,) = printed()[1]
+    assert "not running" not in line
+    for piece in ("[redis] url is empty", "an imitation", "No other command can look into it", "/cticache/pools"):
+        assert piece in line
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="an imitation serves there")
 def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, printed: Printed) -> None:
     _write(f"data = {short_folder}")

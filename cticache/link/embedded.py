@@ -64,6 +64,14 @@ def socket_url(folder: Path) -> str:
     return f"unix://{quote(str(folder / 'redis.sock'))}"
 
 
+def is_imitated() -> bool:
+    """Whether an imitation stands for the server here, which none but the process that started it can reach.
+
+    UserError where there is neither.
+    """
+    return sys.platform == "win32" and _binary() is None
+
+
 class Embedded:
     """One embedded server; ``url`` is valid after ``start``. A server that ends by itself is started again."""
 
