@@ -9,7 +9,9 @@ import pytest
 
 from cticache.access import passwords
 from cticache.access.passwords import Verifier
+from cticache.loop.dispatch import Hub
 from cticache.loop.parking import Parking
+from cticache.loop.waiting import Waiter
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Service, Wire, until
@@ -143,3 +145,24 @@ def test_the_service_ends_while_a_hash_is_worked_out(guarded: Guarded) -> None:
     assert waiting.answer().status == 403
     guarded.wire.thread.join(20)
     assert not guarded.wire.thread.is_alive()
+
+
+def test_of_those_who_waited_in_vain_so_many_go_on_in_one_turn() -> None:
+    """The others go on in the turns that follow, and the loop does not sleep before."""
+    hub = Hub(1.0)
+    parking = Parking(hub, 2)
+    waiters = [Waiter() for _ in range(5)]
+    parking._until |= dict.fromkeys(waiters, 1.0)
+    resumed = []
+    for most in (2, 2, 1):
+        assert parking.deadline() == 1.0
+        parking.tick(2.0)
+        assert len(hub._resumes) == most
+        while hub._resumes:
+            waiter, _, _ = hub._resumes.popleft()
+            resumed.append(waiter)
+            del parking._until[waiter]
+    assert resumed == waiters
+    parking.tick(2.0)
+    assert not hub._resumes
+    hub.close()
