@@ -1,7 +1,7 @@
 """The command line: cticache serve | check | user | acl | pools | advise | explain.
 
-Exit codes: 0 all well; 1 Redis is away, check found what would not work or would lose data, or what is printed cannot
-be written; 2 a mistake in the configuration or the command.
+Exit codes: 0 all well; 1 Redis is away or refuses to work, check found what would not work or would lose data, or what
+is printed cannot be written; 2 a mistake in the configuration or the command.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places
 from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, is_imitated, socket_url
+from cticache.link.trouble import trouble
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
@@ -58,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(_MISTAKE, str(error))
     except RedisUnavailable as error:
-        return _fail(_TROUBLE, f"Redis cannot be reached: {error.__cause__}")
+        return _fail(_TROUBLE, _told(error.__cause__))
     except RedisError as error:
-        return _fail(_TROUBLE, f"Redis cannot be reached: {error}")
+        return _fail(_TROUBLE, _told(error))
     except BadArgument as error:
         return _fail(_TROUBLE, f"a fault in cticache, please report it: {error}")
     except KeyboardInterrupt:
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cticache",
         description="Hands a caller's data from one telephone system to another over the phone network alone.",
-        epilog="Exit codes: 0 all well; 1 Redis is away or would lose data; 2 a mistake in the configuration.",
+        epilog="Exit codes: 0 all well; 1 Redis is away, refuses or would lose data; 2 a mistake in the configuration.",
     )
     parser.add_argument("--version", action="version", version=f"cticache {version('cticache')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -224,6 +225,11 @@ def _pings(url: str, timeout: float) -> bool:
             return bool(client.ping())
         except RedisError:
             return False
+
+
+def _told(error: BaseException | None) -> str:
+    found = trouble(error)
+    return f"{'Redis cannot be reached' if found.is_away else found.says}: {error}"
 
 
 def _fail(code: int, message: str) -> int:

@@ -215,7 +215,19 @@ class RedisUnavailable(Refusal):
     """Redis is away, or refuses to work; nothing is known to have been done."""
 
     status, code = 503, "redis_unavailable"
-    says = "The store is away or refuses to work. Nothing was answered from it; try again."
+    says = "The store is away. Nothing was answered from it; try again."
+    why = ""
+    """For the operator: what is wrong with Redis and what to do, in a sentence without its full stop."""
+
+    def told(self) -> "RedisUnavailable":
+        """The same for a reader who is the operator."""
+        return type(self)(f"{self.why}." if self.why else "", retry_after=self.retry_after)
+
+
+class RedisRefuses(RedisUnavailable):
+    """Redis has answered, and refuses to work."""
+
+    says = "The store refuses to work, which its operator must see to. Nothing was answered from it; try again."
 
 
 class NotReady(Refusal):

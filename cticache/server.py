@@ -97,7 +97,9 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             """Let clients in, once somebody can serve them and the first look is over; whether it is."""
             if first_look.is_over():
                 open_port(listener)
-                _announce(announce, config, listener, password, in_place=keeper.synced.is_set())
+                condition = keeper.condition
+                not_yet = "" if condition.in_place else condition.why_not()
+                _announce(announce, config, listener, password, not_yet=not_yet)
                 return True
             return False
 
@@ -301,13 +303,13 @@ def _adjustments(server: ServerConfig) -> dict[str, Any]:
 
 
 def _announce(
-    announce: Callable[[str], None], config: Config, listener: socket.socket, password: str, *, in_place: bool
+    announce: Callable[[str], None], config: Config, listener: socket.socket, password: str, *, not_yet: str
 ) -> None:
     host, port = listener.getsockname()[:2]
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     announce(f"cticache listens on {base} with {config.source}")
-    if not in_place:
-        announce("The pools are not in place yet: Redis is away, or has much to do; /readyz tells when they are.")
+    if not_yet:
+        announce(f"{not_yet} /readyz tells when they are.")
     if password:
         if config.server.host != host:
             announce(f"No user is configured: it listens on {host} alone, not on {config.server.host}.")

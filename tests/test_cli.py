@@ -14,6 +14,7 @@ from cticache import cli, config
 from cticache.access.passwords import Verifier
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
+from cticache.link.trouble import REFUSALS
 from kit import servers
 
 _SHELL = pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
@@ -451,6 +452,19 @@ def test_a_redis_that_is_away_is_one_line_and_exit_1(command: str) -> None:
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("cticache: Redis cannot be reached: ")
     assert "secret-word" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "pools"])
+def test_a_redis_that_refuses_the_password_is_not_said_to_be_away(command: str) -> None:
+    with servers.program(servers.packaged()) as running:
+        _write(f"url = redis://:secret-word@{running.url.partition('//')[2]}")
+        with Redis.from_url(running.url) as client:
+            client.config_set("requirepass", "another-word")
+            done = _run(command)
+            assert done.returncode == 1
+            assert done.stderr.startswith(f"cticache: {REFUSALS['WRONGPASS']}: "), done.stderr
+            assert len(done.stderr.splitlines()) == 1
+            assert "-word" not in done.stderr
 
 
 def test_pools_without_a_running_embedded_server_is_a_mistake(short_folder: Path, printed: Printed) -> None:

@@ -11,7 +11,7 @@ from cticache import cli
 from cticache.data.condition import Condition
 from cticache.data.counters import COUNTERS
 from cticache.data.replies import PoolStats
-from cticache.errors import RedisUnavailable
+from cticache.link.trouble import AWAY, REFUSALS, SILENT, UNKNOWN
 from cticache.operate.metrics import exposition
 from kit.checkout import CHECKOUT, ROOT
 
@@ -158,5 +158,8 @@ def test_every_figure_of_a_pool_is_in_the_operators_table() -> None:
 
 
 def test_what_readyz_says_while_redis_is_away_is_in_the_list_of_troubles() -> None:
-    said = [code for code in inline(ROOT / "docs" / "troubles.md") if RedisUnavailable.says.startswith(code)]
-    assert said == ["The store is away or refuses to work"]
+    said = set(inline(ROOT / "docs" / "troubles.md"))
+    for found in (AWAY, SILENT, UNKNOWN):
+        assert re.split("[:,]", found.says)[0] in said
+    rows = dict(re.findall(r"^\| `([A-Z]+)` \| (.+?) \|", DOCS[ROOT / "docs" / "troubles.md"], re.MULTILINE))
+    assert rows.keys() == REFUSALS.keys()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Kind = Literal["overruled", "rules", "sync", "loss", "clock"]
-"""Another service's numbers count; another service has other rules; numbers are being put in place; Redis came back
-without its data; its clock jumped.
+Kind = Literal["overruled", "redis", "rules", "sync", "loss", "clock"]
+"""Another service's numbers count; Redis is away or refuses what keeping the pools takes; another service has other
+rules; numbers are being put in place; Redis came back without its data; its clock jumped.
 """
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

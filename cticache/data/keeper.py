@@ -14,7 +14,7 @@ from cticache.data.replies import Standing, utc
 from cticache.data.services import Registration
 from cticache.data.store import Store
 from cticache.data.sync import Stopped, Sync
-from cticache.errors import RedisUnavailable
+from cticache.errors import RedisRefuses, RedisUnavailable
 from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pools
 
@@ -142,28 +142,35 @@ class Keeper:
         try:
             self._registration.leave()
         except RedisUnavailable as error:
-            _log.warning("Redis is away, and takes this service for alive for some seconds more: %s", error.__cause__)
+            _log.warning(
+                "this service could not sign off, and is taken for alive for some seconds more: %s (%s)",
+                error.why,
+                error.__cause__,
+            )
 
     def _run(self) -> None:
-        away = False
+        trouble = logged = ""
         while not self._stop.is_set():
             until = self._woken
             try:
                 if not self._look():
                     until = self._stop  # another configuration rules: checking sooner would change nothing
-                if away:
+                if trouble:
                     _log.warning("Redis is back")
-                away = False
+                trouble = logged = ""
             except Stopped:
                 return
             except RedisUnavailable as error:
-                if not away:
-                    _log.warning("Redis is away: %s", error.__cause__)
-                away = True
+                trouble = error.why
+                kind = trouble if isinstance(error, RedisRefuses) else type(error).code  # however it is away
+                if kind != logged:
+                    _log.warning("%s (%s)", trouble, error.__cause__)
+                logged = kind
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
                 _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
                 until = self._stop
             self.note("sync", "")
+            self.note("redis", trouble and f"{trouble}.")
             until.wait(self._interval)
             self._woken.clear()
 

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from cticache.data.scripts import Scripts
 from cticache.errors import ScriptError
+from cticache.link.trouble import trouble
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Loading:
             _log.error("%s", error)  # when nobody waits any more
             self._wrong = error
         except RedisError as error:
-            _log.warning("Redis is away, requests are answered with 503 until it is back: %s", error)
+            _log.warning("requests are answered with 503 for now: %s (%s)", trouble(error).says, error)
         finally:
             self._over.set()
         if not self._wrong:

@@ -39,11 +39,13 @@ from cticache.errors import (
     Gone,
     NotReady,
     PoolExhausted,
+    RedisRefuses,
     RedisUnavailable,
     Refusal,
     TooManyLive,
     refusals,
 )
+from cticache.link.trouble import trouble
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
 
 _REAP_STEP = 32
@@ -440,7 +442,11 @@ class Store:
                     return _REFUSALS[code]()
                 if code == BadArgument.script:
                     return BadArgument(str(error))
-        return RedisUnavailable(retry_after=self._retry_after)
+        found = trouble(error)
+        kind = RedisUnavailable if found.is_away else RedisRefuses
+        refusal = kind(retry_after=self._retry_after)
+        refusal.why = found.says
+        return refusal
 
     def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, ms: int = 0) -> Refusal:
         """The refusal for what lease.lua says instead of a lease; ``ms`` is a wait, or since when the call is over."""

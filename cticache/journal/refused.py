@@ -9,7 +9,7 @@ fits, and the id has a form of its own. So nobody puts a field, a number or a pa
 import logging
 import threading
 
-from cticache.errors import Refusal
+from cticache.errors import RedisUnavailable, Refusal
 from cticache.journal.limited import Limited
 from cticache.journal.tally import Tally
 from cticache.logs import NO_NUMBERS
@@ -34,7 +34,9 @@ class Refused:
         with self._lock:
             self._tally.add(refusal.code, self._process)
         if refusal.__cause__ and refusal.status >= 500:
-            self._causes.log(refusal.code, logging.WARNING, "%s: %s", refusal.code, refusal.__cause__)
+            why = refusal.why if isinstance(refusal, RedisUnavailable) else ""
+            cause = f"{why} ({refusal.__cause__})" if why else refusal.__cause__
+            self._causes.log(refusal.code, logging.WARNING, "%s: %s", refusal.code, cause)
 
     def log(
         self, refusal: Refusal, request_id: str, *, address: str, user: str = "", method: str = "", route: str = ""

@@ -13,7 +13,16 @@ from cticache.access.users import User
 from cticache.data.keeper import InPlace
 from cticache.data.replies import NONE_FAILED, utc
 from cticache.data.store import Store
-from cticache.errors import Forbidden, NoSuchCall, NotReady, Refusal, TooLarge, UnsupportedEncoding, WrongFields
+from cticache.errors import (
+    Forbidden,
+    NoSuchCall,
+    NotReady,
+    RedisUnavailable,
+    Refusal,
+    TooLarge,
+    UnsupportedEncoding,
+    WrongFields,
+)
 from cticache.handover import Found, HandOver, places
 from cticache.journal.refused import Refused
 from cticache.numbering.ani import masked, read
@@ -227,7 +236,10 @@ class Ready:
         """
         if self._is_ending():
             raise NotReady("The service is being stopped: send requests to another one.", retry_after=1)
-        self._store.pool_stats(list(self._pools)[:1])
+        try:
+            self._store.pool_stats(list(self._pools)[:1])
+        except RedisUnavailable as error:
+            raise error.told() from error.__cause__
         condition = self._keeper.condition
         if not condition.in_place:
             raise NotReady(condition.why_not(), retry_after=1)

@@ -18,6 +18,7 @@ from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import CHANGE_STEP, Stopped, sync
 from cticache.link.connection import Direct, connect
+from cticache.link.trouble import REFUSALS
 from cticache.numbering.pools import Pools
 from kit.aging import now_ms
 from kit.between import Between
@@ -124,6 +125,23 @@ def test_it_outlives_a_redis_that_is_away_and_says_so_once(  # noqa: PLR0917
         client.flushall()
         fault(proxy)
         until(lambda: said(caplog, "Redis is away") == times + 1)  # noqa: B023
+
+
+def test_what_redis_refuses_is_noted_and_logged_once_until_it_does_no_longer(
+    client: Redis, start: Start, counting: Counting, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = start(Pools([make_pool("100")]))
+    assert keeper.synced.wait(10)
+    for times in (1, 2):
+        client.config_set("min-replicas-to-write", "1")
+        try:
+            until(lambda: keeper.condition.notes.get("redis"))
+            assert keeper.condition.notes["redis"] == REFUSALS["NOREPLICAS"] + "."
+            counting.looked(3)
+        finally:
+            client.config_set("min-replicas-to-write", "0")
+        until(lambda: not keeper.condition.notes)
+        assert (said(caplog, REFUSALS["NOREPLICAS"]), said(caplog, "Redis is away")) == (times, 0)
 
 
 def test_it_outlives_what_it_does_not_expect(

@@ -16,7 +16,9 @@ from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
+from cticache.errors import RedisRefuses, RedisUnavailable
 from cticache.link.connection import Direct, connect
+from cticache.link.trouble import REFUSALS
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
@@ -231,6 +233,32 @@ def test_a_redis_that_refuses_to_write_is_503_and_nothing_is_half_done(
     assert everything(client) == before
     assert api.simulate_delete(CALL).json == {"value": "v"}
     check_hand_over(api)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(demoted, "READONLY"), (too_few_replicas, "NOREPLICAS"), (busy, "BUSY"), (full, "OOM")]
+)
+def test_the_log_says_why_redis_refuses_and_the_client_that_it_does(
+    api: TestClient,
+    client: Redis,
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[[Redis], Iterator[None]],
+    code: str,
+) -> None:
+    with fault(client):
+        answer = ask(api, WRITES[0])
+    check_unavailable(answer)
+    assert answer.json["detail"] == RedisRefuses.says
+    assert REFUSALS[code] in caplog.text
+
+
+def test_who_asks_whether_it_is_ready_is_told_what_is_wrong(api: TestClient, client: Redis, proxy: Proxy) -> None:
+    with busy(client):
+        assert api.simulate_get("/readyz").json["detail"] == REFUSALS["BUSY"] + "."
+    is_back(api)
+    proxy.drop_replies()
+    assert api.simulate_post(CALLS, body=BODY).json["detail"] == RedisUnavailable.says
+    assert api.simulate_get("/readyz").json["detail"].startswith("Redis is away: ")
 
 
 def test_a_full_redis_leases_nothing_and_still_hands_over(api: TestClient, client: Redis) -> None:

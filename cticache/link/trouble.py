@@ -1,0 +1,95 @@
+"""What an error of Redis is: that it is away, or that it refuses to work, and what an operator must do about it.
+
+Source: Redis's documentation of its error codes (redis.io, "Redis serialization protocol", "Lua API", "ACL").
+"""
+
+import re
+from typing import NamedTuple
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+class Trouble(NamedTuple):
+    """What is wrong with Redis."""
+
+    says: str
+    """A sentence without its full stop for the operator: what is wrong, and what to do. No text of Redis is in it."""
+    is_away: bool = False
+    """Whether nothing was heard of Redis; else it has answered, and refuses."""
+
+
+AWAY = Trouble("Redis is away: see whether it runs, and whether [redis] url leads to it", is_away=True)
+SILENT = Trouble("Redis is away: it does not answer within [redis] timeout", is_away=True)
+UNKNOWN = Trouble("Redis refuses to work, for a reason that only the log has")
+REFUSALS = {
+    "NOPERM": "Redis refuses its user a command or a key (NOPERM): give that user the rights in docs/operate.md, Redis",
+    "WRONGPASS": "Redis refuses the user or the password in [redis] url (WRONGPASS): compare them with its ACL",
+    "NOAUTH": "Redis wants a user and a password (NOAUTH): write them in [redis] url",
+    "NOREPLICAS": "Redis takes no writes while too few replicas are in step (NOREPLICAS): see to its replicas",
+    "MISCONF": "Redis takes no writes because it cannot save them (MISCONF): see its log, and whether its disk is full",
+    "OOM": "Redis takes no new data because its memory is full (OOM): give it more maxmemory",
+    "READONLY": "The server is a replica and takes no writes (READONLY): have [redis] url name the primary",
+    "MASTERDOWN": "The server is a replica that has lost its primary (MASTERDOWN): see to the primary",
+    "LOADING": "Redis is loading its data (LOADING): wait until it has done so",
+    "BUSY": "Redis is held up by somebody's EVAL or FCALL that does not end (BUSY): end that with SCRIPT KILL",
+    "CLUSTERDOWN": "The cluster is down (CLUSTERDOWN): give every slot a node that is up",
+    "TRYAGAIN": "A slot of the cluster is being moved (TRYAGAIN): wait until it has been",
+    "MOVED": "A slot is at another node (MOVED): wait; if [redis] url begins with redis://, write redis+cluster://",
+    "MAXCLIENTS": "Redis takes no more connections (maxclients): raise that, or see who has so many",
+    "WRONGTYPE": "A key of cticache holds what somebody else has put there: give cticache a Redis of its own",
+}
+"""By the code with which Redis begins its error, or by what stands for one."""
+
+_KINDS: dict[type[RedisError], str] = {
+    NoPermissionError: "NOPERM",
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    MasterDownError: "MASTERDOWN",  # before the kind that it is one of
+    ClusterDownError: "CLUSTERDOWN",
+    BusyLoadingError: "LOADING",
+    TryAgainError: "TRYAGAIN",
+    AskError: "MOVED",
+}
+"""Of redis-py, which takes the code away from the text of these."""
+_CODE = re.compile(rf"\b({'|'.join(REFUSALS)})\b")
+_PHRASES = {
+    "user executing the script": "NOPERM",  # Redis 6.2, from within a script
+    "max number of clients": "MAXCLIENTS",
+    "invalid password": "WRONGPASS",  # where only a password is set
+    "previous master": "READONLY",  # redis-py, behind a sentinel
+}
+
+
+def trouble(error: BaseException | None) -> Trouble:
+    """What this error is, whether redis-py or the loop has read it, and from within a script or not."""
+    code = _code(error)
+    if code:
+        return Trouble(REFUSALS[code])
+    if isinstance(error, RedisTimeoutError):
+        return SILENT
+    return AWAY if isinstance(error, RedisConnectionError | OSError) else UNKNOWN
+
+
+def _code(error: BaseException | None) -> str:
+    text = str(error)
+    if isinstance(error, AuthenticationError):
+        return "NOAUTH" if "required" in text else "WRONGPASS"
+    for kind, code in _KINDS.items():
+        if isinstance(error, kind):
+            return code
+    if found := _CODE.search(text):
+        return found[1]
+    return next((code for phrase, code in _PHRASES.items() if phrase in text), "")
