@@ -14,15 +14,15 @@ POOL = f"[user:username]\npassword = {hashed('correct:horse')}\n[pool:system-y]\
 
 @pytest.fixture
 def start_on(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Starts a service on this URL, or on the embedded server, with more lines under [server] and [redis]."""
+    """Starts a service on this URL, or on the embedded server, with more lines under [server], [redis] and the pool."""
     started: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="cti") as folder:  # short enough for a Unix socket
 
-        def run(url: str, server: str, redis: str = "") -> Running:
+        def run(url: str, server: str, redis: str = "", pool: str = "") -> Running:
             port = "" if "port =" in server else "port = 0"
             file = tmp_path / f"config-{len(started)}.ini"
             file.write_text(
-                f"[server]\n{port}\n{server}\n[redis]\nurl = {url}\ndata = {folder}\n{redis}\n{POOL}", "utf-8"
+                f"[server]\n{port}\n{server}\n[redis]\nurl = {url}\ndata = {folder}\n{redis}\n{POOL}{pool}\n", "utf-8"
             )
             started.append(Running(file, tmp_path / f"errors-{len(started)}"))
             return started[-1]
