@@ -15,6 +15,7 @@ from kit.faults.on_cluster import CLUSTER, Spread
 from kit.faults.on_processes import KILLS, PROCESSES
 from kit.faults.on_redis import BETWEEN, CLOCK, REDIS, Proxied, Single, Timed
 from kit.faults.on_sentinel import SENTINEL, Replicated
+from kit.faults.stage import servers_told
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -91,7 +92,7 @@ def scene(request: pytest.FixtureRequest, stagings: Stagings, tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def heading() -> list[str]:
     """What stands above the first row, and is told once."""
-    return HEAD.splitlines()
+    return [f"The faults befell {servers_told()}", *HEAD.splitlines()]
 
 
 def test_what_befalls_the_service(

@@ -128,7 +128,10 @@ def test_a_refusal_is_one_that_is_documented_and_that_a_sound_request_may_get() 
     assert told(entry("read", 0, 1, 401, code="unauthorized")) == ["refused a sound request"]
     assert told(entry("garbage", 0, 1, 401, code="unauthorized")) == []
     assert told(entry("garbage", 0, 1, 400, code="<html>")) == ["refusal that is not documented"]
-    for code in ("redis_unavailable", "not_ready", "busy", "pool_exhausted"):
+    checked_anew = entry("read", 0, 1, 429, code="too_many_logins")
+    assert told(checked_anew) == ["refused a sound request"]
+    assert told(checked_anew, course=Course(0, 1, may_close=True)) == []
+    for code in ("redis_unavailable", "not_ready", "pool_exhausted"):
         assert told(entry("read", 0, 1, 503, code=code)) == []
         touched = Course(0, 1, spared=["one"])
         assert told(entry("read", 0, 1, 503, code=code), course=touched) == ["refused in a pool that nothing befell"]

@@ -14,8 +14,10 @@ from typing import NamedTuple
 from kit.faults.history import CLOSED, HUNG, NOBODY, Course, Entry
 
 _ABSENT = {"not_found", "gone"}
-_WAITS = {"redis_unavailable", "not_ready", "busy", "pool_exhausted"}
+_WAITS = {"redis_unavailable", "not_ready", "pool_exhausted"}
 """What a sound request may be told while something is wrong: to come again."""
+_CHECKS = "too_many_logins"
+"""What a new process may say, which has to check the password anew, on a machine that is slow with that."""
 _REMEMBERED_S = 50.0
 """For so long at least a take is remembered under its key: ``remember``, and less a margin."""
 
@@ -103,10 +105,14 @@ def _one(entry: Entry, course: Course, documented: frozenset[tuple[int, str]]) -
             yield Finding("no answer", str(entry))
     elif entry.status >= 400 and ((entry.status, entry.code) not in documented or entry.status == 500):
         yield Finding("refusal that is not documented", str(entry))
-    elif entry.what != "garbage" and entry.status >= 400 and entry.code not in _ABSENT | _WAITS:
+    elif entry.what != "garbage" and entry.status >= 400 and not _may_be_told(entry, course):
         yield Finding("refused a sound request", str(entry))
     elif entry.status == 503 and entry.pool in course.spared:
         yield Finding("refused in a pool that nothing befell", str(entry))
+
+
+def _may_be_told(entry: Entry, course: Course) -> bool:
+    return entry.code in _ABSENT | _WAITS or (entry.code == _CHECKS and course.may_close)
 
 
 def _answered(entry: Entry, calls: dict[str, _Call], course: Course) -> Iterator[Finding]:

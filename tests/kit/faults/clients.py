@@ -137,7 +137,7 @@ class Client:
     def _insisted(self, asked: _Asked) -> Entry:
         """Ask until it is carried out or refused for good."""
         gives_up = time.monotonic() + _SETTLED_S
-        while (entry := self._done(asked)).status in (0, 503) and time.monotonic() < gives_up:
+        while (entry := self._done(asked)).status in (0, 429, 503) and time.monotonic() < gives_up:
             time.sleep(0.02)
         return entry
 

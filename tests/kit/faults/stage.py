@@ -1,7 +1,9 @@
 """`cticache serve` in its own processes, and the one server it stands on; each can be killed and started again."""
 
 import os
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +31,18 @@ def program_under_test() -> Path:
     """The server program that TEST_REDIS names, else one of a package."""
     kind, _, path = os.environ.get(servers.VARIABLE, "").partition(":")
     return Path(path) if kind == "binary" else servers.packaged()
+
+
+def servers_told() -> str:
+    """Which servers these tests run on."""
+    single, several = _told(program_under_test()), _told(servers.packaged())
+    return single if single == several else f"{single}, for Sentinel, Cluster and the clock {several}"
+
+
+def _told(program: Path) -> str:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\w+) server v=([\d.]+)", said)
+    return f"{found[1]} {found[2]}" if found else said.strip()
 
 
 class Server:
