@@ -125,6 +125,7 @@ class _Worker:
                 message = self.pipe.recv()
                 if message == _SERVING:
                     self.has_served = True
+                    _log.info("worker %d serves", self.number)
                 else:
                     self._told = None
                     messages.append(message)

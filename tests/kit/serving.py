@@ -9,23 +9,34 @@ import sys
 import threading
 from pathlib import Path
 
-_WAIT_S = 30.0
+from kit.processes import ctrl_c
+
+WAIT_S = 90.0 if sys.platform == "win32" else 30.0
+"""How long a test waits for a process; a start takes seconds there."""
+STOP = signal.SIGINT if sys.platform == "win32" else signal.SIGTERM
+"""What ends a service in good order: there SIGTERM is TerminateProcess."""
+KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
+"""What ends it with no word to it."""
+_OWN_CONSOLE = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
 
 
 class Running:
-    """One `cticache serve`; its standard output read line by line, its standard error in a file."""
+    """One `cticache serve` in a console or session of its own; its output read by lines, its errors in a file."""
 
-    def __init__(self, config: Path, errors: Path) -> None:
+    def __init__(self, config: Path, errors: Path, *begin: str) -> None:
+        """``begin``: what Python runs in place of ``-m cticache``."""
         self.errors = errors
         environment = {name: text for name, text in os.environ.items() if not name.startswith("CTICACHE_")}
         with errors.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cticache", "serve", "--config", str(config)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, *(begin or ("-m", "cticache")), "serve", "--config", str(config)],
+                stdin=subprocess.PIPE if sys.platform == "win32" else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=file,
                 env=environment,
-                text=True,
+                encoding="utf-8",
+                creationflags=_OWN_CONSOLE,
+                start_new_session=True,
             )
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -39,29 +50,32 @@ class Running:
 
     def line(self) -> str:
         """The next line; it fails when the service ends, or says nothing for long."""
-        line = self._lines.get(timeout=_WAIT_S)
+        line = self._lines.get(timeout=WAIT_S)
         assert line is not None, self.said()
         return line
 
     def command(self) -> list[str]:
         """The words of the command that the service offers to try; it is up by then."""
-        while not (line := self.line()).startswith("  curl "):
+        while not (line := self.line()).startswith(("  curl ", "  curl.exe ")):
             pass
         return shlex.split(line)
 
     def said(self) -> str:
         """What stands on standard error."""
-        return self.errors.read_text()
+        return self.errors.read_text("utf-8")
 
     def ended(self) -> int:
         """The exit code, once the process has ended; all its output is read then."""
-        code = self.process.wait(_WAIT_S)
-        self._reader.join(_WAIT_S)
+        code = self.process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
         return code
 
     def end(self, by: signal.Signals) -> int:
         """Send the signal; the exit code."""
-        self.process.send_signal(by)
+        if by == signal.SIGINT:
+            ctrl_c(self.process.pid)
+        else:
+            self.process.send_signal(by)
         return self.ended()
 
     def close(self) -> None:
@@ -69,10 +83,11 @@ class Running:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(_WAIT_S)
+                self.process.wait(WAIT_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._reader.join(_WAIT_S)
-        assert self.process.stdout
-        self.process.stdout.close()
+        self._reader.join(WAIT_S)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                stream.close()

@@ -28,12 +28,15 @@ from cticache.link.embedded import socket_url
 from cticache.loop.signals import ended_by_signals
 from cticache.server import curl
 from kit import servers
-from kit.serving import Running
+from kit.serving import KILL, STOP, WAIT_S, Running
 
-if sys.platform == "win32":
-    pytest.skip("no Unix sockets and signals there", allow_module_level=True)
-
-_WAIT_S = 15.0
+_OWN_SERVER = pytest.mark.skipif(
+    sys.platform == "win32", reason="the imitation is no server with a process, a socket and data of its own"
+)
+_WORKERS = pytest.mark.skipif(
+    sys.platform == "win32", reason="the imitation has one process; tests/windows kills workers"
+)
+_SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="no such signals; tests/windows has those of a console")
 POOL = "[pool:system-y]\nnumbers = 100-104\n"
 
 
@@ -45,6 +48,8 @@ def folder() -> Iterator[Path]:
     """A data folder whose path is short enough for a Unix socket; a server left in it is stopped."""
     with tempfile.TemporaryDirectory(prefix="cti") as name:
         yield Path(name)
+        if sys.platform == "win32":
+            return
         with connect(socket_url(Path(name)), 5) as client:
             if _answers(client):
                 client.shutdown(nosave=True)
@@ -55,7 +60,7 @@ def configure(tmp_path: Path, folder: Path) -> Callable[[str], None]:
     """Writes config.ini: the embedded server on ``folder``, and more."""
 
     def write(more: str) -> None:
-        (tmp_path / "config.ini").write_text(f"[redis]\ndata = {folder}\n{more}\n{POOL}")
+        (tmp_path / "config.ini").write_text(f"[redis]\ndata = {folder}\n{more}\n{POOL}", "utf-8")
 
     return write
 
@@ -102,7 +107,7 @@ def _running(command: list[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _WAIT_S
+    deadline = time.monotonic() + WAIT_S
     while not true():
         assert time.monotonic() < deadline
 
@@ -116,7 +121,7 @@ def _request(
     if credentials:
         request.add_header("Authorization", "Basic " + b64encode(credentials.encode()).decode())
     try:
-        with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             return answer.status, answer.headers["Location"] or "", answer.read().decode()
     except HTTPError as error:
         with error:
@@ -125,9 +130,14 @@ def _request(
 
 def _curl(command: list[str]) -> tuple[int, str, str]:
     """Does what the offered command would."""
-    assert command[0] == "curl"
-    assert "Content-Type:application/json" in command
-    return _request(command[-1], command[command.index("--user") + 1], command[command.index("-d") + 1])
+    data, kind = command[command.index("-d") + 1], "application/x-www-form-urlencoded"
+    if sys.platform == "win32":
+        assert command[0] == "curl.exe"
+    else:
+        assert command[0] == "curl"
+        assert "Content-Type:application/json" in command
+        kind = "application/json"
+    return _request(command[-1], command[command.index("--user") + 1], data, kind)
 
 
 def _read(command: list[str], path: str) -> tuple[int, str, str]:
@@ -171,7 +181,7 @@ def test_the_line_for_windows_needs_no_quotes_within_quotes(start: Start, monkey
 def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) -> None:
     one, other = start(), None
     first = one.command()[2]
-    one.end(signal.SIGTERM)
+    one.end(STOP)
     other = start()
     second = other.command()[2]
     assert first != second
@@ -184,8 +194,8 @@ def test_with_users_no_password_is_invented(start: Start, configure: Callable[[s
     running = start()
     base = running.line().split()[3]
     assert _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}')[0] == 201
-    assert running.end(signal.SIGTERM) == 0
-    assert running._lines.get(timeout=_WAIT_S) is None  # not a word more
+    assert running.end(STOP) == 0
+    assert running._lines.get(timeout=WAIT_S) is None  # not a word more
 
 
 def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure: Callable[[str], None]) -> None:
@@ -195,6 +205,7 @@ def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure
     assert "not on 0.0.0.0" in running.line()
 
 
+@_OWN_SERVER
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
 def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder: Path, by: signal.Signals) -> None:
     running = start()
@@ -211,6 +222,7 @@ def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder
     assert _curl(command)[1] == "/cticache/DNIS-ANI/101:1234567890"
 
 
+@_OWN_SERVER
 def test_a_second_signal_does_not_break_off_the_end(folder: Path) -> None:
     server = embedded.Embedded(folder)
     before = signal.getsignal(signal.SIGTERM)
@@ -228,6 +240,7 @@ def test_a_second_signal_does_not_break_off_the_end(folder: Path) -> None:
         assert not _answers(client)
 
 
+@_SIGNALS
 def test_what_nohup_started_outlives_its_terminal() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -237,6 +250,7 @@ def test_what_nohup_started_outlives_its_terminal() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@_OWN_SERVER
 def test_a_signal_during_the_start_leaves_no_server_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(client: Redis, process: subprocess.Popen[bytes]) -> bool:
         assert really(client, process)
@@ -250,10 +264,11 @@ def test_a_signal_during_the_start_leaves_no_server_behind(folder: Path, monkeyp
         assert not _answers(client)
 
 
+@_OWN_SERVER
 def test_after_a_kill_the_next_start_has_the_data(start: Start, folder: Path) -> None:
     killed = start()
     _, location, _ = _curl(killed.command())
-    killed.end(signal.SIGKILL)
+    killed.end(KILL)
     with connect(socket_url(folder), 5) as client:
         assert _answers(client)  # the server is left behind
     orphan = _process(folder)
@@ -262,12 +277,13 @@ def test_after_a_kill_the_next_start_has_the_data(start: Start, folder: Path) ->
     assert _process(folder) != orphan
 
 
+@_OWN_SERVER
 def test_a_server_left_behind_that_does_not_answer_stops_the_start(
     start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = start()
     killed.command()
-    killed.end(signal.SIGKILL)
+    killed.end(KILL)
     orphan = _process(folder)
     monkeypatch.setattr("cticache.link.embedded._STOP_S", 0.2)
     os.kill(orphan, signal.SIGSTOP)
@@ -280,6 +296,7 @@ def test_a_server_left_behind_that_does_not_answer_stops_the_start(
     assert _process(folder) == orphan
 
 
+@_OWN_SERVER
 def test_a_server_left_behind_that_still_loads_is_waited_for(folder: Path) -> None:
     keys = 5_000
     command = [servers.packaged(), "--port", "0", "--appendonly", "yes", "--save", "", "--dir", str(folder)]
@@ -304,6 +321,7 @@ def test_a_server_left_behind_that_still_loads_is_waited_for(folder: Path) -> No
                 new.stop()
 
 
+@_OWN_SERVER
 def test_a_server_that_ends_in_mid_life_is_started_again_with_the_data(start: Start, folder: Path) -> None:
     running = start()
     command = running.command()
@@ -314,11 +332,12 @@ def test_a_server_that_ends_in_mid_life_is_started_again_with_the_data(start: St
         _until(lambda: _answers(client) and _process(folder) != lost)
     _until(lambda: _read(command, location) == (200, "", '{"value":"12345678"}'))  # a probe finds it again
     assert "the embedded server ended by itself (code -9)" in running.said()
-    assert running.end(signal.SIGTERM) == 0
+    assert running.end(STOP) == 0
     with connect(socket_url(folder), 5) as client:
         assert not _answers(client)
 
 
+@_OWN_SERVER
 def test_a_server_that_ended_is_not_started_again_after_the_stop(folder: Path) -> None:
     server = embedded.Embedded(folder)
     server.start()
@@ -349,8 +368,9 @@ def test_a_port_in_use_is_one_line_and_exit_2(start: Start, configure: Callable[
     (line,) = running.said().splitlines()
     assert line.startswith(f"cticache: [server] host = 127.0.0.1, port = {port}: cannot listen there: ")
     assert "CTICACHE_SERVER_PORT" in line
-    with connect(socket_url(folder), 5) as client:
-        assert not _answers(client)
+    if sys.platform != "win32":
+        with connect(socket_url(folder), 5) as client:
+            assert not _answers(client)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "a..b", "x" * 64, "no-such-host.invalid", "[::1]"])
@@ -374,6 +394,7 @@ def test_a_folder_that_is_a_file_is_one_line_and_exit_2(start: Start, folder: Pa
     assert "[redis] data" in line
 
 
+@_OWN_SERVER
 def test_a_log_that_cannot_be_written_is_one_line_and_exit_2(start: Start, folder: Path) -> None:
     (folder / "server.log").write_text("")
     (folder / "server.log.old").mkdir()
@@ -384,6 +405,7 @@ def test_a_log_that_cannot_be_written_is_one_line_and_exit_2(start: Start, folde
     assert str(folder / "server.log.old") in line
 
 
+@_OWN_SERVER
 def test_a_log_that_is_a_folder_is_set_aside(folder: Path) -> None:
     (folder / "server.log").mkdir()
     server = embedded.Embedded(folder)
@@ -400,6 +422,7 @@ def test_a_folder_that_no_path_can_name_is_a_mistake(folder: Path, name: str) ->
     assert "[redis] data" in str(caught.value)
 
 
+@_OWN_SERVER
 def test_a_folder_with_too_long_a_path_is_one_line_and_exit_2(start: Start, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = {folder / ('x' * 100)}\n{POOL}")
     running = start()
@@ -408,6 +431,7 @@ def test_a_folder_with_too_long_a_path_is_one_line_and_exit_2(start: Start, fold
     assert "too long for a socket" in line
 
 
+@_OWN_SERVER
 @pytest.mark.parametrize(
     "name", ["a b", "100%25", "what?#x", 'it\'s "so"', "back\\slash", "\u00e4\u6f22", "[::1]", "~"]
 )
@@ -422,6 +446,7 @@ def test_a_folder_may_have_any_name(folder: Path, name: str) -> None:
     assert (folder / name / "server.log").exists()
 
 
+@_OWN_SERVER
 def test_a_relative_folder_starts_at_the_working_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert embedded.data_folder("here/data") == folder / "here" / "data"
@@ -434,6 +459,7 @@ def test_a_relative_folder_starts_at_the_working_directory(folder: Path, monkeyp
         server.stop()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="any name has a home there")
 def test_the_home_of_nobody_is_one_line_and_exit_2(start: Start, tmp_path: Path) -> None:
     (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\ndata = ~nobody-here/x\n{POOL}")
     running = start()
@@ -445,7 +471,7 @@ def test_the_home_of_nobody_is_one_line_and_exit_2(start: Start, tmp_path: Path)
 def test_without_a_folder_it_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_args, **_more: tmp_path)
     assert embedded.data_folder("") == tmp_path
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE" if sys.platform == "win32" else "HOME", str(tmp_path))
     assert embedded.data_folder("~/data") == tmp_path / "data"
 
 
@@ -459,22 +485,24 @@ def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path)
     assert _request(base + "/healthz")[0] == 200
     assert _request(base + "/readyz")[0] == 503
     assert _curl(command)[0] == 503
-    assert running.end(signal.SIGTERM) == 0
+    assert running.end(STOP) == 0
     assert "Redis is away" in running.said()
     assert "Traceback" not in running.said()
     assert "secret-word" not in running.said()
 
 
+@_WORKERS
 def test_workers_end_with_a_parent_that_is_killed(start: Start, configure: Callable[[str], None]) -> None:
     configure("[server]\nport = 0\nworkers = 2")
     running = start()
     assert _curl(running.command())[0] == 201
     _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
     workers = [int(pid) for pid in re.findall(r"worker \d is process (\d+)", running.said())]
-    running.end(signal.SIGKILL)
+    running.end(KILL)
     _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
+@_WORKERS
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     start: Start, configure: Callable[[str], None]
 ) -> None:
@@ -486,10 +514,10 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     os.kill(int(re.findall(r"worker \d is process (\d+)", running.said())[0]), signal.SIGKILL)
     _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 3)
     assert _read(command, location) == (200, "", '{"value":"12345678"}')
-    assert running.end(signal.SIGTERM) == 0
+    assert running.end(STOP) == 0
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL], ids=lambda by: by.name)
+@pytest.mark.parametrize("by", [STOP, KILL], ids=["stopped", "killed"])
 def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_it_was(
     start: Start, tmp_path: Path, client: Redis, redis_url: str, by: signal.Signals
 ) -> None:
@@ -522,7 +550,7 @@ def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_i
 
     _until(lambda: all(is_overruled() for _ in range(8)))  # both workers are
     canary.end(by)
-    if by == signal.SIGKILL:  # its time runs out
+    if by == KILL:  # its time runs out
         client.delete(f"cti:{{@all}}:service:{client.zrange('cti:{@all}:services', -1, -1)[0]}")
     _until(lambda: all(is_itself() for _ in range(8)))
     assert "The pools are as configured here again." in first.said()

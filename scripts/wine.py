@@ -1,0 +1,90 @@
+"""Run the tests on CPython for Windows, under Wine: ``python3 scripts/wine.py``. Arguments go to pytest.
+
+Without a test among them it runs tests/windows, which is what the gate does. With ``--long`` it runs that in its long
+form, and then all other tests, in their short form; each skip has its reason. The Redis under test is a program of this
+system. Debian's packages wine, wine64 and redis-server must be installed.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from environment import ROOT, ready
+from wine_python import PYTHONS, Missing, Python, environment, started
+
+_OTHERS = ("tests", "--ignore=tests/windows", "--ignore=tests/scripts")
+_HANGS_S = 300
+"""A test that takes longer has every thread's stack printed."""
+
+
+def main() -> int:
+    """Run the tests; pytest's exit code, or 1."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", choices=PYTHONS, default="3.11", help="which CPython; 3.11 if not said")
+    parser.add_argument("--long", action="store_true", help="all tests, and tests/windows in its long form")
+    parser.add_argument("--limit", type=int, default=0, metavar="SECONDS", help="end it after so long, as a failure")
+    options, arguments = parser.parse_known_args()
+    python = Python(options.python)
+    try:
+        with started():
+            python.make(ready("embedded", "test"))
+            runs = [["tests/windows", "--long"], list(_OTHERS)] if options.long else [["tests/windows"]]
+            if any(not argument.startswith("-") for argument in arguments):
+                runs = [["--long"] if options.long else []]
+            codes = []
+            for run in runs:
+                with _redis() as url:
+                    codes.append(_pytest(python, url, options.limit, *run, *arguments))
+            return max(codes)
+    except Missing as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _pytest(python: Python, redis_url: str, limit_s: int, *arguments: str) -> int:
+    """pytest on Windows. All three streams are pipes: Wine gives a program no use of others."""
+    command = ["wine", str(python.program), "-m", "pytest", "-n0", "-rs", "-p", "no:cacheprovider"]
+    command += ["-o", f"faulthandler_timeout={_HANGS_S}", *arguments]
+    variables = environment() | {"TEST_REDIS": redis_url}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as tests:
+        late = threading.Timer(limit_s, tests.kill)
+        if limit_s:
+            late.start()
+        assert tests.stdout  # noqa: S101 - it is a pipe
+        for line in tests.stdout:
+            sys.stdout.write(line.decode("utf-8", "replace").replace("\r", ""))
+            sys.stdout.flush()
+        code = tests.wait()
+        late.cancel()
+    if limit_s and code == -9:
+        print(f"it was ended after {limit_s} s", file=sys.stderr)
+    return 0 if code == 0 else 1
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """The URL of a server that keeps nothing."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = str(shutil.which("redis-server"))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ) as server:
+            try:
+                yield f"redis://127.0.0.1:{port}/0"
+            finally:
+                server.terminate()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

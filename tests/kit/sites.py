@@ -1,0 +1,143 @@
+"""Services as processes on the Redis under test, and clients that keep calling them."""
+
+import http.client
+import itertools
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from cticache.access.passwords import hashed
+from kit.processes import lives
+from kit.samples import PASSWORD, basic
+from kit.serving import WAIT_S, Running
+from kit.talk import CALLS
+
+USER = "bob"
+_NUMBERS = range(5_551_234_000, 5_551_234_500)
+_PAUSE_S = 0.02
+"""Between two calls of a client: what is tried is not how many there can be."""
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for what another process is about to do; AssertionError if it does not."""
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.02)
+
+
+class Site:
+    """Starts services on one Redis; of each is known where it listens and which its workers are."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._url = url
+        self._user = f"[user:{USER}]\npassword = {hashed(PASSWORD)}\n"
+        self._pool = f"[pool:system-y]\nnumbers = {_NUMBERS[0]}-{_NUMBERS[-1]}\ncooldown = 1\nremember = 1\n"
+        self._started: list[Running] = []
+
+    def start(self, workers: int, dispatch: str, *begin: str) -> Running:
+        """A service; ``begin``: what Python runs in place of ``-m cticache``."""
+        server = f"[server]\nport = 0\nworkers = {workers}\ndispatch = {dispatch}\n[redis]\nurl = {self._url}\n"
+        path = self._folder / "config.ini"
+        path.write_text(server + self._user + self._pool, "utf-8")
+        self._started.append(Running(path, self._folder / f"errors-{len(self._started)}", *begin))
+        return self._started[-1]
+
+    def close(self) -> None:
+        """End what runs yet; AssertionError if a worker process is left behind."""
+        for running in self._started:
+            running.close()
+            until(lambda running=running: not any(map(lives, workers_of(running))))
+
+
+def workers_of(running: Running) -> list[int]:
+    """The numbers of the worker processes that it has started, the oldest first."""
+    return [int(pid) for pid in re.findall(r"worker \d+ is process (\d+)", running.said())]
+
+
+def serving(running: Running) -> int:
+    """How many of its worker processes have told, by now, that they serve."""
+    return len(re.findall(r"worker \d+ serves", running.said()))
+
+
+def port_of(running: Running) -> int:
+    """Where it listens; to be asked once, when it says so."""
+    return int(running.line().split()[3].rpartition(":")[2])
+
+
+class Answer(NamedTuple):
+    """What a request came to, and after how many seconds."""
+
+    status: int
+    body: dict[str, object]
+    took_s: float
+
+
+def ask(port: int, method: str, path: str, body: str | None = None) -> Answer:
+    """A request on a connection of its own; OSError or HTTPException if there is no answer."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+    try:
+        headers = {"Authorization": basic(USER), "Content-Type": "application/json", "Connection": "close"}
+        connection.request(method, path, body, headers)
+        with connection.getresponse() as answer:
+            content = answer.read()
+            return Answer(answer.status, json.loads(content or b"{}"), time.monotonic() - began)
+    finally:
+        connection.close()
+
+
+class Load:
+    """Clients that lease a number and take its call, again and again; as a context, for as long as that lasts."""
+
+    def __init__(self, port: int, clients: int = 4) -> None:
+        self.answers: Counter[str] = Counter()
+        """How many there were, by method and status; those that ended without one by the kind of error."""
+        self.wrong: list[str] = []
+        """Callers who were given the data of another."""
+        self.slowest_s = 0.0
+        self._port = port
+        self._callers = itertools.count(2_000_000_000)
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(WAIT_S)
+
+    def _call(self) -> None:
+        while not self._ended.wait(_PAUSE_S):
+            ani = str(next(self._callers))
+            leased = self._asked("POST", CALLS, json.dumps({"value": f"of {ani}", "ani": ani}))
+            if leased and leased.status == 201:
+                taken = self._asked("DELETE", f"{CALLS}/{leased.body['dnis']}:{ani}")
+                if taken and taken.status == 200 and taken.body["value"] != f"of {ani}":
+                    self.wrong.append(ani)
+
+    def _asked(self, method: str, path: str, body: str | None = None) -> Answer | None:
+        try:
+            answer = ask(self._port, method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            with self._lock:
+                self.answers[type(error).__name__] += 1
+            return None
+        with self._lock:
+            self.answers[f"{method} {answer.status}"] += 1
+            self.slowest_s = max(self.slowest_s, answer.took_s)
+        return answer
