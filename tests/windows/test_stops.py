@@ -51,11 +51,10 @@ def test_ctrl_c_while_workers_start_ends_it_quietly_with_0(site: Site, dispatch:
     _ended_quietly(running)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_break_or_a_window_that_is_closed_ends_it_quietly_with_0(site: Site, dispatch: str, workers: int) -> None:
-    running = site.start(workers, dispatch, "-c", _BREAKS)
+def test_a_break_or_a_window_that_is_closed_ends_it_quietly_with_0(site: Site, dispatch: str) -> None:
+    running = site.start(2, dispatch, "-c", _BREAKS)
     port = port_of(running)
-    until(lambda: workers == 1 or serving(running) == workers)
+    until(lambda: serving(running) == 2)
     with Load(port) as load:
         until(lambda: load.answers["DELETE 200"] >= 10)
         assert running.process.stdin
@@ -64,11 +63,17 @@ def test_a_break_or_a_window_that_is_closed_ends_it_quietly_with_0(site: Site, d
         _ended_quietly(running)
 
 
-@pytest.mark.parametrize("young", [True, False], ids=["while they start", "while they serve"])
-def test_workers_end_with_a_parent_that_the_task_manager_ends(site: Site, dispatch: str, young: bool) -> None:
+def test_workers_end_with_a_parent_that_the_task_manager_ends(site: Site, dispatch: str) -> None:
     running = site.start(2, dispatch)
-    port_of(running)
-    until(lambda: len(workers_of(running)) == 2 if young else serving(running) == 2)
+    until(lambda: serving(running) == 2)
+    workers = workers_of(running)
+    kill(running.process.pid)
+    until(lambda: not any(map(lives, workers)))
+
+
+def test_workers_that_have_not_begun_to_serve_end_with_a_killed_parent(site: Site) -> None:
+    running = site.start(2, "batch")
+    until(lambda: len(workers_of(running)) == 2)
     workers = workers_of(running)
     kill(running.process.pid)
     until(lambda: not any(map(lives, workers)))
