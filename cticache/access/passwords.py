@@ -26,7 +26,7 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type
 _NO_MEMORY = "Memory allocation error"
 """What argon2 says when it could get none."""
 _REST_S = 0.1
-"""Between two hashes of names or from sites with many failures, which so take a sixth of one core, however many."""
+"""Before a hash of a name with many failures, and after one that is not calm: all of these take a sixth of a core."""
 _SHORTEST = 0.75
 """Of the time that credentials may wait: who waits in vain is put off after this part of it, at the earliest."""
 

@@ -2,7 +2,8 @@
 
 At most one hash of a name is under way. Of those who wait, the calm come first; within a rank the turns go round the
 names, and for each name round the sites from which it is asked for: whoever sends many, from however many connections,
-waits for himself. Of the ranks that are not calm one hash is under way at a time, and there may be a rest after it.
+waits for himself. Of the ranks that are not calm one hash is under way at a time, and there may be a rest after it, in which none of a name
+with many failures is begun.
 """
 
 import threading
@@ -94,7 +95,7 @@ class Turns:
     """Does the jobs in turns, in threads of its own, which end when there is nothing to do."""
 
     def __init__(self, rest_s: Callable[[Job], float]) -> None:
-        """``rest_s``: for how many seconds to rest after a job that is not calm, before the next of these."""
+        """``rest_s``: for how many seconds to rest after a job that is not calm, before one of a wary name."""
         self._rest_s = rest_s
         self._changed = threading.Condition()
         self._rings = [_Ring() for _ in range(WARY + 1)]
@@ -144,5 +145,5 @@ class Turns:
             return job
 
     def _next(self) -> Job | None:
-        ranks = self._rings[: 1 if self._wary or time.monotonic() < self._rests_until else None]
-        return next((job for ring in ranks if (job := ring.next(self._busy))), None)
+        ranks = CALM + 1 if self._wary else ASKED_BEFORE if time.monotonic() < self._rests_until else WARY + 1
+        return next((job for ring in self._rings[:ranks] if (job := ring.next(self._busy))), None)
