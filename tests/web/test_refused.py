@@ -167,7 +167,7 @@ def test_what_redis_said_is_told_within_limits_beside_each_requests_line_in_the_
     refused.close()
     assert sum(record.name == AUDIT for record in caplog.records) == 10
     told = [record.getMessage() for record in caplog.records if record.name == "cticache.refused"]
-    assert sum(said.startswith("redis_unavailable: WRONGTYPE ") for said in told) == 3
+    assert sum("WRONGTYPE" in said for said in told) == 3
     left_out = [int(said.partition(" ")[0]) for said in told if "causes of redis_unavailable were not logged" in said]
     assert sum(left_out) == 7
 
