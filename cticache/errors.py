@@ -111,6 +111,13 @@ class NoSuchMethod(Refusal):
     says = "This URL does not know the method; see the header Allow."
 
 
+class RequestTimeout(Refusal):
+    """The header or the body of a request was not whole in time; the connection is closed (RFC 9110 section 15.5.9)."""
+
+    status, code = 408, "request_timeout"
+    says = "The request did not arrive as a whole in time."
+
+
 class Ambiguous(Refusal):
     """More than one live call fits the number and the ANI, and nothing is guessed."""
 

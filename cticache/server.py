@@ -36,6 +36,7 @@ from cticache.link.connection import Direct, Runner, connect, dial, nobody_to_as
 from cticache.link.embedded import Embedded, data_folder
 from cticache.link.redis_url import kind
 from cticache.loop.dispatch import Hub
+from cticache.loop.door import Door, Limits
 from cticache.loop.ending import Ending
 from cticache.loop.listen import affordable, open_port, reserve
 from cticache.loop.parking import Parking
@@ -230,6 +231,7 @@ def _serve_on(
             sys.setswitchinterval(_SWITCH_S)
         started()
         server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
+        Door(server, _limits(config))
         stack.callback(server.close)
         gc.collect()
         gc.freeze()  # what exists by now stays to the end
@@ -296,9 +298,18 @@ def _adjustments(server: ServerConfig) -> dict[str, Any]:
     return adjustments(
         server.max_body,
         threads=server.threads,
-        connection_limit=affordable(server.connections),
-        channel_timeout=server.idle_timeout,
         asyncore_use_poll=sys.platform != "win32",
+    )
+
+
+def _limits(server: ServerConfig) -> Limits:
+    return Limits(
+        affordable(server.connections),
+        header_s=server.header_timeout,
+        body_s=server.body_timeout,
+        idle_s=server.idle_timeout,
+        per_address=server.connections_per_address,
+        proxies=server.trusted_proxy,
     )
 
 

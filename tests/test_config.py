@@ -57,6 +57,9 @@ dispatch = threads
 threads = 2
 max_body = 1024
 connections = 50
+connections_per_address = 20
+header_timeout = 5
+body_timeout = 15
 idle_timeout = 10
 drain = 3
 stop_timeout = 8
@@ -116,7 +119,29 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
     )
     assert read.source == tmp_path / "config.ini"
     assert read.server == config.ServerConfig(
-        "0.0.0.0", 0, 3, "threads", 2, 1024, 50, 10, 3, 8, 0, 5, 6, 2.5, 7, PROXIES, 7, 8, False, "sixteen-letters-"
+        "0.0.0.0",
+        0,
+        3,
+        "threads",
+        2,
+        1024,
+        50,
+        20,
+        5,
+        15,
+        10,
+        3,
+        8,
+        0,
+        5,
+        6,
+        2.5,
+        7,
+        PROXIES,
+        7,
+        8,
+        False,
+        "sixteen-letters-",
     )
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
@@ -190,6 +215,9 @@ _WHOLE = [
     ("server", "threads", "1 to 256", "0"),
     ("server", "max_body", "bytes, 64 to 16777216", "63"),
     ("server", "connections", "1 to 100000", "100001"),
+    ("server", "connections_per_address", "1 to 100000", "0"),
+    ("server", "header_timeout", "seconds, 1 to 3600", "0"),
+    ("server", "body_timeout", "seconds, 1 to 3600", "3601"),
     ("server", "idle_timeout", "seconds, 1 to 3600", "0"),
     ("server", "drain", "seconds, 0 to 3600", "3601"),
     ("server", "stop_timeout", "seconds, 0 to 600", "601"),

@@ -53,6 +53,11 @@ class HubChannel(Channel):
         self.hub.watch(self._fileno, 0, self.ready)
         super().del_channel(map)
 
+    def dismiss(self) -> None:
+        """Close the connection now: another client needs its place, or its time is over."""
+        self.handle_close()
+        self.hub.touch(self)  # a request of it may be held back
+
     def ready(self, mask: int) -> None:
         """The socket can be read or written."""
         if mask & READ:

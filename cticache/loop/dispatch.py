@@ -10,7 +10,7 @@ Invariants:
 - No request is started or resumed while the loop walks the result of a poll: it could close a socket that is still to
   come in it.
 - At most MOST_TASKS requests start in a turn, so that newcomers are served during a long burst. Only a few clients are
-  accepted in a turn (more after a long one), so that one worker process does not take them all.
+  accepted in a turn (more after a long one), so that one worker process does not take them all; door.py says whom.
 - The poll never sleeps while anything is queued.
 - However a request ends, it leaves its channel free for the next one, or closed.
 - A wait ends once. A second attempt to end it wakes nothing: by then its greenlet may be serving another request.
@@ -19,8 +19,7 @@ Invariants:
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it, besides those that client.py
 and wire.py list: create_server's _dispatcher; that add_task is called with the channel's lock held; a server's
-readable, maintenance, handle_accept, pull_trigger, active_channels and channel_class; adj.send_bytes and
-adj.outbuf_high_watermark.
+readable, pull_trigger and active_channels; adj.send_bytes and adj.outbuf_high_watermark.
 """
 
 import logging
@@ -43,14 +42,10 @@ _log = logging.getLogger(__name__)
 
 MOST_TASKS = 64
 """Most requests started in one turn; they share a round trip to Redis."""
-MOST_ACCEPTS = 6
-"""Most clients accepted in one turn, so that each of several processes gets its share."""
-MOST_ACCEPTS_IN_A_BURST = 32
-"""The same after a turn of MOST_TASKS: such turns are long, and newcomers would wait for many of them."""
 _MOST_IDLE = 256
 """Idle greenlets kept for later requests: making one takes a third of the time that a request takes."""
 _LONGEST_SLEEP_S = 1.0
-"""The longest that a poll sleeps, so that the listener's maintenance finds idle clients in time."""
+"""The longest that a poll sleeps, so that the door sees in time whose time is over."""
 _LOOK_S = 0.05
 """How often it is looked, at the end, whether anything is still under way."""
 _FOREVER = float("inf")
@@ -179,29 +174,16 @@ class Hub(Ending):
         self._greenlet = getcurrent()
 
         def accept(_mask: int) -> None:
-            for _ in range(MOST_ACCEPTS_IN_A_BURST if self._started == MOST_TASKS else MOST_ACCEPTS):
-                known = len(server.active_channels)
-                try:
-                    server.handle_accept()
-                except OSError as error:  # the client has gone again, or the system can watch no more sockets
-                    _log.warning("a client could not be let in: %s", error)
-                if len(server.active_channels) == known or not server.readable():
-                    break
+            server.door.knock(in_a_burst=self._started == MOST_TASKS)
 
-        def maintain(now: float) -> None:
-            BaseWSGIServer.maintenance(server, now)
-            for channel in self._held_back:  # waitress spares a channel that has a request waiting
-                channel.will_close |= channel.last_activity < now - server.adj.channel_timeout
-            self._touched.update(channel for channel in server.active_channels.values() if channel.will_close)
-
-        server.channel_class = type("HubChannel", (HubChannel,), {"hub": self, "ending": self})
-        server.maintenance = maintain
+        server.door.polls_at_once = True
+        server.door.channel_class = type("HubChannel", (HubChannel,), {"hub": self, "ending": self})
         server.pull_trigger = lambda: None  # it would wake a loop that is awake: two syscalls a request
         server.adj.send_bytes = _OUT_OF_REACH  # nothing is sent while an answer is written: head and body go as one
         server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a channel would wait, here for ever
         listener = server.socket.fileno()
         while not self.is_due():
-            # This is also where waitress looks for idle clients and applies the connection limit.
+            # This is also where the door looks whose time is over.
             self.watch(listener, READ if server.readable() else 0, accept)
             self._turn()
         self.watch(listener, 0, accept)

@@ -12,7 +12,7 @@ Invariants:
 - A signal's handler sets a flag and wakes the loop, and nothing else.
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a channel's requests, request,
-total_outbufs_len, creation_time and last_activity; a server's socket, handle_accept, active_channels, _map and adj.
+total_outbufs_len, creation_time and last_activity; a server's socket and active_channels.
 """
 
 import ctypes
@@ -62,14 +62,7 @@ class Ending:
 def close_port(server: BaseWSGIServer) -> None:
     """Let in who has connected by now, as far as the limit of connections allows, and then nobody any more."""
     _keep_out(server.socket)
-    while len(server._map) < server.adj.connection_limit:
-        known = len(server.active_channels)
-        try:
-            server.handle_accept()
-        except OSError:
-            continue  # this client has gone again
-        if len(server.active_channels) == known:
-            break
+    server.door.let_everybody_in()
     wasyncore.dispatcher.close(server)
 
 

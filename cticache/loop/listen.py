@@ -11,8 +11,8 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 """Clients that may wait to be accepted, as in waitress; any other tries to connect again a second later."""
-_OTHER_FILES = 64
-"""File descriptors kept for everything but clients: Redis, logs, the interpreter."""
+_OTHER_FILES = 96
+"""File descriptors kept for everything but clients: Redis, logs, the interpreter, and clients that are just going."""
 _MOST_ON_WINDOWS = 448
 """select() takes 512 sockets there, all told."""
 

@@ -9,6 +9,7 @@ calls parse_header, and the attributes that this sets; body_rcv, the reader of a
 
 import re
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -56,6 +57,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     error: Error | Refusal | None
     body_rcv: Any
+    version = "1.1"
+    """In which a request is answered that could not be read so far."""
+    began = 0.0
+    """When its first bytes came, if they were not the whole, by time.monotonic()."""
+    body_began = 0.0
+    """When its header was whole, if its body was not."""
     _raw_bytes = 0
 
     @property
@@ -74,13 +81,17 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         """Take what belongs to this request; how many bytes that was."""
         if not self.headers_finished and (self.header_plus or data)[0] <= _SPACE and self._is_indented(data):
-            self._refuse(BadRequest())
+            self.refuse(BadRequest())
             return len(data)
         consumed: int = super().received(data)
         if self.completed:  # nothing more is wanted: no body, or one refused already
             self.expect_continue = False
             if isinstance(self.error, Refusal):  # a chunked body's
                 self.error = Refused(self.error)
+        else:
+            self.began = self.began or monotonic()
+            if self.headers_finished:
+                self.body_began = self.body_began or monotonic()
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -112,7 +123,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.version == "1.1" and (expected := headers.get("EXPECT")):
             self.expect_continue = expected.lower() == "100-continue"
             if not self.expect_continue:
-                self._refuse(ExpectationFailed())
+                self.refuse(ExpectationFailed())
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Make it a whole request, which is answered with this refusal."""
+        self.error = Refused(refusal)
+        self.completed = True
+        self.body_rcv, self.content_length, self.chunked = None, 0, False
 
     def _is_indented(self, data: bytes) -> bool:
         """Whether more than blank lines stands before the request line: waitress would take off any white space."""
@@ -157,8 +174,3 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         self.content_length = int(length)
         if self.content_length:
             self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
-
-    def _refuse(self, refusal: Refusal) -> None:
-        self.error = Refused(refusal)
-        self.completed = True
-        self.body_rcv, self.content_length, self.chunked = None, 0, False

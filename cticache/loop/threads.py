@@ -30,7 +30,7 @@ class Threads(Ending):
 
     def run(self, server: BaseWSGIServer) -> None:
         """Serve until the end is due; then answer what has come by then, close every connection, and leave."""
-        server.channel_class = type("ThreadsChannel", (Channel,), {"ending": self})
+        server.door.channel_class = type("ThreadsChannel", (Channel,), {"ending": self})
         self.wake = server.pull_trigger
         while not self.is_due():
             self._turn(server, min(self.stop_at - time.monotonic(), _LONGEST_SLEEP_S))

@@ -6,21 +6,28 @@ headers; a task's execute, set_close_on_finish, close_on_finish, build_response_
 version, response_headers, content_length, complete and wrote_header.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import build_http_date
 
-from cticache.errors import BadRequest, HeadersTooLarge, Internal, TooLarge, UnsupportedCoding
+from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding
 from cticache.loop.ending import Ending
 from cticache.loop.parser import Parser, Refused
 
 _OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Internal, UnsupportedCoding)}
 """What waitress's own refusals become, by their status."""
+_OUT_OF_REACH = 1 << 60
+"""A limit that nothing reaches."""
+_TELL_NOTHING = frozenset({"400", "401", "408", "413", "417", "429", "431", "500", "501"})
+"""The statuses of requests that anybody may have sent."""
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -33,6 +40,7 @@ class _Task(WSGITask):  # type: ignore[misc]
         self.content_length = len(body)
         head = self.build_response_header()
         self.wrote_header = True
+        self.channel.answering(self.status)
         self.channel.write_soon(head + body)
 
     def build_response_header(self) -> bytes:
@@ -85,17 +93,69 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
             self.response_headers.append(("X-Request-Id", request_id))
         self.set_close_on_finish()
         self.content_length = len(body)
+        self.channel.answering(self.status)
         self.write(body)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """A client's connection."""
+    """A client's connection. Times are those of time.monotonic()."""
 
     ending = Ending()
     """When its loop is to end, which it is told in the class that its loop makes; otherwise never."""
+    request: Parser | None
     parser_class = Parser
     task_class = _Task
     error_task_class = _ErrorTask
+    since = 0.0
+    """When its last whole request was answered, or when it came in."""
+    answered = False
+    """Whether one has been answered."""
+    known = False
+    """Whether one of its requests was understood and had the right credentials, or needed none."""
+    site = ""
+    """Under which address it is counted; empty where it is not."""
+    sending = 0.0
+    """When an answer was last seen that it had not read."""
+    _owed = (0.0, 0, 0, 0.0)
+    """Since when it is to read an answer, how much that was, how much is left, and since when it is no less."""
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
+        """Leave the loop, and the door's book."""
+        super().del_channel(map)
+        self.server.door.left(self)
+
+    def answering(self, status: str) -> None:
+        """Note that a whole request is answered, before the answer is written."""
+        self.since = monotonic()
+        self.answered = True
+        self.known |= status[:3] not in _TELL_NOTHING
+        self.server.door.heard(self)
+
+    def dismiss(self) -> None:
+        """Close the connection soon, whether or not its client reads."""
+        self.will_close = True
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # else it would be waited for until it can be written to
+
+    def give_up(self, refusal: Refusal) -> None:
+        """Answer a request that is not whole with a refusal, and close the connection."""
+        with self.requests_lock:
+            request, self.request = self.request, None
+            assert request  # noqa: S101 - for the type checker
+            request.refuse(refusal)
+            self.requests.append(request)
+            self.server.add_task(self)
+
+    def reads_slowly(self, now: float, silent_s: float, least: int) -> bool:
+        """Whether nothing of its answer was read for so long, or fewer bytes a second than ``least`` all the while."""
+        left = self.total_outbufs_len
+        since, whole, before, moved = self._owed
+        if since != self.since:
+            since, whole, before, moved = self.since, left, left, self.since
+        elif left < before:
+            before, moved = left, now
+        self._owed = since, whole, before, moved
+        return now - moved > silent_s or now - since > silent_s + whole / least
 
 
 def adjustments(max_body: int, **chosen: Any) -> dict[str, Any]:
@@ -105,7 +165,9 @@ def adjustments(max_body: int, **chosen: Any) -> dict[str, Any]:
         "max_request_body_size": max_body + 1,  # waitress refuses a body of exactly its limit
         "max_request_header_size": 16384,
         "inbuf_overflow": max(max_body + 1, 65536),  # a caller's data never goes to a file
-        "cleanup_interval": 5,
+        "outbuf_overflow": _OUT_OF_REACH,
+        "connection_limit": _OUT_OF_REACH,  # the door has its own, and its own times
+        "channel_timeout": _OUT_OF_REACH,
         "clear_untrusted_proxy_headers": False,
         **chosen,
     }

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cticache.link.breaker import Breaker
 from cticache.link.connection import Command, Direct, Runner, dial
 from cticache.loop.client import HubChannel
 from cticache.loop.dispatch import Hub
+from cticache.loop.door import Door, Limits
 from cticache.loop.listen import reserve
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.threads import Threads
@@ -147,8 +148,10 @@ class Served:
         self._listener = reserve("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.loop = hub or Threads(STOP_S)
-        chosen = {"threads": 8, "connection_limit": 400, "channel_timeout": 30, "asyncore_loop_timeout": 1} | settings
+        limits = Limits(**{each.name: settings.pop(each.name) for each in fields(Limits) if each.name in settings})
+        chosen = {"threads": 8, "asyncore_loop_timeout": 1} | settings
         self.server = create_server(app, sockets=[self._listener], _dispatcher=hub, **adjustments(MAX_BODY, **chosen))
+        self.door = Door(self.server, limits)
         self.thread = threading.Thread(target=partial(self.loop.run, self.server), daemon=True)
         if begins:
             self.begin()

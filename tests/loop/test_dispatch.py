@@ -21,7 +21,8 @@ from waitress.channel import HTTPChannel
 
 from cticache.loop import dispatch
 from cticache.loop.client import READ
-from cticache.loop.dispatch import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST, MOST_TASKS, Hub
+from cticache.loop.dispatch import MOST_TASKS, Hub
+from cticache.loop.door import MOST_ACCEPTS, MOST_ACCEPTS_IN_A_BURST
 from kit.running import BIG, Site, until
 from kit.talk import get, request
 
@@ -167,7 +168,7 @@ def test_hundreds_of_idle_clients_cost_a_turn_nothing(
     asked, readable = list[Any](), HTTPChannel.readable
     monkeypatch.setattr(HTTPChannel, "readable", counted)
     try:
-        site = new_site(connection_limit=1000)
+        site = new_site(connections=1000)
         active = site.talks(idle)[idle // 2]
         assert active.send(get("/")).answer().status == 200
         until(lambda: site.hub.asked["register"] == idle + 1)  # they and the listener
@@ -188,19 +189,17 @@ def age(site: Site) -> None:
     """Let the clients have been silent for a long time, and have the loop look for such."""
     with site.hub.held():
         for channel in site.channels():
-            channel.last_activity -= 1000
-        site.served.server.next_channel_cleanup = 0
+            channel.since -= 1000
+        site.served.door._look_at = 0
         site.hub.turn(2)
 
 
 def test_idle_clients_are_closed_and_those_that_wait_for_an_answer_are_not(site: Site) -> None:
-    idle, half, parked = site.talks(3)
-    half.send(get("/")[:-2])
+    idle, parked = site.talks(2)
     parked.send(get("/park"))
     until(lambda: site.seen)
     age(site)
     assert idle.is_closed()
-    assert half.is_closed()
     site.answer.set_result(b"late")
     assert parked.answer().content == b"late"
 
@@ -213,19 +212,6 @@ def test_a_client_that_never_reads_is_closed_in_the_end_whatever_it_has_asked_fo
     assert not site.hub._held_back
     assert site.seen == ["/big"]
     slow.close()
-
-
-def test_the_connection_limit_holds_to_the_last_client(new_site: Callable[..., Site]) -> None:
-    ours = 2  # the listener, and waitress's trigger
-    site = new_site(connection_limit=MOST_ACCEPTS + 2 + ours)
-    let_in = site.talks(MOST_ACCEPTS + 2)
-    waiting = [site.talk().send(get(f"/{n}")) for n in range(MOST_ACCEPTS)]
-    assert let_in[0].send(get("/")).answer().status == 200
-    assert len(site.channels()) == len(let_in)
-    for n, client in enumerate(waiting):
-        let_in[n].close()
-        assert client.answer().content == b"/%d" % n
-    assert len(site.channels()) == len(let_in)
 
 
 @pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, GreenletExit, BaseException])

@@ -1,0 +1,295 @@
+"""Who is let in, for how long, and who goes when there are too many.
+
+Invariants:
+
+- A client that comes in is never told to wait by clients that send nothing: where ``connections`` is met, the client
+  goes that has gone longest without a whole request; those first that have not sent one yet for which they were known.
+- Nobody goes, to make room, whose request is worked on or whose answer is not out. Where that holds of all of them, who
+  comes waits in the backlog.
+- A request has a time in which its header, and one in which its body must be whole; so has a client that sends nothing,
+  and one that does not read its answer.
+- A request costs no more than two moves in a dictionary; the clients are looked through once in ``_LOOK_S``.
+
+Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a server's accept, readable,
+handle_accept, set_socket_options, fix_addr, accepting, active_channels, adj and _map; a channel's requests, request,
+will_close, close_when_flushed and total_outbufs_len.
+"""
+
+import errno
+import logging
+import socket
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+from waitress.server import BaseWSGIServer
+
+from cticache.access.networks import NOWHERE, Networks, site
+from cticache.errors import RequestTimeout
+from cticache.logs import NO_NUMBERS
+from cticache.loop.wire import Channel
+
+_log = logging.getLogger(__name__)
+
+MOST_ACCEPTS = 6
+"""Most clients accepted in one turn, so that each of several processes gets its share."""
+MOST_ACCEPTS_IN_A_BURST = 32
+"""The same after a long turn, when newcomers would wait for many such; and when the limit of connections is met."""
+_LOOK_S = 1.0
+"""How often it is looked whose time is over."""
+_SLOWEST = 4096
+"""Bytes a second that a client must read of a long answer."""
+_LOG_S = 10.0
+"""How often at most each kind of trouble is logged."""
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE_S = 0.1
+"""How long nobody is accepted after the system could not give another socket."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the configuration allows. Times in seconds."""
+
+    connections: int = 400
+    header_s: float = 10
+    """From the start of a connection, or of a further request on it, to a whole header."""
+    body_s: float = 20
+    """From there to a whole body."""
+    idle_s: float = 30
+    """Between two requests; and for an answer to be read, or anything of a long one."""
+    per_address: int = 0
+    """Connections of one address, and of one /64 of IPv6; 0 for any number."""
+    proxies: Networks = NOWHERE
+    """To whose addresses that does not apply."""
+
+
+class Door:
+    """The door of one server. It takes the place of what waitress has for the same purpose."""
+
+    def __init__(self, server: BaseWSGIServer, limits: Limits, channel_class: type[Channel] = Channel) -> None:
+        self.channel_class = channel_class
+        self._server = server
+        self._limits = limits
+        self._unknown: OrderedDict[Channel, None] = OrderedDict()
+        """Those that have sent no request yet for which they are known, the oldest first."""
+        self._known: OrderedDict[Channel, None] = OrderedDict()
+        """The others, first the one that has gone longest without a whole request."""
+        self._lock = Lock()  # with dispatch = threads, requests end in threads
+        self._by_site: dict[str, int] = {}
+        self.polls_at_once = False
+        """Whether those that are let in are polled in the same turn; waitress's own loop does so in the next one."""
+        self._unpolled = False
+        """Whether there may be some who have not been polled yet: nobody else is let in, for whom they might go."""
+        self._knocking = 0
+        """How many may be let in, of those that wait."""
+        self._look_at = 0.0
+        self._closed_until = 0.0
+        self._all_busy = False
+        """The limit is met and nobody could go; the listener is not polled until somebody can."""
+        self._troubles = _Troubles()
+        self.entered = 0
+        """How many have been let in."""
+        server.door = self
+        server.readable = self.is_open
+        server.handle_accept = self.knock
+
+    def knock(self, *, in_a_burst: bool = False) -> None:
+        """Somebody waits at the listener, and is let in before the next turn.
+
+        That is once everybody has been read from who was let in before: nobody goes who has sent a request by then.
+        """
+        self._knocking = MOST_ACCEPTS_IN_A_BURST if in_a_burst or self._is_full() else MOST_ACCEPTS
+
+    def is_open(self) -> bool:
+        """Whether it is worth waiting for newcomers. Asked before each turn, this lets in those who knocked in the last
+        one, and sees whose time is over.
+        """
+        if self._knocking and not self._unpolled:
+            self._let_in(self._knocking)
+            self._knocking = 0
+            self._unpolled = not self.polls_at_once
+        else:
+            self._unpolled = False
+        now = monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_S
+            self._look(now)
+        if not self._server.accepting or now < self._closed_until:
+            return False
+        if self._all_busy:
+            with self._lock:
+                self._all_busy = self._is_full() and not self._first_to_go()
+        return not self._all_busy
+
+    def _let_in(self, most: int) -> None:
+        """Accept so many, as far as there is room or somebody goes.
+
+        No more than half of all may be newcomers, who have not been read from yet.
+        """
+        for _ in range(min(most, max(self._limits.connections // 2, 1))):
+            if self._is_full():
+                with self._lock:
+                    self._all_busy = not self._first_to_go()
+                if self._all_busy:
+                    self._troubles.add(
+                        "all %s connections are being served, and newcomers wait", self._limits.connections
+                    )
+                    return
+            try:
+                accepted = self._server.accept()
+            except OSError as error:
+                self._cannot_accept(error)
+                return
+            if not accepted:
+                return
+            self._enter(*accepted)
+
+    def let_everybody_in(self) -> None:
+        """Accept all who have connected by now, as far as nobody must go for them."""
+        while not self._is_full():
+            try:
+                accepted = self._server.accept()
+            except OSError as error:
+                if error.errno in _NO_FILES:
+                    return
+                continue  # this client has gone again
+            if not accepted:
+                return
+            self._enter(*accepted)
+
+    def heard(self, channel: Channel) -> None:
+        """Note that a whole request of this client has come; from any thread."""
+        with self._lock:
+            if channel in self._known:
+                self._known.move_to_end(channel)
+            elif channel.known and channel in self._unknown:
+                del self._unknown[channel]
+                self._known[channel] = None
+
+    def left(self, channel: Channel) -> None:
+        """Forget a client that is gone."""
+        with self._lock:
+            self._forget(channel)
+            if channel.site:
+                self._by_site[channel.site] -= 1
+                if not self._by_site[channel.site]:
+                    del self._by_site[channel.site]
+                channel.site = ""
+
+    def _is_full(self) -> bool:
+        return len(self._unknown) + len(self._known) >= self._limits.connections
+
+    def _first_to_go(self) -> Channel | None:
+        """Who goes next to make room; None where nobody can."""
+        for clients in (self._unknown, self._known):
+            for _ in range(len(clients)):
+                channel = next(iter(clients))
+                if not (channel.requests or channel.total_outbufs_len or channel.close_when_flushed):
+                    return channel
+                clients.move_to_end(channel)  # its request has come whole, later than those of all the others
+        return None
+
+    def _make_room(self) -> None:
+        with self._lock:
+            channel = self._first_to_go()
+            if channel:
+                self._forget(channel)
+        if channel:
+            text = "the limit of connections is met: %s clients without a whole request gave way"
+            self._troubles.add(text, address=channel.addr[0])
+            channel.dismiss()
+
+    def _forget(self, channel: Channel) -> None:
+        self._unknown.pop(channel, None)
+        self._known.pop(channel, None)
+
+    def _enter(self, client: socket.socket, address: Any) -> None:
+        server, limits = self._server, self._limits
+        where = ""
+        if limits.per_address and not limits.proxies.contains(address[0]):
+            where = site(address[0])
+            if self._by_site.get(where, 0) >= limits.per_address:
+                client.close()
+                text = "%s connections were closed, beyond [server] connections_per_address"
+                self._troubles.add(text, address=address[0])
+                return
+        if self._is_full():
+            self._make_room()
+        try:
+            server.set_socket_options(client)
+            channel = self.channel_class(server, client, server.fix_addr(address), server.adj, map=server._map)
+        except OSError as error:  # the client has gone again, or the system can watch no more sockets
+            client.close()
+            _log.warning("a client could not be let in: %s", error)
+            return
+        channel.since = monotonic()
+        self.entered += 1
+        with self._lock:
+            self._unknown[channel] = None
+            if where:
+                channel.site = where
+                self._by_site[where] = self._by_site.get(where, 0) + 1
+
+    def _cannot_accept(self, error: OSError) -> None:
+        """Make room where the system has no more sockets; the others cannot be polled for that."""
+        self._troubles.add("%s times no client could be accepted: " + str(error))
+        if error.errno in _NO_FILES:
+            self._make_room()
+            self._closed_until = monotonic() + _PAUSE_S
+
+    def _look(self, now: float) -> None:
+        for channel in list(self._server.active_channels.values()):
+            if not channel.will_close:
+                self._look_at_one(channel, now)
+        self._troubles.tell(now)
+
+    def _look_at_one(self, channel: Channel, now: float) -> None:
+        limits, request, silent_s = self._limits, channel.request, now - channel.since
+        if channel.total_outbufs_len:
+            channel.sending = now
+            if channel.reads_slowly(now, limits.idle_s, _SLOWEST):
+                self._troubles.add("%s clients did not read their answers", address=channel.addr[0])
+                channel.dismiss()
+        elif channel.requests or channel.close_when_flushed:
+            pass
+        elif request is None:
+            if now - max(channel.since, channel.sending) > (limits.idle_s if channel.answered else limits.header_s):
+                channel.dismiss()
+        elif not request.headers_finished:
+            # Blank lines are no beginning: they would put it off for ever.
+            begun_s = now - request.began if channel.answered else silent_s
+            if begun_s > limits.header_s or silent_s > limits.idle_s + limits.header_s:
+                self._give_up(channel, "header")
+        elif now - request.body_began > limits.body_s or silent_s > limits.idle_s + limits.header_s + limits.body_s:
+            self._give_up(channel, "body")
+
+    def _give_up(self, channel: Channel, what: str) -> None:
+        self._troubles.add(f"%s requests were given up, whose {what} was not whole in time", address=channel.addr[0])
+        channel.give_up(RequestTimeout())
+
+
+@dataclass
+class _Troubles:
+    """What is to be logged: each kind at most once in ``_LOG_S``, with how often it was and with whom last."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """Of few kinds; a text has a place for how many."""
+    last: dict[str, str] = field(default_factory=dict)
+    told_at: float = float("-inf")
+
+    def add(self, text: str, count: int = 0, *, address: str = "") -> None:
+        """Count one more of this kind, or say that there are so many."""
+        self.counts[text] = count or self.counts.get(text, 0) + 1
+        self.last[text] = address
+
+    def tell(self, now: float) -> None:
+        """Log what has come together."""
+        if not self.counts or now < self.told_at + _LOG_S:
+            return
+        self.told_at = now
+        for text, count in self.counts.items():
+            address = self.last[text]
+            _log.warning(text + (f"; the last was {address}" if address else ""), f"{count:,}", extra=NO_NUMBERS)
+        self.counts, self.last = {}, {}

@@ -1,0 +1,346 @@
+"""Who is let in, for how long, and who goes when there are too many, under both dispatchers."""
+
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from cticache.access.networks import Networks
+from cticache.loop.dispatch import Hub
+from cticache.loop.door import _PAUSE_S, MOST_ACCEPTS_IN_A_BURST
+from kit.running import BIG, Served, until
+from kit.talk import Talk, get, request
+
+NEVER = {"header_s": 3600, "body_s": 3600, "idle_s": 3600}
+"""Nobody's time is over: whoever goes makes room."""
+HALF_A_HEADER = get("/")[:-2]
+HALF_A_BODY = request("POST /", "Content-Length: 9", body=b"{")
+SLOW = {"silent": b"", "half a header": HALF_A_HEADER, "half a body": HALF_A_BODY}
+
+
+class House:
+    """An application that may keep a client waiting, and the clients that call it."""
+
+    def __init__(self, dispatch: str, **limits: Any) -> None:
+        self.hub = Hub(5.0) if dispatch == "batch" else None
+        self.waiting = threading.Semaphore(0)
+        self.answer: Future[bytes] = Future()
+        self.served = Served(self.app, self.hub, **limits)
+        self.door = self.served.door
+        self._talks = ExitStack()
+
+    def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        content = path.encode()
+        if path == "/wait":
+            self.waiting.release()
+            content = self.hub.wait(self.answer) if self.hub else self.answer.result(20)
+        elif path == "/big":
+            content = bytes(BIG)
+        status = "401 No" if path == "/no" else "200 OK"
+        start_response(status, [("content-type", "text/plain"), ("content-length", str(len(content)))])
+        return [content]
+
+    def come(self, sent: bytes = b"", small: bool = False) -> Talk:
+        """A client that has been let in, and what it sent been read."""
+        before = self.entered
+        talk = self.wait_outside(sent, small)
+        until(lambda: self.entered > before)
+        if sent:
+            until(lambda: self.read(talk))
+        return talk
+
+    def wait_outside(self, sent: bytes = b"", small: bool = False) -> Talk:
+        talk = Talk(self.served.port, 4096 if small else 0)
+        self._talks.callback(talk.close)
+        return talk.send(sent)
+
+    def ask(self, talk: Talk, path: str = "/") -> Talk:
+        """Have the client's request answered."""
+        assert talk.send(get(path)).answer().content == path.encode()
+        until(lambda: not self.channel(talk).requests)
+        return talk
+
+    @property
+    def entered(self) -> int:
+        return self.door.entered
+
+    def channels(self) -> list[Any]:
+        return list(self.served.server.active_channels.values())
+
+    def channel(self, talk: Talk) -> Any:
+        """The server's end of a client's connection."""
+        return next(each for each in self.channels() if each.addr == talk._socket.getsockname())
+
+    def read(self, talk: Talk) -> bool:
+        """Whether something came of it, or it is gone."""
+        ends = [each for each in self.channels() if each.addr == talk._socket.getsockname()]
+        return not ends or bool(ends[0].request or ends[0].requests or ends[0].answered)
+
+    def look(self) -> None:
+        """Have it looked now whose time is over."""
+        self.door._look_at = 0.0
+        self.wake()
+        until(lambda: self.door._look_at)
+
+    def wake(self) -> None:
+        """Have the loop make a turn."""
+        if self.hub:
+            self.hub.call_soon(lambda: None)
+        else:
+            self.served.server.trigger.pull_trigger()
+
+    def close(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result(b"at the end")
+        self._talks.close()
+        self.served.stop()
+
+
+@pytest.fixture
+def new_house(dispatch: str) -> Iterator[Callable[..., House]]:
+    with ExitStack() as stack:
+
+        def make(**limits: Any) -> House:
+            house = House(dispatch, **NEVER | limits)
+            stack.callback(house.close)
+            return house
+
+        yield make
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
+def test_any_number_of_slow_clients_keep_nobody_out(new_house: Callable[..., House], sent: bytes) -> None:
+    house = new_house(connections=20)
+    slow = [house.wait_outside(sent) for _ in range(100)]
+    for _ in range(20):
+        house.wait_outside(sent)
+        newcomer = house.wait_outside()
+        assert newcomer.send(get("/")).answer().content == b"/"
+    assert house.entered == 140
+    until(lambda: len(house.channels()) == 20)
+    for talk in slow:
+        assert talk.rest() == b""  # closed without a word: it has made room
+
+
+def test_who_has_gone_longest_without_a_whole_request_gives_way_first(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=5)
+    one, other = house.ask(house.come()), house.ask(house.come())
+    silent, refused = house.come(), house.ask(house.come(), "/no")
+    half = house.come(HALF_A_BODY)
+    house.ask(one)
+    for goes in (silent, refused, half):  # in the order in which they came, for what is refused proves nothing
+        house.ask(house.come())
+        assert goes.is_closed()
+    house.ask(house.come())
+    assert other.is_closed()
+    assert house.ask(one)
+
+
+def test_who_sends_half_a_request_more_goes_by_the_last_whole_one(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=3)
+    first, second, third = (house.ask(house.come()) for _ in range(3))
+    house.ask(first)
+    until(lambda: not house.channel(first).request)
+    second.send(HALF_A_HEADER)
+    until(lambda: house.channel(second).request)
+    house.ask(house.come())
+    assert second.is_closed()
+    house.ask(house.come())
+    assert third.is_closed()
+    assert house.ask(first)
+
+
+def test_nobody_goes_who_is_being_served_and_who_comes_then_waits(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=3)
+    served = [house.come(get("/wait")) for _ in range(3)]
+    for _ in served:
+        assert house.waiting.acquire(timeout=20)
+    newcomers = [house.wait_outside(get("/")) for _ in range(3)]
+    until(lambda: house.door._all_busy)
+    house.look()
+    assert house.entered == 3
+    house.answer.set_result(b"served")
+    assert [talk.answer().content for talk in served] == [b"served"] * 3
+    assert [talk.answer().content for talk in newcomers] == [b"/"] * 3
+
+
+def test_nobody_goes_whose_answer_is_not_out(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=1)
+    slow = house.come(get("/big"), small=True)
+    until(lambda: house.channel(slow).total_outbufs_len)
+    newcomer = house.wait_outside(get("/"))
+    until(lambda: house.door._all_busy)
+    assert len(slow.answer().content) == BIG
+    assert newcomer.answer().content == b"/"
+    assert slow.is_closed()
+
+
+def test_newcomers_are_no_more_than_half_of_those_in_a_turn(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=2)
+    for _ in range(MOST_ACCEPTS_IN_A_BURST):
+        house.wait_outside()
+    for _ in range(10):
+        assert house.wait_outside(get("/")).answer().content == b"/"
+
+
+def gone(house: House, talk: Talk) -> dict[str, Any]:
+    """What a client was told before its connection was closed; nothing is empty."""
+    house.look()
+    told = talk.answer().json if talk._socket.recv(1, socket.MSG_PEEK) else {}
+    assert talk.is_closed()
+    return dict(told)
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["the first request", "a later one"])
+def test_a_header_has_its_time(new_house: Callable[..., House], before: int) -> None:
+    house = new_house(header_s=100)
+    slow, other = house.come(), house.come()
+    for talk in (slow, other)[: 2 * before]:
+        house.ask(talk)
+    for talk in (slow, other):
+        talk.send(HALF_A_HEADER)
+        until(lambda talk=talk: house.channel(talk).request)
+    if before:
+        house.channel(slow).request.began -= 101
+    else:
+        house.channel(slow).since -= 101
+    assert gone(house, slow)["error"] == "request_timeout"
+    assert other.send(b"\r\n").answer().content == b"/"
+
+
+def test_a_body_has_its_time_from_the_end_of_its_header(new_house: Callable[..., House]) -> None:
+    house = new_house(header_s=100, body_s=200)
+    slow, other = house.come(HALF_A_BODY), house.come(HALF_A_BODY)
+    for talk in (slow, other):
+        house.channel(talk).since -= 250
+    house.channel(slow).request.body_began -= 201
+    assert gone(house, slow) == {
+        "error": "request_timeout",
+        "detail": "The request did not arrive as a whole in time.",
+        "status": 408,
+    }
+    assert other.send(b"........").answer().content == b"/"
+
+
+def test_who_sends_nothing_has_the_time_of_a_header_at_first_and_later_more(new_house: Callable[..., House]) -> None:
+    house = new_house(header_s=100, idle_s=300)
+    silent, idle, longer = house.come(), house.ask(house.come()), house.ask(house.come())
+    for talk, seconds in ((silent, 101), (idle, 200), (longer, 301)):
+        house.channel(talk).since -= seconds
+    assert gone(house, silent) == gone(house, longer) == {}
+    assert house.ask(idle)
+
+
+@pytest.mark.parametrize("blank", [b"\r\n\r\n", b"\r\n"], ids=["whole", "half"])
+def test_blank_lines_put_nothing_off(new_house: Callable[..., House], blank: bytes) -> None:
+    house = new_house(header_s=10, idle_s=30)
+    first, later = house.come(), house.ask(house.come())
+    for talk, seconds in ((first, 11), (later, 41)):
+        channel = house.channel(talk)
+        channel.last_activity = 0
+        talk.send(blank)
+        until(lambda channel=channel: channel.last_activity)
+        channel.since -= seconds
+        assert gone(house, talk).get("error", "request_timeout") == "request_timeout"
+
+
+def test_who_does_not_read_an_answer_has_its_time(new_house: Callable[..., House]) -> None:
+    house = new_house(idle_s=30)
+    slow, other = (house.come(get("/big", "/"), small=True) for _ in range(2))
+    for talk in (slow, other):
+        until(lambda talk=talk: house.channel(talk).total_outbufs_len)
+    house.look()
+    house.channel(slow).since -= 31
+    house.look()
+    until(lambda: len(house.channels()) == 1)
+    assert len(slow.rest()) < BIG
+    assert len(other.answer().content) == BIG
+    assert other.answer().content == b"/"
+
+
+def test_a_long_answer_may_be_read_slowly_but_not_for_ever(new_house: Callable[..., House]) -> None:
+    house = new_house(idle_s=30)
+    talk = house.come(get("/big"), small=True)
+    until(lambda: house.channel(talk).total_outbufs_len)
+    channel = house.channel(talk)
+    assert not any(buffer.overflowed for buffer in channel.outbufs)  # it may be a caller's data, which no file gets
+    house.look()
+    began, whole, left, moved = channel._owed
+    assert not channel.reads_slowly(moved + 29, 30, 4096)
+    channel._owed = began, whole, left + 1, moved
+    assert not channel.reads_slowly(moved + 31, 30, 4096)  # something has been read
+    channel._owed = began, whole, left + 1, moved
+    assert channel.reads_slowly(began + 31 + whole / 4096, 30, 4096)
+
+
+def test_the_connections_of_an_address_have_their_limit(new_house: Callable[..., House]) -> None:
+    house = new_house(per_address=3)
+    within = [house.come() for _ in range(3)]
+    for _ in range(2):
+        assert house.wait_outside().rest() == b""
+    within[0].close()
+    until(lambda: len(house.channels()) == 2)
+    assert house.wait_outside(get("/")).answer().content == b"/"
+    assert house.wait_outside().rest() == b""
+    for talk in within:
+        talk.close()
+    until(lambda: len(house.channels()) == 1)
+    house._talks.close()
+    until(lambda: not house.channels())
+    assert house.door._by_site == {}
+
+
+def test_the_limit_of_an_address_is_not_for_trusted_proxies(new_house: Callable[..., House]) -> None:
+    house = new_house(per_address=1, proxies=Networks.parse("127.0.0.0/30"))
+    assert [house.wait_outside(get("/")).answer().content for _ in range(5)] == [b"/"] * 5
+
+
+def test_where_the_system_has_no_socket_left_somebody_goes_and_nobody_is_asked_in_vain(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        refused.append(1)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    house, refused = new_house(), list[int]()
+    known, silent = house.ask(house.come()), house.come()
+    with monkeypatch.context() as patch:
+        patch.setattr(house.served.server, "accept", refuse)
+        newcomer = house.wait_outside(get("/"))
+        assert silent.is_closed()
+        patch.setattr("cticache.loop.door._PAUSE_S", 3600.0)
+        house.ask(known)
+    assert len(refused) <= 20  # with the pause of the door, and not one for each turn
+    house.door._closed_until = 0.0
+    house.wake()
+    assert newcomer.answer().content == b"/"
+    assert _PAUSE_S > 0
+
+
+def test_the_log_tells_who_went_and_why_now_and_then(
+    new_house: Callable[..., House], caplog: pytest.LogCaptureFixture
+) -> None:
+    house = new_house(connections=2, header_s=10)
+    house.door._troubles.told_at = float("inf")
+    for _ in range(7):
+        house.come()
+    house.come(HALF_A_HEADER)
+    house.channels()[-1].since -= 11
+    house.look()
+    with caplog.at_level(logging.WARNING):
+        house.door._troubles.told_at = float("-inf")
+        house.look()
+        until(lambda: caplog.messages)
+        house.come()
+        house.look()
+    told = [message for message in caplog.messages if "waitress" not in message]
+    assert any("6 clients" in message and "gave way; the last was 127.0.0.1" in message for message in told)
+    assert any("1 requests were given up" in message and "header" in message for message in told)
+    assert len(told) == 2
