@@ -2,8 +2,8 @@
 
 At most one hash of a name is under way. Of those who wait, the calm come first; within a rank the turns go round the
 names, and for each name round the sites from which it is asked for: whoever sends many, from however many connections,
-waits for himself. Of the ranks that are not calm one hash is under way at a time, and there may be a rest after it, in which none of a name
-with many failures is begun.
+waits for himself. Of the ranks that are not calm one hash is under way at a time, and there may be a rest after it, in
+which none of a name with many failures is begun.
 """
 
 import threading
