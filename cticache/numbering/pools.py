@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from sys import getsizeof
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 from cticache.numbering.ani import MOST_CHARACTERS, WITHHELD, form_of, read, steps, word, written
@@ -150,8 +151,10 @@ class Pool:
         return ms + max(self.pair_rest_ms - other.pair_rest_ms, 0)
 
 
-_MOST_KNOWN = 100_000
-"""Most numbers whose places are remembered."""
+_MOST_KNOWN_BYTES = 32 << 20
+"""Most bytes in which the places of numbers are remembered: some 100,000 numbers, or 20,000 of the longest texts."""
+_OF_ONE, _OF_A_PLACE = 200, 200
+"""Bytes of one of them, beside its text, and of each of its places."""
 _FEW_PLACES = 8
 """More than these are not remembered: a few last digits may mean a number of every pool."""
 
@@ -236,6 +239,7 @@ class Pools:
         self._longest_rest_ms = max((pool.pair_rest_ms for pool in self._pools), default=0)
         self._left = _Left({}, self._by_digits)
         self._known: dict[str, list[Place]] = {}
+        self._known_bytes = 0
         self.leaving: Mapping[str, list[str]] | None = None
         """Which numbers left each pool; None while that is unknown, and no number can be said to be in no pool."""
 
@@ -264,10 +268,12 @@ class Pools:
         if places is None:
             if len(dnis) > MOST_CHARACTERS:  # remembered, such texts would fill the memory
                 return []
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
             places = self._look_up(dnis)
             if len(places) <= _FEW_PLACES:
+                self._known_bytes += getsizeof(dnis) + _OF_ONE + len(places) * _OF_A_PLACE
+                if self._known_bytes > _MOST_KNOWN_BYTES:
+                    known.clear()
+                    self._known_bytes = 0
                 known[dnis] = places
         return places
 
@@ -290,7 +296,7 @@ class Pools:
         """Say which numbers left each pool, by its name, while calls were live on them."""
         known = {name: list(numbers) for name, numbers in leaving.items()}
         self._left = _Left(known, self._by_digits)
-        self._known = {}
+        self._known, self._known_bytes = {}, 0
         self.leaving = known  # last: from now on a number may be said to be in no pool
 
     def former(self, name: str) -> Pool:
