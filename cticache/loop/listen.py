@@ -9,8 +9,8 @@ from cticache.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 1024
-"""Clients that may wait to be accepted, as in waitress; any other tries to connect again a second later."""
+BACKLOG = 4096
+"""Clients that may wait to be accepted, if the system allows as many; any other tries to connect a second later."""
 _OTHER_FILES = 96
 """File descriptors kept for everything but clients: Redis, logs, the interpreter, and clients that are just going."""
 _MOST_ON_WINDOWS = 448
@@ -52,7 +52,7 @@ def reserve(host: str, port: int) -> socket.socket:
 def open_port(listener: socket.socket) -> None:
     """Let clients connect; UserError if another service did so since ``reserve``."""
     try:
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
     except OSError as error:
         host, port = listener.getsockname()[:2]
         raise _taken(host, port, error) from None

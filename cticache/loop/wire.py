@@ -20,6 +20,7 @@ from waitress.utilities import build_http_date
 
 from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding
 from cticache.loop.ending import Ending
+from cticache.loop.listen import BACKLOG
 from cticache.loop.parser import Parser, Refused
 
 _OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooLarge, Internal, UnsupportedCoding)}
@@ -162,6 +163,7 @@ def adjustments(max_body: int, **chosen: Any) -> dict[str, Any]:
     """waitress's settings for this service, with those that the configuration chooses."""
     return {
         "ident": None,
+        "backlog": BACKLOG,
         "max_request_body_size": max_body + 1,  # waitress refuses a body of exactly its limit
         "max_request_header_size": 16384,
         "inbuf_overflow": max(max_body + 1, 65536),  # a caller's data never goes to a file
