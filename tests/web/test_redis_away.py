@@ -24,8 +24,9 @@ from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit import servers
 from kit.aging import everything
+from kit.clusters import seen
 from kit.proxy import Proxy
-from kit.running import Service, Wire, until
+from kit.running import Service, Wire
 from kit.samples import make_pool
 from kit.talk import Talk, request
 
@@ -100,7 +101,7 @@ def check_unavailable(answer: Result) -> None:
 
 def is_back(api: TestClient) -> None:
     """Redis can be reached again, which the service finds out by a probe."""
-    until(lambda: api.simulate_get("/readyz").status_code == 200)
+    seen(lambda: api.simulate_get("/readyz").status_code == 200)
 
 
 def check_hand_over(api: TestClient) -> None:
