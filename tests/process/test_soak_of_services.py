@@ -17,6 +17,7 @@ from cticache.data import keys
 from kit import soak
 from kit.clock import Clock, server_with_a_clock
 from kit.running import until
+from kit.servers import as_admin
 from kit.soak_services import KNOWN_AFTER, NUMBERS, Plan, Stage, pools, work
 
 PROCESSES = 4
@@ -112,7 +113,7 @@ def test_services_of_different_numbers_take_over_in_turn_and_nobody_gets_what_is
     with ExitStack() as stack:
         clock = stack.enter_context(server_with_a_clock())
         url = clock.url if clock else redis_url
-        client = stack.enter_context(Redis.from_url(url, decode_responses=True))
+        client = stack.enter_context(Redis.from_url(as_admin(url), decode_responses=True))
         client.flushall()
         stage = stack.enter_context(closing(Stage(tmp_path, url, services)))
         upheaval = Upheaval(stage, client, clock, form.after_loss_s)
