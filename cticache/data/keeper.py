@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _PROGRESS_S = 5.0
 """How often a sync that takes long says how far it is."""
 _MOST_NAMED = 10
+_NONE: frozenset[str] = frozenset()
 _NEWER = "it has just been started"
 _OVERRULED = (
     "Another cticache with other pools or numbers rules this Redis: {who}. Not as configured here: {pools}. "
@@ -120,7 +121,7 @@ class Keeper:
     def condition(self) -> Condition:
         """How the pools are by now."""
         in_place = self.synced.is_set()
-        unsure = frozenset[str]() if in_place or self._overruled else self._sync.unsure
+        unsure = _NONE if in_place or self._overruled else self._sync.unsure
         return Condition(in_place, self._overruled, self._ruler, self._notes, unsure)
 
     def news(self) -> News:
