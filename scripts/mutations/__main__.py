@@ -9,6 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apart
 from rows import ROOT, Mutation, WrongRows, read
 
 _LEAVE_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist")
@@ -62,19 +63,15 @@ def _try(mutation: Mutation) -> tuple[bool, str]:
     return status == _TESTS_FAILED and not broken, (broken or lines)[-1]
 
 
-def _run(tree: Path, *tests: str) -> tuple[int, list[str]]:
+def _run(tree: Path, *tests: str) -> tuple[int | None, list[str]]:
     """pytest's exit status for these tests, run until one fails, and the lines it wrote."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "--hypothesis-profile", "unshrunk", "--hypothesis-seed", "0",
-         "-p", "no:cacheprovider", *tests],
-        cwd=tree,
-        env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": ""},  # else each compiles Hypothesis anew
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout.strip().splitlines() or [f"no test ran: {done.stderr.strip()[-200:]}"]
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "output"
+        running = apart.PROCESSES.Process(target=apart.test, args=(tree, output, tests))
+        running.start()
+        running.join()
+        said = output.read_text("utf-8", "replace").strip() if output.exists() else ""
+    return running.exitcode, said.splitlines() or ["no test ran"]
 
 
 def _packaged() -> str:
