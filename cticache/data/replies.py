@@ -1,6 +1,6 @@
 """The scripts' replies, with names for what is in them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
@@ -88,6 +88,12 @@ class FailedLogins(NamedTuple):
     """From how many addresses in the last minute, up to a bound."""
     by_user: Mapping[str, int]
     """User -> how many ever; ``@unknown`` stands for all names that are no user's."""
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "FailedLogins":
+        """What login_failures.lua returns."""
+        addresses, *counts = reply
+        return cls(addresses, {user: int(count) for user, count in pairs(counts)})
 
 
 NONE_FAILED = FailedLogins(0, {})

@@ -287,8 +287,12 @@ class Store:
 
     def login_failures(self) -> FailedLogins:
         """How many wrong passwords there have been."""
-        addresses, *counts = self._run("login_failures", self._keys.login_failures())
-        return FailedLogins(addresses, {user: int(count) for user, count in pairs(counts)})
+        return FailedLogins.of(self._run("login_failures", self._keys.login_failures()))
+
+    def figures(self, pools: Sequence[Pool]) -> tuple[list[PoolStats], FailedLogins]:
+        """How full each of the pools is, and how many wrong passwords there have been, all in one round trip."""
+        *stats, failed = self._run_all([*self._asked_of(pools), ("login_failures", self._keys.login_failures(), {})])
+        return [PoolStats.of(*reply) for reply in stats], FailedLogins.of(failed)
 
     def pool_claim(
         self,
@@ -392,17 +396,12 @@ class Store:
 
     def pool_stats(self, pools: Sequence[Pool]) -> list[PoolStats]:
         """How full each of the pools is, all in one round trip."""
-        replies = self._run_all(
-            [
-                (
-                    "pool_stats",
-                    self._keys.pool_stats(pool.name),
-                    {"rest_ms": pool.rest_ms, "reap_step": _SWEEP_STEP, "most_missed": _MOST_MISSED},
-                )
-                for pool in pools
-            ]
-        )
-        return [PoolStats.of(*reply) for reply in replies]
+        return [PoolStats.of(*reply) for reply in self._run_all(self._asked_of(pools))]
+
+    def _asked_of(self, pools: Sequence[Pool]) -> list[Invocation]:
+        """The invocations for the figures of these pools."""
+        given: dict[str, Argument] = {"rest_ms": 0, "reap_step": _SWEEP_STEP, "most_missed": _MOST_MISSED}
+        return [("pool_stats", self._keys.pool_stats(pool.name), given | {"rest_ms": pool.rest_ms}) for pool in pools]
 
     def pool_hours(self, pool: Pool, hours: int, *, running: bool = True) -> list[tuple[int, dict[str, int]]]:
         """The counters of the last hours, with the one that runs or without: hours since 1970 -> counter -> count."""

@@ -201,10 +201,11 @@ class Metrics:
         """Answer in the text format of Prometheus."""
         user = require(req, "watch")
         pools = _watched(user, self._pools)
-        stats = self._store.pool_stats(pools)
+        stats, failed = self._store.figures(pools)
+        if user.pools is not None:  # it names all users
+            failed = NONE_FAILED
         resp.content_type = CONTENT_TYPE
         by_name = dict(zip((pool.name for pool in pools), stats, strict=True))
-        failed = self._store.login_failures() if user.pools is None else NONE_FAILED  # it names all users
         resp.data = exposition(by_name, self._keeper.condition, failed, self._refused.totals())
 
     on_head = on_get

@@ -229,7 +229,7 @@ def test_values_never_go_through_cjson_and_no_script_walks_all_keys(name: str) -
 def test_the_store_and_the_keys_have_one_method_for_each_script() -> None:
     for owner in (Store, Keys):
         methods = {name for name, _ in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")}
-        assert methods == set(SOURCES)
+        assert methods - {"figures"} == set(SOURCES)  # it runs two kinds of script in one round trip
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -1,5 +1,8 @@
 """How full the pools are: as JSON, and for Prometheus."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from falcon.testing import Result, TestClient
 from redis import Redis
@@ -7,6 +10,7 @@ from redis import Redis
 from cticache.access.passwords import Verifier
 from cticache.data.condition import KINDS
 from cticache.data.keeper import Keeper
+from cticache.link.connection import Command
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
@@ -180,6 +184,21 @@ def test_the_metrics_are_in_the_text_format_of_prometheus(api: TestClient) -> No
     ):
         assert line in lines
     assert answer.text.endswith("\n")
+
+
+def test_the_metrics_take_one_round_trip(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    api, runner = as_user(service, "username"), service.store._scripts._runner
+    api.simulate_get("/metrics")  # the login is known from now on
+    asked: list[Sequence[Command]] = []
+
+    def run(commands: Sequence[Command]) -> list[Any]:
+        asked.append(commands)
+        return before(commands)
+
+    before = runner.run
+    monkeypatch.setattr(runner, "run", run)
+    assert api.simulate_get("/metrics").status_code == 200
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
