@@ -195,7 +195,7 @@ class TooManyLogins(Refusal):
     """These credentials are not known yet, and others wait to be checked."""
 
     status, code = 429, "too_many_logins"
-    says = "Too many wrong passwords are being checked, of this user or from this address; try again."
+    says = "The password could not be checked in time, others are before it; send the same again."
 
 
 class HeadersTooLarge(Refusal):

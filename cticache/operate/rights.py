@@ -15,11 +15,12 @@ def described(user: User) -> str:
 
 
 def complaints(pools: Iterable[Pool], users: Sequence[User]) -> list[str]:
-    """A sentence for each kind of pool whose calls nobody can lease or ask for."""
+    """A sentence for users who may do nothing, and for each kind of pool whose calls nobody can lease or ask for."""
     pools = list(pools)
     unleased = [pool.name for pool in pools if pool.numbers and not _may(pool, users, "lease")]
     unasked = [pool.name for pool in pools if not _may(pool, users, "read", "take")]
-    found = []
+    idle = [user.name for user in users if not (user.roles and (user.pools is None or user.pools))]
+    found = [f"user {listed(idle)} may do nothing: roles or pools are empty"] if idle else []
     if unleased:
         found.append(f"no user may lease in pool {listed(unleased)}: give one the role lease, and this pool")
     if unasked:

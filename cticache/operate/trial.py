@@ -98,6 +98,6 @@ _FILE = "; `cticache acl` prints the whole file of users"
 def _missing(commands: Sequence[str]) -> str:
     names = [command.lower() for command in commands]
     return (
-        f"the user may not run {', '.join(names)}, without which calls are lost or refused: "
+        f"the user that [redis] url names may not run {', '.join(names)}, without which calls are lost or refused: "
         f"allow {' '.join(f'+{name}' for name in names)}{_FILE}"
     )

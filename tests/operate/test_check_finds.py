@@ -88,8 +88,8 @@ def test_a_command_that_the_user_may_not_run_is_told(check: Check, as_user: Call
     code, told = check(as_user(*RULES, f"-{command.partition('|')[0]}"))
     assert code == 1
     assert told == [
-        f"the user may not run {command}, without which calls are lost or refused: allow +{command}; "
-        "`cticache acl` prints the whole file of users",
+        f"the user that [redis] url names may not run {command}, without which calls are lost or refused: "
+        f"allow +{command}; `cticache acl` prints the whole file of users",
         "1 complaint",
     ]
 
@@ -97,7 +97,7 @@ def test_a_command_that_the_user_may_not_run_is_told(check: Check, as_user: Call
 def test_several_of_them_are_told_together(check: Check, as_user: Callable[..., str]) -> None:
     code, told = check(as_user(*RULES, "-set", "-zadd", "-hset"))
     assert code == 1
-    assert told[0].startswith("the user may not run set, hset, zadd, ")
+    assert told[0].startswith("the user that [redis] url names may not run set, hset, zadd, ")
     assert told[1:] == ["1 complaint"]
 
 
@@ -190,7 +190,7 @@ def test_who_may_do_what_is_told(check: Check) -> None:
         ivr="roles = lease", centre="roles = take, read\npools = x", idle="pools =", all="", watcher="roles = watch"
     )
     code, lines = check(rest=POOL + users, whole=True)
-    assert code == 0
+    assert code == 1  # for the one who may do nothing
     assert lines[2 : _of_redis(lines)] == [
         "  user ivr: lease in every pool; has no take",
         "  user centre: read, take in x",
@@ -216,6 +216,7 @@ OTHERS = "[pool:y]\nnumbers = 4\n[pool:z]\ndraining = 5\n"
             {"a": "pools = x", "ivr": "roles = lease\npools = y"},
             ["no user may read or take in pool y, z: nobody gets the data of its calls"],
         ),
+        ({"all": "", "a": "pools =", "b": "roles ="}, ["user a, b may do nothing: roles or pools are empty"]),
         ({"a": "roles = lease, take\npools = x, z", "b": "roles = watch, read, take", "c": "roles = lease"}, []),
     ],
 )
@@ -270,8 +271,8 @@ def test_a_node_of_a_cluster_with_other_rules_is_found(check: Check, cluster: Cl
     assert code == 1
     assert len(told) == 2
     if command in ("ping", "asking"):
-        assert told[0].startswith(f"{odd.place}: the user may not run {command}, ")
+        assert told[0].startswith(f"{odd.place}: the user that [redis] url names may not run {command}, ")
     else:
         assert told[0].startswith("pool ")
-        assert f": the user may not run {command}, " in told[0]
+        assert f": the user that [redis] url names may not run {command}, " in told[0]
         assert "p0" in told[0]
