@@ -110,6 +110,8 @@ class Door:
             self._let_in(self._knocking)
             self._knocking = 0
             self._unpolled = not self.polls_at_once
+            if self._unpolled:
+                self._server.pull_trigger()  # else they would wait for as long as this turn's poll sleeps
         else:
             self._unpolled = False
         now = monotonic()

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from cticache.access.networks import Networks
+from cticache.loop import dispatch as dispatch_module
+from cticache.loop import threads
 from cticache.loop.dispatch import Hub
 from cticache.loop.door import _PAUSE_S, MOST_ACCEPTS_IN_A_BURST
 from kit.running import BIG, Served, until
@@ -187,6 +189,16 @@ def test_newcomers_are_no_more_than_half_of_those_in_a_turn(new_house: Callable[
     for _ in range(MOST_ACCEPTS_IN_A_BURST):
         house.wait_outside()
     for _ in range(10):
+        assert house.wait_outside(get("/")).answer().content == b"/"
+
+
+def test_a_newcomer_wakes_a_loop_that_has_nothing_else_to_do(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dispatch_module, threads):
+        monkeypatch.setattr(module, "_LONGEST_SLEEP_S", 3600.0)
+    house = new_house()
+    for _ in range(3):
         assert house.wait_outside(get("/")).answer().content == b"/"
 
 
