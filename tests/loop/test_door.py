@@ -252,9 +252,9 @@ def test_who_sends_nothing_has_the_time_of_a_header_at_first_and_later_more(new_
 
 @pytest.mark.parametrize("blank", [b"\r\n\r\n", b"\r\n"], ids=["whole", "half"])
 def test_blank_lines_put_nothing_off(new_house: Callable[..., House], blank: bytes) -> None:
-    house = new_house(header_s=10, idle_s=30)
+    house = new_house(header_s=100, idle_s=300)
     first, later = house.come(), house.ask(house.come())
-    for talk, seconds in ((first, 11), (later, 41)):
+    for talk, seconds in ((first, 101), (later, 401)):
         channel = house.channel(talk)
         channel.last_activity = 0
         talk.send(blank)
