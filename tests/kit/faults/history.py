@@ -1,7 +1,7 @@
 """What the clients asked and were answered while a fault befell the service, and what that fault may cost."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kit.checkout import ROOT
@@ -72,6 +72,8 @@ class Course(NamedTuple):
     """Within so long after the end a lease is answered, besides what nobody can."""
     spared: Sequence[str] = ()
     """Pools that the fault does not touch: none of their requests may be refused, or answered later for it."""
+    is_all: Callable[[], bool] = lambda: True
+    """Whether nothing else befell by the end: a sentinel may take a server of a busy machine for dead."""
     extra: Sequence[Entry] = ()
     """What others than the load have asked."""
 

@@ -50,19 +50,33 @@ def _until_switched(pair: Pair) -> float:
     return time.monotonic()
 
 
+def _epoch(pair: Pair) -> int:
+    """Of the sentinel's configuration: each failover has one of its own."""
+    told = pair.sentinel.client.execute_command("SENTINEL", "MASTER", "main")
+    known = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+    return int(known["config-epoch"])
+
+
 def _switched(do: Callable[[Pair], None], then: Callable[[Pair], None], stall_s: float = 0.0) -> Befall:
     """``do`` has the sentinel replace the primary; ``then`` comes after that, and after so long at least."""
 
     def befall(scene: Replicated, form: Form) -> Course:
-        begin = time.monotonic()
+        epoch, begin = _epoch(scene.pair), time.monotonic()
         do(scene.pair)
         switched = _until_switched(scene.pair)
         time.sleep(max(begin + stall_s - time.monotonic(), 0))
         then(scene.pair)
         # For longer than a sentinel takes to make a replica of an old primary that is back: what that has kept is lost.
         time.sleep(_DEMOTED_S)
+        assert _epoch(scene.pair) == epoch + 1, (
+            "this machine is so busy that the sentinel replaced the new primary, too"
+        )
         loses = Window(begin - _BEHIND_S, switched + HEARD_S)
-        return Course(begin, switched, may_lose=[loses], recovers_s=_RECOVERS_S)
+
+        def is_all() -> bool:
+            return _epoch(scene.pair) == epoch + 1
+
+        return Course(begin, switched, may_lose=[loses], recovers_s=_RECOVERS_S, is_all=is_all)
 
     return befall
 

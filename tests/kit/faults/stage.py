@@ -19,7 +19,7 @@ from kit.clusters import seen
 from kit.faults.clients import USER
 from kit.samples import PASSWORD
 from kit.serving import Running
-from kit.talk import Talk, request
+from kit.talk import CALLS, Talk, request
 
 TIMEOUT_S = 1.0
 """[redis] timeout as delivered."""
@@ -121,7 +121,7 @@ class Service:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it serves."""
+        """Start it, and wait until it serves, and its workers have checked the password."""
         began = time.monotonic()
         self._logs.append(self._folder / f"log-{len(self._logs)}")
         self.running = Running(self._config, self._logs[-1])
@@ -129,6 +129,7 @@ class Service:
         seen(self.serves)
         self.starts_in_s = time.monotonic() - began
         """How long this machine takes to start it."""
+        seen(lambda: all(self._is_ok(f"{CALLS}/5550000:0", (404, 410)) for _ in range(10 * WORKERS)))
 
     def serves(self) -> bool:
         """Whether it is ready."""
@@ -138,13 +139,13 @@ class Service:
         """Whether somebody serves, whatever Redis does."""
         return self._is_ok("/healthz")
 
-    def _is_ok(self, path: str) -> bool:
+    def _is_ok(self, path: str, statuses: Sequence[int] = (200,)) -> bool:
         try:
             talk = Talk(self.port)
         except OSError:
             return False
         try:
-            return talk.send(request(f"GET {path}")).answer().status == 200
+            return talk.send(request(f"GET {path}", user=USER)).answer().status in statuses
         except (OSError, ValueError):
             return False
         finally:
