@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from kit.checkout import ROOT
 from kit.faults.fault import HEAD, LONG, SHORT, Fault, run
 from kit.faults.on_clients import CLIENTS
 from kit.faults.on_cluster import CLUSTER, Spread
@@ -20,6 +21,7 @@ from kit.faults.stage import servers_told
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
 
+DOCUMENT = ROOT / "docs" / "faults.md"
 ALL: list[tuple[Any, list[Fault[Any]]]] = [
     (Single, [*REDIS, *CLIENTS, *PROCESSES, KILLS]),
     (Proxied, BETWEEN),
@@ -115,3 +117,10 @@ def test_what_befalls_the_service(
     assert "Traceback" not in said
     assert not re.search(r"4930\d{6}", said), "a whole ANI is in the log"
     assert '"version"' not in said, "a value is in the log"
+
+
+def test_the_document_has_a_row_for_each_fault_and_no_other() -> None:
+    named = {(fault.name, way) for _, faults in ALL for fault in faults for way in IN_SHORT}
+    rows = [line.split(" | ") for line in DOCUMENT.read_text("utf-8").splitlines() if line.startswith("| ")]
+    assert rows[0][0] == "| fault"
+    assert {(cells[0].removeprefix("| "), cells[1]) for cells in rows[1:]} == named
