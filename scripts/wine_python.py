@@ -116,7 +116,8 @@ def environment() -> dict[str, str]:
     """The environment for all programs of Wine."""
     told = {"WINEPREFIX": str(FOLDER / "prefix"), "WINEARCH": "win64", "WINEDEBUG": "-all", "DISPLAY": ""}
     overrides = {"WINEDLLOVERRIDES": "mscoree,mshtml="}  # or it asks, in a window, to download two more things
-    return os.environ | told | overrides | {"PYTHONPYCACHEPREFIX": of_windows(FOLDER / "bytecode")}
+    ours = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    return ours | told | overrides | {"PYTHONPYCACHEPREFIX": of_windows(FOLDER / "bytecode")}
 
 
 @contextmanager

@@ -102,7 +102,8 @@ class Load:
         """How many there were, by method and status; those that ended without one by the kind of error."""
         self.wrong: list[str] = []
         """Callers who were given the data of another."""
-        self.slowest_s = 0.0
+        self.took_s: list[float] = []
+        """The seconds that each answer took."""
         self._port = port
         self._callers = itertools.count(2_000_000_000)
         self._lock = threading.Lock()
@@ -139,5 +140,5 @@ class Load:
             return None
         with self._lock:
             self.answers[f"{method} {answer.status}"] += 1
-            self.slowest_s = max(self.slowest_s, answer.took_s)
+            self.took_s.append(answer.took_s)
         return answer
