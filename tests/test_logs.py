@@ -92,8 +92,8 @@ def test_the_size_of_a_large_pool_is_shown(log: io.StringIO, store: Store) -> No
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit is fixed there")
 def test_a_large_number_of_connections_is_shown(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _what: (1_048_576, 1_048_576))
-    assert affordable(2_000_000) == 1_048_512
-    assert log.getvalue().endswith(": [server] connections = 2,000,000: this system allows 1,048,512\n")
+    assert affordable(2_000_000) == 1_048_480
+    assert log.getvalue().endswith(": [server] connections = 2,000,000: this system allows 1,048,480\n")
 
 
 def test_a_number_among_the_arguments_is_masked_too(log: io.StringIO) -> None:
