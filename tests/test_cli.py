@@ -164,7 +164,7 @@ def test_a_user_may_do_what_was_said_and_no_more(
     printed: Printed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
+    monkeypatch.setattr("sys.stdin", _input(b"secret"))
     assert cli.main(["user", "bob", "--password-stdin", *options]) == 0
     out, err = printed()
     assert not err
@@ -176,7 +176,7 @@ def test_a_user_may_do_what_was_said_and_no_more(
 
 @pytest.mark.parametrize("also", [[], ["--password-stdin"]], ids=["alone", "beside a password"])
 def test_a_token_is_invented_and_shown_once(also: list[str], printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
+    monkeypatch.setattr("sys.stdin", _input(b"secret"))
     assert cli.main(["user", "bob", "--token", "--for-x", "--pools", "*", *also]) == 0
     out, (told,) = printed()
     token = told.removeprefix("The token is ")
@@ -191,7 +191,7 @@ def test_a_token_is_invented_and_shown_once(also: list[str], printed: Printed, m
 
 @pytest.mark.parametrize("pools", ["system y!", "a:b", "sys{em}"])
 def test_what_is_no_pools_name_is_a_mistake(pools: str, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
+    monkeypatch.setattr("sys.stdin", _input(b"secret"))
     assert cli.main(["user", "bob", "--password-stdin", "--pools", pools]) == 2
     out, (line,) = printed()
     assert not out
@@ -391,7 +391,7 @@ def test_a_password_that_is_typed_is_text(
     monkeypatch.setattr("getpass.getpass", lambda _prompt: typed)
     monkeypatch.setattr("sys.stdin", _input(b""))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    assert cli.main(["user", "bob"]) == (0 if password else 2)
+    assert cli.main(["user", "bob", "--for-x", "--pools", "*"]) == (0 if password else 2)
     out, err = printed()
     if password:
         Path("config.ini").write_text(POOL + "\n".join(out))

@@ -61,6 +61,7 @@ class Service:
     def resync(self) -> None:
         """Put the numbers in place again."""
         sync(self.store, self.pools, take_over=True)
+        self.keeper.synced.set()
 
 
 class Watched(Hub):

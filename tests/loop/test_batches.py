@@ -14,7 +14,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from cticache.access.passwords import Verifier
 from cticache.link.connection import connect, dial
+from cticache.loop.parking import Parking
 from kit import servers
 from kit.proxy import Impostor, Proxy
 from kit.running import Service, Wire, until
@@ -75,13 +77,14 @@ class Front:
 
 
 @pytest.fixture
-def new_front(new_service: Callable[..., Service]) -> Iterator[Callable[..., Front]]:
+def new_front(new_service: Callable[..., Service], verifier: Verifier) -> Iterator[Callable[..., Front]]:
     with ExitStack() as stack:
 
         def make(client: Redis | None = None, *pools: Any, **options: Any) -> Front:
             service = new_service(*(pools or [make_pool(MANY)]))
             service.client = client or service.client
             front = Front(service, stack, **options)
+            verifier._wait = Parking(front.wire.hub, 2).wait  # as in the service: nothing on the loop waits for a hash
             front.wire.channel._dial = lambda: front.dial(service.client)
             stack.callback(front.wire.stop)
             service.resync()
@@ -191,7 +194,7 @@ GONE = -1
 BROKEN: dict[str, tuple[bytes, int]] = {
     "not JSON": (posting(b'{"value":'), 400),
     "not HTTP": (b"GET  / HTTP/1.1\r\n\r\n", 400),
-    "no credentials": (b"POST " + CALLS.encode() + b" HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 401),
+    "no credentials": (b"POST " + CALLS.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 401),
     "a wrong password": (request("GET /metrics").replace(basic("username").encode(), basic("x", "y").encode()), 401),
     "too long": (request(f"POST {CALLS}", "Content-Length: 100000"), 413),
     "a chunk too long": (request(f"POST {CALLS}", "Transfer-Encoding: chunked", body=b"9999\r\n" + b"x" * 39321), 413),

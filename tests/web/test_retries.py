@@ -586,6 +586,7 @@ def instances(
             scripts.load()
             store, pools = Store(scripts, Keys("cti"), retry_after=2), Pools([pool])
             keeper = Keeper(store, pools, interval=3600)
+            keeper.synced.set()  # they are in place
             app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
             running = Wire(Service(app, store, pools, keeper, own), dispatch)
             stack.callback(running.stop)
