@@ -1,6 +1,6 @@
 """Run the tests on CPython for Windows, under Wine: ``python3 scripts/wine.py``. Arguments go to pytest.
 
-Without a test among them it runs tests/windows, which is what the gate does. With ``--long`` it runs that in its long
+Without a test among them it runs tests/windows in its short form. With ``--long`` it runs that in its long
 form, and then all other tests, in their short form; each skip has its reason. The Redis under test is a program of this
 system. Debian's packages wine, wine64 and redis-server must be installed.
 """
