@@ -400,8 +400,14 @@ class Store:
 
     def _asked_of(self, pools: Sequence[Pool]) -> list[Invocation]:
         """The invocations for the figures of these pools."""
-        given: dict[str, Argument] = {"rest_ms": 0, "reap_step": _SWEEP_STEP, "most_missed": _MOST_MISSED}
-        return [("pool_stats", self._keys.pool_stats(pool.name), given | {"rest_ms": pool.rest_ms}) for pool in pools]
+        return [
+            (
+                "pool_stats",
+                self._keys.pool_stats(pool.name),
+                {"rest_ms": pool.rest_ms, "reap_step": _SWEEP_STEP, "most_missed": _MOST_MISSED},
+            )
+            for pool in pools
+        ]
 
     def pool_hours(self, pool: Pool, hours: int, *, running: bool = True) -> list[tuple[int, dict[str, int]]]:
         """The counters of the last hours, with the one that runs or without: hours since 1970 -> counter -> count."""
