@@ -23,7 +23,8 @@ from kit.talk import Talk
 
 @pytest.fixture(scope="session")
 def verifier() -> Verifier:
-    return Verifier(USERS, remember_s=3600, size=1000)
+    """Nobody is made to wait for the wrong passwords of other tests."""
+    return Verifier(USERS, remember_s=3600, size=1000, many=1_000_000)
 
 
 @pytest.fixture

@@ -77,14 +77,17 @@ class Front:
 
 
 @pytest.fixture
-def new_front(new_service: Callable[..., Service], verifier: Verifier) -> Iterator[Callable[..., Front]]:
+def new_front(
+    new_service: Callable[..., Service], verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Front]]:
     with ExitStack() as stack:
 
         def make(client: Redis | None = None, *pools: Any, **options: Any) -> Front:
             service = new_service(*(pools or [make_pool(MANY)]))
             service.client = client or service.client
             front = Front(service, stack, **options)
-            verifier._wait = Parking(front.wire.hub, 2).wait  # as in the service: nothing on the loop waits for a hash
+            # As in the service: nothing on the loop waits for a hash.
+            monkeypatch.setattr(verifier, "_wait", Parking(front.wire.hub, 2).wait)
             front.wire.channel._dial = lambda: front.dial(service.client)
             stack.callback(front.wire.stop)
             service.resync()
