@@ -2,13 +2,15 @@
 
 import ast
 import re
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from marshmallow import ValidationError
 
 import cticache
 from cticache.config import SAMPLE, SECTIONS
+from cticache.options import Section, Text, declared
 
 DECLARED = [(name, option) for name, section in SECTIONS.items() for option in section.options]
 SOURCES = [ast.parse(path.read_text("utf-8")) for path in Path(cticache.__file__).parent.rglob("*.py")]
@@ -47,3 +49,15 @@ def test_every_option_that_is_declared_is_used(section: str, option: str) -> Non
 def test_every_attribute_is_an_option_but_the_name(section: str) -> None:
     attributes = {field.name for field in fields(SECTIONS[section].made)}
     assert attributes - set(SECTIONS[section].options.values()) == ({"name"} if section in ("pool", "user") else set())
+
+
+def test_an_option_without_a_default_must_be_given() -> None:
+    @dataclass
+    class Made:
+        word: str = declared(Text(str, missing="is missing: give one"))
+        other: str = declared(Text(str), "x")
+
+    with pytest.raises(ValidationError) as wrong:
+        Section(Made).load({})
+    assert wrong.value.messages == {"word": ["is missing: give one"]}
+    assert Section(Made).load({"word": "y"}) == {"word": "y"}
