@@ -36,7 +36,7 @@ def main() -> int:
         with started():
             python.make(ready("embedded", "test"))
             runs = [["tests/windows", "--long"], list(_OTHERS)] if options.long else [["tests/windows"]]
-            if any(not argument.startswith("-") for argument in arguments):
+            if any((ROOT / argument.partition("::")[0]).exists() for argument in arguments):
                 runs = [["--long"] if options.long else []]
             codes = []
             for run in runs:

@@ -22,6 +22,8 @@ USER = "bob"
 _NUMBERS = range(5_551_234_000, 5_551_234_500)
 _PAUSE_S = 0.02
 """Between two calls of a client: what is tried is not how many there can be."""
+_PATIENCE_S = 10.0
+"""How long such a client waits for its answer."""
 
 
 def until(true: Callable[[], object]) -> None:
@@ -73,40 +75,44 @@ def port_of(running: Running) -> int:
 
 
 class Answer(NamedTuple):
-    """What a request came to, and after how many seconds."""
+    """What a request came to."""
 
     status: int
     body: dict[str, object]
-    took_s: float
 
 
-def ask(port: int, method: str, path: str, body: str | None = None) -> Answer:
+def ask(port: int, method: str, path: str, body: str | None = None, patience_s: float = WAIT_S) -> Answer:
     """A request on a connection of its own; OSError or HTTPException if there is no answer."""
-    began = time.monotonic()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience_s)
     try:
         headers = {"Authorization": basic(USER), "Content-Type": "application/json", "Connection": "close"}
         connection.request(method, path, body, headers)
         with connection.getresponse() as answer:
             content = answer.read()
-            return Answer(answer.status, json.loads(content or b"{}"), time.monotonic() - began)
+            return Answer(answer.status, json.loads(content or b"{}"))
     finally:
         connection.close()
+
+
+class Request(NamedTuple):
+    """A request as its client saw it: when it began, by time.monotonic, how many seconds it took, what came of it."""
+
+    began_s: float
+    took_s: float
+    answered: bool
+    told: str
+    """Method and status; without an answer the kind of error."""
 
 
 class Load:
     """Clients that lease a number and take its call, again and again; as a context, for as long as that lasts."""
 
     def __init__(self, port: int, clients: int = 4) -> None:
-        self.answers: Counter[str] = Counter()
-        """How many there were, by method and status; those that ended without one by the kind of error."""
+        self.requests: list[Request] = []
         self.wrong: list[str] = []
         """Callers who were given the data of another."""
-        self.took_s: list[float] = []
-        """The seconds that each answer took."""
         self._port = port
         self._callers = itertools.count(2_000_000_000)
-        self._lock = threading.Lock()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(clients)]
 
@@ -122,6 +128,20 @@ class Load:
         for thread in self._threads:
             thread.join(WAIT_S)
 
+    def more_answers(self, count: int = 20) -> None:
+        """Wait until so many more requests are answered."""
+        so_far = len(self.answered())
+        until(lambda: len(self.answered()) >= so_far + count)
+
+    def answered(self) -> list[Request]:
+        """Those with an answer, so far."""
+        return [request for request in list(self.requests) if request.answered]
+
+    def said(self) -> str:
+        """What came of how many."""
+        told = Counter(request.told for request in self.requests)
+        return ", ".join(f"{count:,} {what}" for what, count in sorted(told.items()))
+
     def _call(self) -> None:
         while not self._ended.wait(_PAUSE_S):
             ani = str(next(self._callers))
@@ -132,13 +152,12 @@ class Load:
                     self.wrong.append(ani)
 
     def _asked(self, method: str, path: str, body: str | None = None) -> Answer | None:
+        began_s = time.monotonic()
+        answer: Answer | None = None
         try:
-            answer = ask(self._port, method, path, body)
+            answer = ask(self._port, method, path, body, _PATIENCE_S)
+            told = f"{method} {answer.status}"
         except (OSError, http.client.HTTPException) as error:
-            with self._lock:
-                self.answers[type(error).__name__] += 1
-            return None
-        with self._lock:
-            self.answers[f"{method} {answer.status}"] += 1
-            self.took_s.append(answer.took_s)
+            told = type(error).__name__
+        self.requests.append(Request(began_s, time.monotonic() - began_s, answer is not None, told))
         return answer

@@ -16,8 +16,8 @@ def test_a_call_is_handed_over_once(site: Site, dispatch: str, workers: int) -> 
         leased = ask(port, "POST", CALLS, json.dumps({"value": value, "ani": ani}))
         assert (leased.status, leased.body["value"]) == (201, value)
         call = f"{CALLS}/{leased.body['dnis']}:{ani}"
-        assert ask(port, "GET", call)[:2] == (200, {"value": value})
+        assert ask(port, "GET", call) == (200, {"value": value})
         assert ask(port, "PUT", call)[0] == 200
-        assert ask(port, "DELETE", call)[:2] == (200, {"value": value})
+        assert ask(port, "DELETE", call) == (200, {"value": value})
         assert ask(port, "GET", call).status in (404, 410)
     assert ask(port, "GET", "/readyz").status == 200

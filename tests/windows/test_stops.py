@@ -37,7 +37,7 @@ def test_ctrl_c_ends_it_quietly_with_0(site: Site, dispatch: str, workers: int) 
     port = port_of(running)
     until(lambda: workers == 1 or serving(running) == workers)
     with Load(port) as load:
-        until(lambda: load.answers["DELETE 200"] >= 10)
+        load.more_answers()
         ctrl_c(running.process.pid)
         _ended_quietly(running)
     assert not load.wrong
@@ -56,7 +56,7 @@ def test_a_break_or_a_window_that_is_closed_ends_it_quietly_with_0(site: Site, d
     port = port_of(running)
     until(lambda: serving(running) == 2)
     with Load(port) as load:
-        until(lambda: load.answers["DELETE 200"] >= 10)
+        load.more_answers()
         assert running.process.stdin
         running.process.stdin.write("now\n")
         running.process.stdin.flush()
