@@ -9,6 +9,7 @@ Invariants:
   has got through; it tries at once, and then every ``probe`` seconds.
 - A connection that is lost is doubted, not taken for a server that is away: that is for the probe to say.
 - What a server did that has been left since says nothing about the one that has taken its place.
+- A look that fails is out of date once the server has answered something since the look began.
 """
 
 import threading
@@ -34,6 +35,7 @@ class Breaker:
         self._down: RedisError | None = None
         self._is_looking = False
         self._times_left = 0
+        self._times_heard = 0
         self._woken = threading.Event()
         self._closed = False
 
@@ -74,11 +76,13 @@ class Breaker:
             raise copied(down)
         before = self._times_left
         try:
-            return run()
+            replies = run()
         except (RedisConnectionError, RedisTimeoutError) as error:
             if self._times_left == before:
                 self._suspect(error if is_whole and isinstance(error, RedisTimeoutError) else None)
             raise
+        self._times_heard += 1  # one that is lost between two threads does not matter: it has been raised all the same
+        return replies
 
     def _suspect(self, error: RedisError | None) -> None:
         """Have a thread look whether the server is there; with an error it is taken to be away until then."""
@@ -96,6 +100,7 @@ class Breaker:
     def _find_out(self) -> None:
         while not self._closed:
             self._woken.clear()
+            before = self._times_heard
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 - which kinds there are depends on the URL, and a thread that
@@ -103,7 +108,8 @@ class Breaker:
                 named = (
                     error if isinstance(error, RedisError) else RedisConnectionError(f"{type(error).__name__}: {error}")
                 )
-                self._down = named
+                if self._times_heard == before:
+                    self._down = named
             else:
                 break
             self._woken.wait(self._probe)

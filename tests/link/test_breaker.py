@@ -36,6 +36,7 @@ class Away:
         self.asked = 0
         self.reply: Callable[[], bytes] = silent
         self.looks = 0
+        self.taken_to_be_away: list[bool] = []
         self.finds: list[Exception] = []
         self.may_look = threading.Event()
         self._impostor = Impostor(self._answer)
@@ -69,6 +70,7 @@ class Away:
     def _look(self) -> None:
         assert self.may_look.wait(20)
         self.looks += 1
+        self.taken_to_be_away.append(bool(self.breaker._down))
         if self.finds:
             raise self.finds.pop()
 
@@ -118,6 +120,17 @@ def test_a_server_that_is_found_to_be_away_is_away_for_all(new_away: Callable[[f
     assert not any(away.fails(BusyLoadingError) for _ in range(5))
     away.breaker.leave()  # another server takes its place
     away.is_back()
+
+
+def test_a_look_that_fails_is_out_of_date_once_the_server_has_answered(away: Away) -> None:
+    away.reply = lost
+    away.finds = [RedisConnectionError("reset by peer")]
+    assert away.fails(RedisConnectionError)
+    away.reply = well
+    assert away.breaker.run(ASK) == ["OK"]
+    away.may_look.set()
+    until(lambda: not away.breaker._is_looking)
+    assert away.taken_to_be_away == [False, False]
 
 
 def test_a_server_that_was_left_tells_nothing_about_the_next(away: Away) -> None:
