@@ -34,6 +34,7 @@ from cticache.link.breaker import Breaker
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial, nobody_to_ask
 from cticache.link.embedded import Embedded, data_folder
+from cticache.link.places import Places
 from cticache.link.redis_url import kind
 from cticache.loop.dispatch import Hub
 from cticache.loop.door import Door, Limits
@@ -58,6 +59,9 @@ _SOON_S = 0.02
 """How often it is looked whether the first look is over."""
 _MORE_OFF_S = 1.0
 """By how much more than the time-out of a request Redis's clock must be off what is expected to have jumped."""
+_MOST_AT_NODE = 100
+_STUCK = 0.1
+"""The part of the time-out in which a node must answer somebody, if as many wait for it as may."""
 _MOST_BY_DEFAULT = 4
 """Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 _SWITCH_S = 0.0005
@@ -200,7 +204,10 @@ def _serve_on(
     config = site.config.server
     with ExitStack() as stack:
         hub = loop if isinstance(loop, Hub) else None
-        store, scripts = new_store(new_runner(site.url, site.config.redis, stack, hub), site.config, keeper.clocks)
+        half = max(config.threads // 2, 1)
+        """As many threads may wait for one thing; the others serve who needs none of that."""
+        runner = new_runner(site.url, site.config.redis, stack, hub, _MOST_AT_NODE if hub else half)
+        store, scripts = new_store(runner, site.config, keeper.clocks)
         Loading(scripts)
         verifier = passwords.Verifier(
             site.users,
@@ -209,7 +216,7 @@ def _serve_on(
             config.auth_queue,
             Parking(hub, _MOST_PUT_OFF).wait if hub else wait_in_thread,
             wait_s=config.auth_wait,
-            room=None if hub else max(config.threads // 2, 1),  # the other threads serve who is known already
+            room=None if hub else half,
             many=config.auth_failures,
             report=store.login_failed,
         )
@@ -254,13 +261,21 @@ def _workers(config: Config) -> int:
     return min(os.cpu_count() or 1, _MOST_BY_DEFAULT)
 
 
-def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None = None) -> Runner:
-    """What runs the commands: the hub's Redis channels for its requests, redis-py for all others."""
+def new_runner(
+    url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None = None, most_at_node: int = _MOST_AT_NODE
+) -> Runner:
+    """What runs the commands: the hub's Redis channels for its requests, redis-py for all others.
+
+    ``most_at_node``: how many threads may wait for one node of a Cluster.
+    """
     if kind(url) == "cluster":
         topology = Topology(url, redis.timeout, redis.probe)
-        threads = Cluster(
-            topology, lambda node: _in_threads(connect(node, redis.timeout), redis), wait_in_thread, redis.timeout
-        )
+
+        def in_threads(node: str) -> Breaker:
+            places = Places(most_at_node, redis.timeout * _STUCK)
+            return _in_threads(connect(node, redis.timeout), redis, places=places)
+
+        threads = Cluster(topology, in_threads, wait_in_thread, redis.timeout)
         stack.callback(threads.close)
         if not hub:
             return threads
@@ -279,8 +294,10 @@ def new_runner(url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None =
     return OnLoop(hub, channel, direct) if hub and channel else direct
 
 
-def _in_threads(client: Redis, redis: RedisConfig, doubt: Callable[[], None] = nobody_to_ask) -> Breaker:
-    return Breaker(Direct(client, doubt), lambda: dial(client).close(), redis.probe)
+def _in_threads(
+    client: Redis, redis: RedisConfig, doubt: Callable[[], None] = nobody_to_ask, places: Places | None = None
+) -> Breaker:
+    return Breaker(Direct(client, doubt), lambda: dial(client).close(), redis.probe, places)
 
 
 def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:

@@ -14,6 +14,7 @@ Invariants:
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -21,14 +22,16 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Direct, copied
+from cticache.link.places import Places
 
 
 class Breaker:
     """Runs commands as ``server`` does; ``look`` raises an error while the server is away, and may block."""
 
-    def __init__(self, server: Direct, look: Callable[[], None], probe: float) -> None:
-        """``probe``: seconds between two attempts to reach a server that is away."""
+    def __init__(self, server: Direct, look: Callable[[], None], probe: float, places: Places | None = None) -> None:
+        """``probe``: seconds between two attempts to reach a server that is away; ``places``: how many may ask it."""
         self._server = server
+        self._place = places.one if places else nullcontext
         self._look = look
         self._probe = probe
         self._lock = threading.Lock()
@@ -74,13 +77,14 @@ class Breaker:
     def _tried(self, run: Callable[[], list[Any]], *, is_whole: bool) -> list[Any]:
         if down := self._down:
             raise copied(down)
-        before = self._times_left
-        try:
-            replies = run()
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            if self._times_left == before:
-                self._suspect(error if is_whole and isinstance(error, RedisTimeoutError) else None)
-            raise
+        with self._place():
+            before = self._times_left
+            try:
+                replies = run()
+            except (RedisConnectionError, RedisTimeoutError) as error:
+                if self._times_left == before:
+                    self._suspect(error if is_whole and isinstance(error, RedisTimeoutError) else None)
+                raise
         self._times_heard += 1  # one that is lost between two threads does not matter: it has been raised all the same
         return replies
 

@@ -45,6 +45,10 @@ def redis_config(url: str, timeout: float, probe: float = 0.05) -> RedisConfig:
     return RedisConfig(url, timeout, probe, "cti", sync_interval=3600, retry_after=2, data="")
 
 
+THREADS = 8
+"""Under ``dispatch = threads``."""
+
+
 class Front:
     """The service on these servers, behind a real waitress, put together as ``cticache serve`` does it."""
 
@@ -61,7 +65,7 @@ class Front:
         self._stack = ExitStack()
         self.hub = Watched() if dispatch == "batch" else None
         redis = redis_config(url, timeout, probe)
-        self.runner = new_runner(url, redis, self._stack, self.hub)
+        self.runner = new_runner(url, redis, self._stack, self.hub, most_at_node=THREADS // 2)
         scripts = Scripts(self.runner, read_scripts())
         scripts.load()
         self.store = Store(scripts, Keys("cti"), redis.retry_after)
@@ -70,7 +74,7 @@ class Front:
         keeper = Keeper(self.store, directory, interval=3600)
         keeper.synced.set()
         app = create_app(self.store, directory, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
-        self.served = Served(app, self.hub)
+        self.served = Served(app, self.hub, threads=THREADS)
 
     def stop(self) -> None:
         """End it."""

@@ -3,14 +3,14 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
 from cticache.access.passwords import Verifier
 from cticache.numbering.pools import Pool
 from kit import clusters
-from kit.clusters import Burst, Call, Cluster, Front, seen, slot
+from kit.clusters import THREADS, Burst, Call, Cluster, Front, seen, slot
 from kit.samples import make_pool
 
 NAMES = ["p0", "p2", "p3", "p4", "p5"]
@@ -138,6 +138,38 @@ def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_
     waiting.close()
     assert answered == [201]
     settle(front, [call, *calls])
+
+
+def test_many_who_wait_for_a_node_that_hangs_hold_up_nobody_else(
+    cluster: Cluster, new_front: NewFront, dispatch: str
+) -> None:
+    front = new_front(dispatch, timeout=5.0)
+    hanging = cluster.owner(slot("p0"))
+    elsewhere = [name for name in NAMES if cluster.owner(slot(name)) is not hanging]
+    calls = [Call("p0", n) for n in range(3 * THREADS)]
+    answered: list[int] = []
+    hanging.signal(signal.SIGSTOP)
+    try:
+        with ExitStack() as stack:
+            talks = [stack.enter_context(closing(front.talk())) for _ in calls]
+            stack.callback(hanging.signal, signal.SIGCONT)
+            askers = [
+                threading.Thread(target=lambda call=call, talk=talk: answered.append(call.post(talk)))
+                for call, talk in zip(calls, talks, strict=True)
+            ]
+            for asker in askers:
+                asker.start()
+                stack.callback(asker.join)
+            with closing(front.talk()) as talk:
+                others = [Call(name, n) for n in range(5) for name in elsewhere]
+                assert {other.post(talk) for other in others} == {201}
+                assert len(calls) - len(answered) >= THREADS // 2, "they were served once the others' time was over"
+            hanging.signal(signal.SIGCONT)
+    finally:
+        hanging.signal(signal.SIGCONT)
+    assert set(answered) <= {201, 503}
+    assert answered.count(201) >= THREADS // 2
+    settle(front, [*calls, *others])
 
 
 def test_a_node_that_goes_on_hanging_is_not_asked_until_it_answers(
