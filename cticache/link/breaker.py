@@ -9,7 +9,8 @@ Invariants:
   has got through; it tries at once, and then every ``probe`` seconds.
 - A connection that is lost is doubted, not taken for a server that is away: that is for the probe to say.
 - What a server did that has been left since says nothing about the one that has taken its place.
-- A look that fails is out of date once the server has answered something since the look began.
+- A look that fails is out of date once the server has answered something since the look began, be it told before the
+  answer or after it.
 """
 
 import threading
@@ -86,6 +87,7 @@ class Breaker:
                     self._suspect(error if is_whole and isinstance(error, RedisTimeoutError) else None)
                 raise
         self._times_heard += 1  # one that is lost between two threads does not matter: it has been raised all the same
+        self._down = None
         return replies
 
     def _suspect(self, error: RedisError | None) -> None:
@@ -112,8 +114,9 @@ class Breaker:
                 named = (
                     error if isinstance(error, RedisError) else RedisConnectionError(f"{type(error).__name__}: {error}")
                 )
-                if self._times_heard == before:
-                    self._down = named
+                self._down = named
+                if self._times_heard != before:  # looked at afterwards: an answer may come at any moment
+                    self._down = None
             else:
                 break
             self._woken.wait(self._probe)

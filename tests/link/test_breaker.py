@@ -133,6 +133,25 @@ def test_a_look_that_fails_is_out_of_date_once_the_server_has_answered(away: Awa
     assert away.taken_to_be_away == [False, False]
 
 
+def test_a_look_that_fails_while_an_answer_is_under_way_is_out_of_date_with_it(
+    new_away: Callable[[float], Away],
+) -> None:
+    away = new_away(1000.0)
+
+    def fails_to_look_before_it_answers() -> bytes:
+        away.may_look.set()
+        until(lambda: away.breaker._down)
+        return b"+OK\r\n"
+
+    away.reply = lost
+    away.finds = [RedisConnectionError("reset by peer")]
+    assert away.fails(RedisConnectionError)
+    away.reply = fails_to_look_before_it_answers
+    assert away.breaker.run(ASK) == ["OK"]
+    away.reply = well
+    assert away.breaker.run(ASK) == ["OK"]
+
+
 def test_a_server_that_was_left_tells_nothing_about_the_next(away: Away) -> None:
     def leave() -> bytes:
         away.breaker.leave()
