@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_in_thread
 from functools import partial
+from itertools import count
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from cticache.access.failures import UNKNOWN, Failures, Report
 from cticache.access.networks import site
-from cticache.access.turns import Job, Turns
+from cticache.access.order import Job
+from cticache.access.turns import ASKED_BEFORE, Turns
 from cticache.access.users import User, token_digest
 from cticache.errors import TooManyLogins
 
@@ -67,8 +69,8 @@ class Verifier:
 
     What is not remembered waits for its turn, as cticache.access.turns has them, with those who bring the same
     credentials. TooManyLogins is raised for who has waited for ``wait_s`` seconds, or would be one more than ``room``
-    who wait; if the same credentials come again, they rank before new ones. At most ``queue`` of one name and site have
-    a turn; any others wait in vain.
+    who wait; if the same credentials come again, they rank before new ones, and by when they first came. At most
+    ``queue`` of one name and site have a turn, those who came first; any others wait in vain.
     """
 
     def __init__(
@@ -101,8 +103,9 @@ class Verifier:
         self._right: dict[bytes, User] = {}
         self._wrong: OrderedDict[bytes, float] = OrderedDict()
         """Until when (time.monotonic()) the verdict holds."""
-        self._put_off: OrderedDict[bytes, None] = OrderedDict()
-        """Credentials that waited in vain."""
+        self._put_off: OrderedDict[bytes, int] = OrderedDict()
+        """Credentials that waited in vain, and when they first came."""
+        self._arrivals = count()
         self._underway: dict[bytes, Job] = {}
         self._waiting = 0
         self._failures = Failures(many, size, report)
@@ -144,15 +147,20 @@ class Verifier:
                 return True
             if time.monotonic() < self._wrong.get(digest, 0.0):
                 return False
+            since = self._put_off.get(digest)
+            first = next(self._arrivals) if since is None else since
             if self._is_full():
-                self._put_off_to_later(digest)
+                self._put_off_to_later(digest, first)
                 raise TooManyLogins(retry_after=1)
             job = self._underway.get(digest)
             if not job:
-                rank = self._failures.rank(lane, place, asked_before=digest in self._put_off)
-                job = Job(rank, lane, place, partial(self._work_out, digest, lane, place, user, password))
-                if self._turns.add(job, self._queue):
-                    self._underway[digest] = job
+                rank = self._failures.rank(lane, place, asked_before=since is not None)
+                work = partial(self._work_out, digest, lane, place, user, password)
+                job = Job(rank, lane, place, work, since=first, key=digest)
+                self._queue_up(job)
+            elif since is not None and job.rank > ASKED_BEFORE and self._turns.remove(job):
+                job.rank = ASKED_BEFORE  # others with the same credentials wait since before these were put off
+                self._queue_up(job)
             job.waiting += 1
             self._waiting += 1
         try:
@@ -164,7 +172,7 @@ class Verifier:
                 if not job.waiting and self._turns.remove(job):
                     del self._underway[digest]
                 if not job.future.done():
-                    self._put_off_to_later(digest)
+                    self._put_off_to_later(digest, first)
         if not job.future.done():
             raise TooManyLogins(retry_after=1)
         return job.future.result()
@@ -188,8 +196,13 @@ class Verifier:
     def _is_full(self) -> bool:
         return self._room is not None and self._waiting >= self._room
 
-    def _put_off_to_later(self, digest: bytes) -> None:
-        self._put_off[digest] = None
+    def _queue_up(self, job: Job) -> None:
+        self._underway[job.key] = job
+        if out := self._turns.add(job, self._queue):
+            del self._underway[out.key]  # who waits for it does so in vain
+
+    def _put_off_to_later(self, digest: bytes, since: int) -> None:
+        self._put_off[digest] = since
         self._put_off.move_to_end(digest)
         while len(self._put_off) > self._size:
             self._put_off.popitem(last=False)

@@ -9,6 +9,7 @@ import pytest
 
 from cticache.access import passwords
 from cticache.access.failures import UNKNOWN
+from cticache.access.order import Job
 from cticache.access.passwords import Verifier
 from cticache.access.users import User
 from cticache.errors import TooManyLogins
@@ -231,5 +232,5 @@ def test_a_wrong_password_is_told_once_and_no_other_is(door: Door) -> None:
 def test_hashes_rest_when_all_processes_have_seen_many(door: Door) -> None:
     door.opened(report=lambda _name, _site: (MANY, 1)).attack("bob", 1)
     rests = door.verifier._turns._rest_s
-    until(lambda: rests(passwords.Job(0, "bob", "198.51.100.1", bool)) > 0)
-    assert rests(passwords.Job(0, "eve", "198.51.100.1", bool)) == 0
+    until(lambda: rests(Job(0, "bob", "198.51.100.1", bool)) > 0)
+    assert rests(Job(0, "eve", "198.51.100.1", bool)) == 0

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cticache.access import turns
-from cticache.access.turns import ASKED_BEFORE, CALM, FROM_BUSY_SITE, HASHERS, WARY, Job, Turns
+from cticache.access import order, turns
+from cticache.access.order import Job, Order
+from cticache.access.turns import ASKED_BEFORE, CALM, FROM_BUSY_SITE, HASHERS, WARY, Turns
 from kit.running import until
 
 
@@ -22,14 +23,14 @@ class Desk:
     def add(self, name: str, site: str = "", rank: int = CALM, *, most: int = 100) -> Job:
         """A job that ends at once."""
         job = Job(rank, name, site, lambda: not self.begun.append(name + site))
-        self.added = self.turns.add(job, most)
+        self.added = self.turns.add(job, most) is not job
         return job
 
     def hold(self, name: str, rank: int = CALM) -> threading.Event:
         """A job that has begun and ends when the event is set."""
         begun, end = threading.Event(), threading.Event()
         self._held.append(end)
-        self.turns.add(Job(rank, name, "", lambda: not begun.set() and end.wait(20)), 100)
+        assert self.turns.add(Job(rank, name, "", lambda: not begun.set() and end.wait(20)), 100) is None
         assert begun.wait(20)
         return end
 
@@ -131,7 +132,7 @@ def test_what_is_taken_out_is_not_done(desk: Desk) -> None:
 def test_a_job_that_fails_tells_so_and_others_go_on(desk: Desk) -> None:
     for _ in range(HASHERS + 1):
         job = Job(WARY, "a", "", lambda: bool(1 / 0))
-        assert desk.turns.add(job, 100)
+        assert desk.turns.add(job, 100) is None
         assert isinstance(job.future.exception(20), ZeroDivisionError)
     done(desk.add("a", rank=WARY))
 
@@ -141,3 +142,24 @@ def test_threads_with_nothing_to_do_end_and_others_are_started(desk: Desk, monke
     for _ in range(2):
         done(desk.add("a"), desk.add("b"))
         until(lambda: not desk.turns._threads)
+
+
+def test_of_so_many_addresses_it_is_known_when_their_turn_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that wait have their turns all the same."""
+    monkeypatch.setattr(order, "_KEPT", 10)
+    waiting = Order()
+    jobs = [Job(WARY, "a", str(at), bool) for at in range(30)]
+    assert not any(waiting.add(job, 1) for job in jobs)
+    assert len(waiting._sites._had) == 10
+    assert {waiting.next(set()) for _ in jobs} == set(jobs)
+    assert waiting.next(set()) is None
+    assert len(waiting._sites._had) == 10
+
+
+def test_of_more_than_may_wait_who_came_last_is_out() -> None:
+    waiting = Order()
+    early, middle, late = (Job(WARY, "a", "1", bool, since=at) for at in range(3))
+    assert waiting.add(late, 2) is waiting.add(early, 2) is None
+    assert waiting.add(middle, 2) is late
+    assert waiting.add(late, 2) is late
+    assert [waiting.next(set()) for _ in range(3)] == [early, middle, None]
