@@ -81,6 +81,7 @@ class ServerConfig:
     stop_timeout: int = declared(Whole(0, 600, "seconds"), 5)
     auth_cache: int = declared(Whole(0, 3600, "seconds"), 60)
     auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)
+    auth_threads: int = declared(Whole(2, 10_000, "threads"), 1000)
     auth_queue: int = declared(Whole(1, 10_000), 100)
     auth_wait: float = declared(Seconds(), 1.0)
     auth_failures: int = declared(Whole(1, 1_000_000, "a minute"), 10)

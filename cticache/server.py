@@ -43,6 +43,7 @@ from cticache.loop.listen import affordable, open_port, reserve
 from cticache.loop.parking import Parking
 from cticache.loop.redis_channel import OnLoop, RedisChannel
 from cticache.loop.signals import ended_by_signals, hangups_ignored, leave_signals_to_the_parent
+from cticache.loop.stand_ins import StandIns
 from cticache.loop.threads import Threads
 from cticache.loop.wire import adjustments
 from cticache.loop.workers import News, Workers
@@ -205,18 +206,19 @@ def _serve_on(
     with ExitStack() as stack:
         hub = loop if isinstance(loop, Hub) else None
         half = max(config.threads // 2, 1)
-        """As many threads may wait for one thing; the others serve who needs none of that."""
+        """As many threads may wait for one node; the others serve who needs none of it."""
         runner = new_runner(site.url, site.config.redis, stack, hub, _MOST_AT_NODE if hub else half)
         store, scripts = new_store(runner, site.config, keeper.clocks)
         Loading(scripts)
+        dispatcher = hub or StandIns(config.threads)
         verifier = passwords.Verifier(
             site.users,
             config.auth_cache,
             config.auth_cache_size,
             config.auth_queue,
-            Parking(hub, _MOST_PUT_OFF).wait if hub else wait_in_thread,
+            Parking(dispatcher, _MOST_PUT_OFF).wait if isinstance(dispatcher, Hub) else dispatcher.wait,
             wait_s=config.auth_wait,
-            room=None if hub else half,
+            room=None if hub else config.auth_threads,
             many=config.auth_failures,
             report=store.login_failed,
         )
@@ -237,7 +239,7 @@ def _serve_on(
         else:
             sys.setswitchinterval(_SWITCH_S)
         started()
-        server = create_server(app, sockets=[listener], _dispatcher=hub, **_adjustments(config))
+        server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
         Door(server, _limits(config))
         stack.callback(server.close)
         gc.collect()

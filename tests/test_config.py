@@ -66,6 +66,7 @@ stop_timeout = 8
 auth_cache = 0
 auth_cache_size = 5
 auth_queue = 6
+auth_threads = 40
 refusal_lines = 7
 refusal_burst = 8
 auth_wait = 2.5
@@ -134,6 +135,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
         8,
         0,
         5,
+        40,
         6,
         2.5,
         7,
@@ -224,6 +226,7 @@ _WHOLE = [
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),
     ("server", "auth_queue", "1 to 10000", "0"),
+    ("server", "auth_threads", "threads, 2 to 10000", "1"),
     ("server", "refusal_lines", "lines a second, 1 to 1000000", "0"),
     ("server", "refusal_burst", "lines, 1 to 1000000", "0"),
     ("server", "auth_failures", "a minute, 1 to 1000000", "0"),

@@ -18,6 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cticache.access.failures import UNKNOWN, Failures, Report
 from cticache.access.networks import site
 from cticache.access.order import Job
+from cticache.access.room import Room
 from cticache.access.turns import ASKED_BEFORE, Turns
 from cticache.access.users import User, token_digest
 from cticache.errors import TooManyLogins
@@ -68,8 +69,8 @@ class Verifier:
     a user; a wrong one for ``remember_s`` seconds, the last ``size`` of them.
 
     What is not remembered waits for its turn, as cticache.access.turns has them, with those who bring the same
-    credentials. TooManyLogins is raised for who has waited for ``wait_s`` seconds, or would be one more than ``room``
-    who wait; if the same credentials come again, they rank before new ones, and by when they first came. At most
+    credentials. TooManyLogins is raised for who has waited for ``wait_s`` seconds, or has no place among the ``room``
+    who may wait; if the same credentials come again, they rank before new ones, and by when they first came. At most
     ``queue`` of one name and site have a turn, those who came first; any others wait in vain.
     """
 
@@ -94,7 +95,7 @@ class Verifier:
         self._queue = queue
         self._wait = wait
         self._wait_s = wait_s
-        self._room = room
+        self._room = Room(room)
         self._key = secrets.token_bytes(32)
         self._rounds = max((len(user.hashes) for user in self._users.values()), default=1) or 1
         self._decoys = tuple(hashed(invent()) for _ in range(self._rounds))
@@ -107,7 +108,6 @@ class Verifier:
         """Credentials that waited in vain, and when they first came."""
         self._arrivals = count()
         self._underway: dict[bytes, Job] = {}
-        self._waiting = 0
         self._failures = Failures(many, size, report)
         self._turns = Turns(self._rest_s)
 
@@ -137,7 +137,7 @@ class Verifier:
         if time.monotonic() < self._wrong.get(digest, 0.0):
             self._failures.again(place)
             if self._failures.is_busy(place):
-                self._pause()
+                self._pause(lane)
             return None
         return user if self._checked(digest, lane, place, user, password) else None
 
@@ -149,7 +149,7 @@ class Verifier:
                 return False
             since = self._put_off.get(digest)
             first = next(self._arrivals) if since is None else since
-            if self._is_full():
+            if not self._room.enter(lane):
                 self._put_off_to_later(digest, first)
                 raise TooManyLogins(retry_after=1)
             job = self._underway.get(digest)
@@ -162,12 +162,11 @@ class Verifier:
                 job.rank = ASKED_BEFORE  # others with the same credentials wait since before these were put off
                 self._queue_up(job)
             job.waiting += 1
-            self._waiting += 1
         try:
             self._wait(job.future, self._patience())
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._room.leave(lane)
                 job.waiting -= 1
                 if not job.waiting and self._turns.remove(job):
                     del self._underway[digest]
@@ -177,24 +176,20 @@ class Verifier:
             raise TooManyLogins(retry_after=1)
         return job.future.result()
 
-    def _pause(self) -> None:
+    def _pause(self, lane: str) -> None:
         """Keep who sends the same wrong password over and over from taking all of the machine's time."""
         with self._lock:
-            if self._is_full():
+            if not self._room.enter(lane):
                 return
-            self._waiting += 1
         try:
             self._wait(Future(), self._patience())
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._room.leave(lane)
 
     def _patience(self) -> float:
         """How long to wait: not all equally long, or hundreds that came together would come again together."""
         return self._wait_s * random.uniform(_SHORTEST, 1)  # noqa: S311 - nothing is kept secret by it
-
-    def _is_full(self) -> bool:
-        return self._room is not None and self._waiting >= self._room
 
     def _queue_up(self, job: Job) -> None:
         self._underway[job.key] = job

@@ -54,9 +54,9 @@ class Door:
     def ask(self, name: str, password: str, address: str = "203.0.113.1") -> "Future[User | None]":
         """A client that asks; it waits by the time that this returns, unless it is answered at once."""
         verifier = self.verifier
-        before = verifier._waiting
+        before = verifier._room.taken
         asked = self._clients.submit(verifier.user, name, password, lambda: address)
-        until(lambda: asked.done() or verifier._waiting > before)
+        until(lambda: asked.done() or verifier._room.taken > before)
         return asked
 
     def attack(self, name: str, count: int = MANY, address: str = "203.0.113.1") -> None:
@@ -191,11 +191,16 @@ def test_so_many_of_a_name_and_address_have_a_turn(door: Door) -> None:
 
 
 def test_no_more_wait_than_there_is_room_for(door: Door) -> None:
-    door.opened(room=2).hold()
-    waiting = [door.ask("bob", f"wrong {n}") for n in range(2)]
+    door.opened(room=7).hold()
+    waiting = [door.ask("bob", f"wrong {n}") for n in range(4)]
+    assert refused(door.ask("bob", "wrong"))
+    waiting += [door.ask("nobody", "wrong") for n in range(2)]
+    assert refused(door.ask("nobody", "wrong"))
+    good = door.ask("eve", RIGHT)  # bob's and nobody's many left a place
     assert all(refused(door.ask(name, "wrong")) for name in ("bob", "eve", "nobody"))
     door.let()
-    assert [each.result(20) for each in waiting] == [None, None]
+    assert good.result(20)
+    assert {each.result(20) for each in waiting} == {None}
     assert door.verifier.user("bob", RIGHT)
 
 
@@ -216,7 +221,7 @@ def test_who_sends_the_same_wrong_password_over_and_over_is_answered_slowly(door
     assert len(set(waits)) == 4  # who came together does not come again together
     assert door.verifier.user("bob", "wrong", lambda: "198.51.100.1") is None
     assert len(waits) == 4
-    assert not door.verifier._waiting
+    assert not door.verifier._room.taken
 
 
 def test_a_wrong_password_is_told_once_and_no_other_is(door: Door) -> None:

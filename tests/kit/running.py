@@ -25,6 +25,7 @@ from cticache.loop.dispatch import Hub
 from cticache.loop.door import Door, Limits
 from cticache.loop.listen import reserve
 from cticache.loop.redis_channel import OnLoop, RedisChannel
+from cticache.loop.stand_ins import StandIns
 from cticache.loop.threads import Threads
 from cticache.loop.wire import adjustments
 from cticache.numbering.pools import Pools
@@ -151,7 +152,10 @@ class Served:
         self.loop = hub or Threads(STOP_S)
         limits = Limits(**{each.name: settings.pop(each.name) for each in fields(Limits) if each.name in settings})
         chosen = {"threads": 8, "asyncore_loop_timeout": 1} | settings
-        self.server = create_server(app, sockets=[self._listener], _dispatcher=hub, **adjustments(MAX_BODY, **chosen))
+        self.dispatcher = hub or StandIns(chosen["threads"])
+        self.server = create_server(
+            app, sockets=[self._listener], _dispatcher=self.dispatcher, **adjustments(MAX_BODY, **chosen)
+        )
         self.door = Door(self.server, limits)
         self.thread = threading.Thread(target=partial(self.loop.run, self.server), daemon=True)
         if begins:

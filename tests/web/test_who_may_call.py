@@ -1,15 +1,20 @@
 """How a client may show who it is, and from where it may come."""
 
+import threading
+from concurrent.futures import Future
+from contextlib import closing
 from typing import Any
 
 import pytest
 from falcon.testing import TestClient
 from redis import Redis
 
+from cticache.access import passwords
 from cticache.access.networks import Networks
 from cticache.access.passwords import Verifier, hashed
 from cticache.access.users import ROLES, User, token_digest
 from cticache.data.store import Store
+from cticache.loop.stand_ins import StandIns
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Service, Wire, until
@@ -171,33 +176,68 @@ def test_no_key_is_made_for_a_name_that_is_no_users(service: Service, store: Sto
     assert set(made) == {"cti:{@logins}:failed", "cti:{@logins}:minute"}
 
 
-def test_under_threads_half_of_them_wait_for_hashes_and_the_others_serve(
+class Slow:
+    """The service under so many threads, whose hashes of wrong passwords, and of ``held`` ones, wait until they may."""
+
+    def __init__(self, service: Service, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+        self.may = threading.Event()
+        self.held = False
+        monkeypatch.setattr(passwords, "_matches", self._matches)
+        wires: list[Wire] = []
+
+        def wait(future: "Future[bool]", seconds: float) -> None:
+            dispatcher = wires[0].dispatcher
+            assert isinstance(dispatcher, StandIns)
+            dispatcher.wait(future, seconds)
+
+        self.verifier = Verifier(USERS, 60, 1000, wait=wait, room=100)
+        service.app = create_app(
+            service.store, service.pools, self.verifier, service.keeper, audit=Audit(), max_body=MAX_BODY
+        )
+        self.wire = Wire(service, "threads", threads=threads)
+        wires.append(self.wire)
+        self._talks: list[Talk] = []
+
+    def _matches(self, _stored: str, password: str) -> bool:
+        if self.held or password != PASSWORD:
+            assert self.may.wait(20)
+        return password == PASSWORD
+
+    def ask(self, name: str, password: str = PASSWORD) -> Talk:
+        talk = Talk(self.wire.port)
+        self._talks.append(talk)
+        credentials = basic(name, password)
+        return talk.send(f"GET {POOLS} HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n".encode())
+
+    def close(self) -> None:
+        self.may.set()
+        for talk in self._talks:
+            talk.close()
+        self.wire.stop()
+
+
+@pytest.mark.parametrize("threads", [1, 4, 8])
+def test_under_threads_wrong_passwords_of_one_name_hold_up_no_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Neither who is known nor a new login: who waits takes no thread from them, and half of the room at the most."""
+    with closing(Slow(service, monkeypatch, threads)) as slow:
+        assert slow.ask("username").answer().status == 200
+        guesses = [slow.ask("username", str(n)) for n in range(70)]
+        until(lambda: slow.verifier._room.taken == 50)
+        until(lambda: len(slow.verifier._put_off) == 20)
+        assert slow.ask("username").answer().status == 200
+        assert slow.ask("x-only").answer().status == 403
+        slow.may.set()
+        assert sorted(guess.answer().status for guess in guesses) == [401] * 50 + [429] * 20
+
+
+def test_under_threads_all_who_bring_the_same_new_credentials_wait_for_one_hash(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The room is half of them in server.py; whoever comes beyond that is answered at once."""
-    import threading
-
-    from cticache.access import passwords
-
-    go_on = threading.Event()
-    verifier = Verifier(USERS, 60, 1000, room=4)
-    assert verifier.user("username", PASSWORD)
-    monkeypatch.setattr(passwords, "_matches", lambda *_: not go_on.wait(20))
-    service.app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=MAX_BODY)
-    wire = Wire(service, "threads")  # with 8 threads
-    talks = [Talk(wire.port) for _ in range(21)]
-    try:
-        for n, talk in enumerate(talks[:-1]):
-            talk.send(f"GET {POOLS} HTTP/1.1\r\nHost: x\r\nAuthorization: {basic('nobody', str(n))}\r\n\r\n".encode())
-        until(lambda: len(verifier._put_off) == 16)
-        talks[-1].send(f"GET {POOLS} HTTP/1.1\r\nHost: x\r\nAuthorization: {basic('username')}\r\n\r\n".encode())
-        assert talks[-1].answer().status == 200
-        go_on.set()
-        answers = [talk.answer() for talk in talks[:-1]]
-        assert sorted(answer.status for answer in answers) == [401] * 4 + [429] * 16
-        assert {answer.headers.get("retry-after") for answer in answers if answer.status == 429} == {"1"}
-    finally:
-        go_on.set()
-        for talk in talks:
-            talk.close()
-        wire.stop()
+    with closing(Slow(service, monkeypatch, 8)) as slow:
+        slow.held = True
+        logins = [slow.ask("username") for _ in range(20)]
+        until(lambda: slow.verifier._room.taken == 20)
+        slow.may.set()
+        assert [login.answer().status for login in logins] == [200] * 20
