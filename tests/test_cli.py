@@ -15,6 +15,7 @@ from cticache.access.passwords import Verifier
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
 from cticache.link.trouble import REFUSALS
+from cticache.operate.new_user import MOST_BYTES
 from kit import servers
 
 _SHELL = pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
@@ -219,6 +220,59 @@ def test_no_password_on_standard_input_is_a_mistake(
     out, (line,) = printed()
     assert not out
     assert "no password on standard input" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (b"x" * 200_000, "the password has 200,000 bytes in UTF-8: use at most 1,024"),
+        (b"x" * 1025 + b"\n", "the password has 1,025 bytes in UTF-8: use at most 1,024"),
+        ("\u00e4".encode() * 513, "the password has 1,026 bytes in UTF-8: use at most 1,024"),
+        (b"x" * 3_000_000, "standard input is no password: use at most 1,024 bytes in UTF-8"),
+        (b"sec\0ret\n", "character 4 of the password is a control character (U+0000)"),
+        (b"secret\t\n", "character 7 of the password is a control character (U+0009)"),
+        (b"sec\rret\n", "character 4 of the password is a control character (U+000D)"),
+        (b"\x1b[31msecret", "character 1 of the password is a control character (U+001B)"),
+        (b"secret\x7f", "character 7 of the password is a control character (U+007F)"),
+        ("secret".encode("utf-16-le"), "character 2 of the password is a control character (U+0000)"),
+        (b"secret\nother\n", "standard input has several lines"),
+        (b"\nsecret\n", "standard input has several lines"),
+        (b"secret\r\n\r\nx", "standard input has several lines"),
+    ],
+)
+@pytest.mark.parametrize("also", [[], ["--token"]], ids=["alone", "beside a token"])
+def test_a_password_that_no_client_could_send_is_a_mistake(
+    given: bytes, told: str, also: list[str], printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", _input(given))
+    assert cli.main(["user", "bob", "--password-stdin", *also]) == 2
+    out, (line,) = printed()
+    assert not out
+    assert line.startswith(f"cticache: {told}")
+    assert "secret" not in line
+
+
+def test_a_typed_password_that_no_client_could_send_is_a_mistake(
+    printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "sec\tret")
+    monkeypatch.setattr("sys.stdin", _input(b""))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert cli.main(["user", "bob", "--for-x", "--pools", "*"]) == 2
+    out, (line,) = printed()
+    assert not out
+    assert line.startswith("cticache: character 4 of the password is a control character (U+0009)")
+
+
+@pytest.mark.parametrize("end", ["", "\n\n", "\r\n\r\n"])
+def test_the_longest_password_is_taken_and_lines_with_nothing_are_none(
+    end: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", _input(b"x" * MOST_BYTES + end.encode()))
+    assert cli.main(["user", "bob", "--password-stdin"]) == 0
+    out, _ = printed()
+    Path("config.ini").write_text(POOL + "\n".join(out) + "\n")
+    assert Verifier(config.read(Path("config.ini"), {}).users, 60, 10).user("bob", "x" * MOST_BYTES)
 
 
 def _sh(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import re
 import sys
 
 from cticache.access import passwords
@@ -12,6 +13,13 @@ from cticache.options import NAME, words
 _FOR_X, _FOR_Y, _WATCH = "lease", "read, take", "watch"
 _ROLES_OF = {"x": _FOR_X, "y": _FOR_Y, "w": _WATCH}
 """What is answered to the question what the user is for -> the roles that takes."""
+MOST_BYTES = 1024
+"""Of a password, in UTF-8. With the longest name it is 1.5 KB of base64 in the header Authorization, of the 16 KB that
+all headers may have here, and of the 8 KB that one line may have in proxies (nginx large_client_header_buffers)."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""What no password has that HTTP Basic authentication carries (RFC 7617 section 2; CTL in RFC 5234 appendix B.1)."""
+_MOST_READ = 1 << 20
+"""Bytes of standard input: a password, and that it is not the only line."""
 _NO_ROLES = ";  none yet: lease for System X; read, take for System Y; watch for monitoring"
 _NO_POOLS = ";  none yet: names of pools, a comma between two, or * for all"
 
@@ -52,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _password(arguments: argparse.Namespace) -> str:
     try:
-        return _piped() if arguments.password_stdin else _asked()
+        return _usable(_piped() if arguments.password_stdin else _asked())
     except UnicodeError:
         raise UserError("the password is not UTF-8 text: encode it as UTF-8") from None
     except EOFError:
@@ -63,11 +71,32 @@ def _password(arguments: argparse.Namespace) -> str:
 
 
 def _piped() -> str:
-    """The first line of standard input, which is UTF-8 whatever the code page; UnicodeError if it is not."""
-    line = sys.stdin.buffer.readline() if sys.stdin else b""
-    password = line.decode("utf-8-sig").rstrip("\r\n")
+    """The line on standard input, which is UTF-8 whatever the code page; UnicodeError if it is not."""
+    given = b""
+    if sys.stdin:
+        given = sys.stdin.buffer.readline() if sys.stdin.isatty() else sys.stdin.buffer.read(_MOST_READ)
+    line, _, others = given.partition(b"\n")
+    if others.strip(b"\r\n"):
+        raise UserError("standard input has several lines: a password is one line, and the only one")
+    if len(given) == _MOST_READ:
+        raise UserError(f"standard input is no password: use at most {MOST_BYTES:,} bytes in UTF-8")
+    password = line.decode("utf-8-sig").rstrip("\r")
     if not password:
         raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
+    return password
+
+
+def _usable(password: str) -> str:
+    """A password that clients can send; UserError if they cannot."""
+    if (size := len(password.encode("utf-8"))) > MOST_BYTES:
+        raise UserError(
+            f"the password has {size:,} bytes in UTF-8: use at most {MOST_BYTES:,}, or the header is too long"
+        )
+    if found := _CONTROL.search(password):
+        raise UserError(
+            f"character {found.start() + 1} of the password is a control character (U+{ord(found[0]):04X}), which HTTP "
+            "Basic authentication does not carry: use letters, digits, signs and spaces"
+        )
     return password
 
 

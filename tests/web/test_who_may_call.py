@@ -15,6 +15,7 @@ from cticache.access.passwords import Verifier, hashed
 from cticache.access.users import ROLES, User, token_digest
 from cticache.data.store import Store
 from cticache.loop.stand_ins import StandIns
+from cticache.operate.new_user import MOST_BYTES
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Service, Wire, until
@@ -174,6 +175,20 @@ def test_no_key_is_made_for_a_name_that_is_no_users(service: Service, store: Sto
     until(lambda: store.login_failures().by_user == {"@unknown": 5})
     made = [key.rpartition(":")[0] if "minute" in key else key for key in set(client.keys()) - before]
     assert set(made) == {"cti:{@logins}:failed", "cti:{@logins}:minute"}
+
+
+@pytest.mark.parametrize("dispatch", ["batch", "threads"])
+def test_the_longest_name_and_password_fit_into_a_header(service: Service, store: Store, dispatch: str) -> None:
+    """In a line of the 8 KB that proxies take, too."""
+    name, password = "n" * 64, "\u00e4" * (MOST_BYTES // 2)
+    verifier = Verifier([User(name, hashed(password), None, frozenset(ROLES))], 60, 1000)
+    service.app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=MAX_BODY)
+    line = f"Authorization: {basic(name, password)}"
+    assert len(line) < 8192
+    wire = Wire(service, dispatch)
+    with closing(Talk(wire.port)) as talk:
+        assert talk.send(f"GET {POOLS} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode()).answer().status == 200
+    wire.stop()
 
 
 class Slow:
