@@ -138,6 +138,23 @@ def test_who_was_put_off_goes_before_those_who_are_new(door: Door) -> None:
     assert again.result(20)
 
 
+def test_of_those_who_were_put_off_who_came_first_goes_first(door: Door) -> None:
+    """In whatever order they come again."""
+    door.opened(wait_s=20.0).attack("bob")
+    door.hold()
+    door.ask("bob", "begun")
+    until(lambda: door.checked)
+    came = [f"wrong {n}" for n in range(4)]
+    door.verifier._wait_s = 0.001
+    for password in (*came, *came):
+        assert refused(door.ask("bob", password))
+    door.verifier._wait_s = 20.0
+    again = [door.ask("bob", password) for password in reversed(came)]
+    door.let()
+    assert {each.result(20) for each in again} == {None}
+    assert door.checked == ["begun", *came]
+
+
 def test_who_gives_up_leaves_the_queue(door: Door) -> None:
     door.opened(wait_s=20.0).attack("bob")
     door.hold()
