@@ -5,6 +5,8 @@ lock, queue_cv, threads, active_count, stop_count, start_new_thread and handler_
 """
 
 import logging
+import threading
+import time
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_in_thread
 from itertools import count
@@ -13,6 +15,10 @@ from typing import Any
 from waitress.task import ThreadedTaskDispatcher
 
 _log = logging.getLogger(__name__)
+
+_APART_S = 0.001
+"""Between two that go on having waited in vain. Hundreds of them at once would hold up for as long all who are served,
+and then come again at once."""
 
 
 class StandIns(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -23,13 +29,20 @@ class StandIns(ThreadedTaskDispatcher):  # type: ignore[misc]
         super().__init__()
         self.set_thread_count(threads)
         self._numbers = count(threads)
+        self._in_vain = threading.Lock()
         self._warned = False
 
     def wait(self, future: "Future[Any]", seconds: float) -> None:
-        """Wait until the future is done or so many seconds have passed; not at all if there is no thread to be had."""
+        """Wait until the future is done or so many seconds have passed; not at all if there is no thread to be had.
+
+        Of those who have waited in vain one goes on after the other, and waits for longer where there are hundreds.
+        """
         if self._one_more():
             try:
                 wait_in_thread((future,), seconds)
+                if not future.done():
+                    with self._in_vain:
+                        time.sleep(_APART_S)
             finally:
                 self._one_fewer()
 

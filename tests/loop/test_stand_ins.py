@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from cticache.loop import stand_ins
 from cticache.loop.stand_ins import StandIns
 from kit.running import until
 
@@ -51,6 +52,31 @@ def test_who_waits_in_vain_goes_on(threads: StandIns) -> None:
     waited = threading.Event()
     threads.add_task(Task(lambda: (threads.wait(Future(), 0.01), waited.set())))
     assert waited.wait(20)
+
+
+def test_of_those_who_waited_in_vain_one_goes_on_after_the_other(
+    threads: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited for what is done by then is not kept."""
+    both = threading.Barrier(2)
+    together: list[bool] = []
+
+    def sleep(_seconds: float) -> None:
+        try:
+            both.wait(0.5)
+        except threading.BrokenBarrierError:
+            together.append(False)
+        else:
+            together.append(True)
+
+    monkeypatch.setattr(stand_ins.time, "sleep", sleep)
+    done: Future[bool] = Future()
+    done.set_result(True)
+    waited = threading.Semaphore(0)
+    for future in (Future(), Future(), done):
+        threads.add_task(Task(lambda future=future: (threads.wait(future, 0.01), waited.release())))
+    assert all(waited.acquire(timeout=20) for _ in range(3))
+    assert together == [False, False]
 
 
 def test_where_the_system_has_no_more_threads_nobody_waits_and_it_is_told_once(
