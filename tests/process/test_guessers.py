@@ -1,0 +1,102 @@
+"""While a name is guessed at, who is known is served, other names come in, and so does its right password."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from cticache.access.passwords import hashed
+from kit import guessers
+from kit.running import until
+from kit.serving import Running
+from kit.talk import Talk
+
+RIGHT = "correct:horse"
+HASH = hashed(RIGHT)
+NAMES = ["attacked", "known", *[f"new-{n}" for n in range(8)]]
+USERS = "".join(f"[user:{name}]\npassword = {HASH}\npools = p\nroles = watch\n" for name in NAMES)
+
+
+@pytest.fixture(params=[1, 130])
+def addresses(request: pytest.FixtureRequest, long: bool) -> int:
+    """From how many it is guessed."""
+    if request.param > 1 and not long:
+        pytest.skip("in the long form")
+    return int(request.param)
+
+
+@pytest.fixture
+def service(tmp_path: Path, redis_url: str, dispatch: str) -> Iterator[Running]:
+    """A service that trusts what its clients say of where they come from."""
+    server = f"[server]\nport = 0\nworkers = 1\nconnections = 1000\ndispatch = {dispatch}\nthreads = 4\n"
+    file = tmp_path / "config.ini"
+    file.write_text(
+        f"{server}trusted_proxy = 127.0.0.1\n[redis]\nurl = {redis_url}\nprefix = guessed\n{USERS}"
+        "[pool:p]\nnumbers = 1-9\n"
+    )
+    running = Running(file, tmp_path / "errors")
+    yield running
+    running.close()
+
+
+def ask(port: int, name: str, address: str) -> int:
+    """The status of a client with the right password."""
+    with closing(Talk(port)) as talk:
+        return talk.send(guessers.login(name, RIGHT, address)).answer().status
+
+
+def attempts(port: int, name: str, address: str) -> tuple[int, float]:
+    """How many it takes to get in, minding Retry-After, and how many seconds."""
+    began, count = time.monotonic(), 1
+    while (status := ask(port, name, address)) != 200:
+        assert status == 429
+        assert count < 60
+        count += 1
+        time.sleep(1)
+    return count, time.monotonic() - began
+
+
+def known_p99_ms(port: int, count: int) -> float:
+    """Of a client that is known, on one connection."""
+    took = []
+    with closing(Talk(port)) as talk:
+        for _ in range(count):
+            began = time.monotonic()
+            answer = talk.send(guessers.login("known", RIGHT, "198.51.100.2")).answer()
+            assert answer.status == 200, answer.content
+            took.append((time.monotonic() - began) * 1000)
+            time.sleep(0.005)
+    return sorted(took)[int(count * 0.99)]
+
+
+def test_wrong_passwords_keep_out_nobody(
+    addresses: int, service: Running, dispatch: str, long: bool, tell: Callable[[str], None]
+) -> None:
+    port = int(re.search(r"http://127\.0\.0\.1:(\d+)", service.line())[1])  # type: ignore[index]
+    connections, known = (500, 1000) if long else (60, 20)
+    attempts(port, "known", "198.51.100.2")
+    quiet = known_p99_ms(port, known)
+    with ExitStack() as stack:
+        guessing = subprocess.Popen(
+            [sys.executable, guessers.__file__, str(port), "attacked", str(connections), str(addresses)]
+        )
+        stack.callback(guessing.wait, 20)
+        stack.callback(guessing.kill)
+        until(lambda: "too_many_logins" in service.said())
+        attacked = known_p99_ms(port, known)
+        others = [attempts(port, name, f"198.51.100.{n}") for n, name in enumerate(NAMES[2:], 10)]
+        assert max(count for count, _ in others) <= 5  # one, unless the machine takes a second for a hash
+        if not long:
+            return
+        count, seconds = attempts(port, "attacked", "198.51.100.1")
+        assert guessing.poll() is None
+    tell(
+        f"{connections} guessers of one name from {addresses}, {dispatch}: a known client's p99 {attacked:.0f} ms "
+        f"(without {quiet:.0f}), a new login of another name {max(took for _, took in others):.2f} s at the most, "
+        f"the right password of that name {seconds:.1f} s, {count} attempts"
+    )
