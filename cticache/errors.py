@@ -64,6 +64,13 @@ class BadRequest(Refusal):
     says = "The request is not HTTP that can be read here."
 
 
+class PlainHttp(Refusal):
+    """The client speaks TLS."""
+
+    status, code = 400, "plain_http"
+    says = "This port speaks plain HTTP: TLS ends at the proxy in front."
+
+
 class WrongCredentials(Refusal):
     """No credentials, or wrong ones."""
 
@@ -145,6 +152,13 @@ class TooLarge(Refusal):
     says = "The body is too long."
 
 
+class TargetTooLong(Refusal):
+    """The URL is longer than the wire takes (RFC 9110 section 15.5.15)."""
+
+    status, code = 414, "uri_too_long"
+    says = "The URL is too long."
+
+
 class UnsupportedEncoding(Refusal):
     """A body that is compressed, or encoded in another way (RFC 9110 section 8.4)."""
 
@@ -210,6 +224,20 @@ class UnsupportedCoding(Refusal):
 
     status, code = 501, "not_implemented"
     says = "This transfer coding is not supported."
+
+
+class UnknownMethod(Refusal):
+    """A method that no URL has (RFC 9110 section 15.6.2)."""
+
+    status, code = 501, "not_implemented"
+    says = "This method is not known here; GET, POST and the others are written in capitals."
+
+
+class UnsupportedVersion(Refusal):
+    """Another version of HTTP than 1.0 and 1.1 (RFC 9110 section 15.6.6), 0.9 included, which names none."""
+
+    status, code = 505, "unsupported_version"
+    says = "HTTP/1.1 and HTTP/1.0 are spoken here, and no other version; the first line of a request must name it."
 
 
 class PoolExhausted(Refusal):

@@ -8,6 +8,7 @@ calls parse_header, and the attributes that this sets; body_rcv, the reader of a
 """
 
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -16,9 +17,10 @@ from urllib.parse import unquote_to_bytes
 from waitress.buffers import OverflowableBuffer
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.receiver import FixedStreamReceiver
-from waitress.utilities import Error
+from waitress.utilities import Error, RequestHeaderFieldsTooLarge
 
-from cticache.errors import BadRequest, ExpectationFailed, Refusal
+from cticache.errors import BadRequest, ExpectationFailed, HeadersTooLarge, Refusal, UnknownMethod
+from cticache.loop.beginning import METHODS, is_hopeless, named, why_not, why_not_so_long
 from cticache.loop.chunks import Chunks
 
 _PATH, _QUERY = r"(/[!\"$->@-~]*)", r"(?:\?([!\"$-~]*))?"
@@ -27,9 +29,10 @@ _NAME = r"[A-Za-z0-9_.~%!$&'()*+;=-]"
 _AUTHORITY = rf"(?:{_NAME}+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
 """A host and a port; no user, which is to be treated as an error (RFC 9110 section 4.2.4)."""
 _END = r" HTTP/(1\.[01])(?=\r\n)"
-_LINE = re.compile(rf"([A-Z]+) {_PATH}{_QUERY}{_END}")
+_METHOD = f"({'|'.join(METHODS)})"
+_LINE = re.compile(rf"{_METHOD} {_PATH}{_QUERY}{_END}")
 """The usual request line (RFC 9112 section 3.2.1)."""
-_ABSOLUTE = re.compile(rf"([A-Z]+) (?i:https?)://{_AUTHORITY}{_PATH}?{_QUERY}{_END}")
+_ABSOLUTE = re.compile(rf"{_METHOD} (?i:https?)://{_AUTHORITY}{_PATH}?{_QUERY}{_END}")
 """As it is sent to a proxy (section 3.2.2)."""
 _ASTERISK = re.compile(rf"(OPTIONS) (\*)(){_END}")
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
@@ -40,6 +43,11 @@ _LENGTH = re.compile(r"[0-9]{1,4000}")
 _SPACE = ord(" ")
 _FRAMING = 8
 """A chunked body may take this many times its own bytes to arrive: in chunks of one byte it takes six times."""
+
+
+def _request_line(text: str) -> re.Match[str] | None:
+    """The first line, if it is a request's."""
+    return _LINE.match(text) or _ABSOLUTE.match(text) or _ASTERISK.match(text)
 
 
 class Refused(Error):  # type: ignore[misc]
@@ -55,15 +63,21 @@ class Refused(Error):  # type: ignore[misc]
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """Reads one request."""
 
+    header_plus: bytes
+    completed: bool
     error: Error | Refusal | None
     body_rcv: Any
     version = "1.1"
     """In which a request is answered that could not be read so far."""
+    command = path = ""
+    """Unknown where it could not be read."""
     began = 0.0
     """When its first bytes came, if they were not the whole, by time.monotonic()."""
     body_began = 0.0
     """When its header was whole, if its body was not."""
     _raw_bytes = 0
+    _has_line = False
+    """Whether the first line has come, and can be a request's, before the header was whole."""
 
     @property
     def body_bytes_received(self) -> int:
@@ -83,23 +97,50 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if not self.headers_finished and (self.header_plus or data)[0] <= _SPACE and self._is_indented(data):
             self.refuse(BadRequest())
             return len(data)
+        before = self.header_plus
         consumed: int = super().received(data)
         if self.completed:  # nothing more is wanted: no body, or one refused already
             self.expect_continue = False
             if isinstance(self.error, Refusal):  # a chunked body's
                 self.error = Refused(self.error)
+            elif isinstance(self.error, RequestHeaderFieldsTooLarge):
+                self.header_plus = before + data
+                self.refuse(
+                    why_not_so_long(self.header_plus, self.adj.max_request_header_size, HeadersTooLarge()), anew=True
+                )
         else:
             self.began = self.began or monotonic()
             if self.headers_finished:
                 self.body_began = self.body_began or monotonic()
+            else:
+                self._judge(len(before))
         return consumed
+
+    def _judge(self, seen: int) -> None:
+        """Refuse what can never become a request, without waiting for more of it."""
+        begun = b"" if self._has_line else self.header_plus.lstrip(b"\r\n")
+        if begun:
+            line_is_whole = b"\n" in begun
+            refusal = None if line_is_whole and _request_line(begun.decode("latin-1")) else why_not(begun)
+            if line_is_whole and isinstance(refusal, UnknownMethod):  # well-formed: its header may say whose it is
+                refusal = None
+            if refusal:
+                self.refuse(refusal)
+                return
+            self._has_line = line_is_whole
+        if is_hopeless(self.header_plus, seen):
+            self.refuse(BadRequest())
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read request line and headers; ParsingError or TransferEncodingNotImplemented, for which waitress looks."""
         text = header_plus.decode("latin-1")
-        line = _LINE.match(text) or _ABSOLUTE.match(text) or _ASTERISK.match(text)
+        line = _request_line(text)
         if not line:
-            raise ParsingError("Not a request of HTTP/1")
+            with suppress(ParsingError):  # for the request's id
+                self._read_fields(text.partition("\r\n")[2][:-4])
+            self.header_plus = header_plus
+            self.refuse(why_not(header_plus) or BadRequest())
+            return
         self.command, path, query, self.version = line.groups()
         self.request_uri = text[len(self.command) + 1 : line.end() - len(" HTTP/1.1")]
         self.path = path if path and "%" not in path else unquote_to_bytes(path or "/").decode("latin-1")
@@ -125,8 +166,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             if not self.expect_continue:
                 self.refuse(ExpectationFailed())
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Make it a whole request, which is answered with this refusal."""
+    def refuse(self, refusal: Refusal, *, anew: bool = False) -> None:
+        """Make it a whole request, which is answered with this refusal; ``anew``: its line has not been read."""
+        if anew or not self.command:
+            self.command, self.version = named(self.header_plus)
         self.error = Refused(refusal)
         self.completed = True
         self.body_rcv, self.content_length, self.chunked = None, 0, False

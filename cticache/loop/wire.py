@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import build_http_date
 
 from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding
@@ -27,7 +27,7 @@ _OF_WAITRESS = {kind.status: kind for kind in (BadRequest, TooLarge, HeadersTooL
 """What waitress's own refusals become, by their status."""
 _OUT_OF_REACH = 1 << 60
 """A limit that nothing reaches."""
-_TELL_NOTHING = frozenset({"400", "401", "408", "413", "417", "429", "431", "500", "501"})
+_TELL_NOTHING = frozenset({"400", "401", "408", "413", "414", "417", "429", "431", "500", "501", "505"})
 """The statuses of requests that anybody may have sent."""
 
 
@@ -48,7 +48,7 @@ class _Task(WSGITask):  # type: ignore[misc]
         """Status line and headers; in one pass, unless waitress must decide whether the connection stays open."""
         names = [name for name, _ in self.response_headers]
         if self.channel.ending.letting_go and len(self.channel.requests) == 1 and not self.channel.request:
-            self.set_close_on_finish()  # it is the last of those that have come on this connection
+            _close_afterwards(self)  # it is the last of those that have come on this connection
         persists = self.version == "1.1" and not self.request.connection_close and not self.close_on_finish
         if not persists or "content-length" not in names:
             head: bytes = super().build_response_header()
@@ -76,6 +76,12 @@ def _date(now: int) -> str:
     return f"Date: {build_http_date(now)}"
 
 
+def _close_afterwards(task: Task) -> None:
+    """Close the connection with this answer, and say so alone: waitress would tell an old client the contrary, too."""
+    task.request.headers.pop("CONNECTION", None)
+    task.set_close_on_finish()
+
+
 class _ErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
@@ -87,15 +93,16 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
             ("Content-Type", "application/json; charset=utf-8"),
             ("Cache-Control", "no-store"),
         ]
+        # After a fault of the application waitress answers another request than the one that it was in.
+        asked = next(iter(self.channel.requests), self.request)
         # An application of ours is told of what never reached it, and says which id the request has.
         if refused := getattr(self.channel.server.application, "refused", None):
-            method = getattr(self.request, "command", "")  # unknown where the first line was not read
-            request_id = refused(refusal, self.channel.addr[0], self.request.headers, method)
+            request_id = refused(refusal, self.channel.addr[0], asked.headers, asked.command)
             self.response_headers.append(("X-Request-Id", request_id))
-        self.set_close_on_finish()
+        _close_afterwards(self)
         self.content_length = len(body)
         self.channel.answering(self.status)
-        self.write(body)
+        self.write(b"" if asked.command == "HEAD" else body)  # RFC 9110 section 9.3.2
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
-from waitress.utilities import BadRequest
 
 from cticache.loop.wire import Channel, adjustments
 
@@ -21,7 +20,7 @@ def read(parser: type[HTTPRequestParser], data: bytes) -> dict[str, object]:
     assert made.received(data) == len(data)
     assert made.completed
     if made.error:
-        return {"error": type(made.error)}
+        return {"error": made.error.code}
     names = "command", "version", "request_uri", "path", "query", "headers", "content_length", "chunked"
     more = "connection_close", "expect_continue", "url_scheme"
     return {name: getattr(made, name) for name in names + more}
@@ -30,7 +29,7 @@ def read(parser: type[HTTPRequestParser], data: bytes) -> dict[str, object]:
 @given(_TARGETS)
 def test_a_path_and_its_query_are_read_as_waitress_reads_them(target: str) -> None:
     data = f"GET /{target} HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n\r\n".encode("ascii")
-    expected = {"error": BadRequest} if "#" in target else read(HTTPRequestParser, data)
+    expected = {"error": 400} if "#" in target else read(HTTPRequestParser, data)
     assert read(Channel.parser_class, data) == expected
 
 

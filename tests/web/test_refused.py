@@ -11,7 +11,19 @@ from redis import Redis
 
 from cticache.access.networks import Networks
 from cticache.access.passwords import Verifier
-from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding, refusals
+from cticache.errors import (
+    BadRequest,
+    HeadersTooLarge,
+    Internal,
+    PlainHttp,
+    Refusal,
+    TargetTooLong,
+    TooLarge,
+    UnknownMethod,
+    UnsupportedCoding,
+    UnsupportedVersion,
+    refusals,
+)
 from cticache.journal.refused import Refused
 from cticache.logs import AUDIT
 from cticache.web.app import create_app
@@ -190,11 +202,21 @@ OF_WAITRESS: dict[type[Refusal], bytes] = {
     TooLarge: request(f"POST {CALLS}", f"Content-Length: {MAX_BODY + 1}"),
     HeadersTooLarge: b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 17000,
     UnsupportedCoding: request(f"POST {CALLS}", "Transfer-Encoding: gzip"),
+    PlainHttp: b"\x16\x03\x01\x02",
+    TargetTooLong: b"GET /" + b"a" * 17000,
+    UnsupportedVersion: b"GET /healthz HTTP/2.0\r\n\r\n",
+    UnknownMethod: request("FOOBAR /healthz"),
 }
-METHOD = {HeadersTooLarge: "GET", TooLarge: "POST", UnsupportedCoding: "POST"}
+METHOD = {
+    HeadersTooLarge: "GET",
+    TargetTooLong: "GET",
+    UnsupportedVersion: "GET",
+    TooLarge: "POST",
+    UnsupportedCoding: "POST",
+}
 
 
-@pytest.mark.parametrize("kind", OF_WAITRESS, ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", OF_WAITRESS, ids=lambda kind: kind.__name__)
 def test_what_waitress_refuses_leaves_its_line_too(
     service: Service, told: Told, connect: Callable[[], Talk], kind: type[Refusal]
 ) -> None:
@@ -227,9 +249,9 @@ def test_what_waitress_refuses_of_a_trusted_proxy_has_the_clients_address(
 
 def test_a_method_that_nobody_knows_is_not_told(told: Told, connect: Callable[[], Talk]) -> None:
     for line in ("FOOBAR /healthz", f"FOOBAR {CALL}"):
-        assert connect().send(request(line)).answer().status == 400
-    assert connect().send(request("FOOBAR /healthz", "Transfer-Encoding: gzip")).answer().status == 501
-    assert [each["method"] for each in told()] == ["-"] * 3
+        answer = connect().send(request(line, "X-Request-Id: req-1")).answer()
+        assert (answer.status, answer.headers["x-request-id"]) == (501, "req-1")
+    assert [(each["id"], each["method"], each["code"]) for each in told()] == [("req-1", "-", "not_implemented")] * 2
 
 
 def test_a_fault_in_the_application_is_refused_and_told_too(
