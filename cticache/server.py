@@ -234,9 +234,8 @@ def _serve_on(
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,
         )
-        if hub:
-            stack.callback(hub.close)
-        else:
+        stack.callback(loop.close)
+        if not hub:
             sys.setswitchinterval(_SWITCH_S)
         started()
         server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
@@ -317,7 +316,6 @@ def _adjustments(server: ServerConfig) -> dict[str, Any]:
     return adjustments(
         server.max_body,
         threads=server.threads,
-        asyncore_use_poll=sys.platform != "win32",
     )
 
 

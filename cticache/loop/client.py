@@ -1,11 +1,10 @@
-"""A client's connection on the loop.
+"""A client's connection on a loop that watches it.
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a channel's service, cancel,
-readable, writable, total_outbufs_len, requests, socket, _fileno, _flush_some, _flush_exception, add_channel and
-del_channel; wasyncore.read and write.
+readable, writable, write_soon, total_outbufs_len, requests, socket, will_close, connected, _fileno, _flush_some,
+_flush_exception, handle_close, add_channel and del_channel; wasyncore.read and write.
 """
 
-import selectors
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,9 +12,8 @@ from typing import Any, Protocol
 from waitress import wasyncore
 
 from cticache.loop.ending import is_under_way
+from cticache.loop.watching import READ, WRITE
 from cticache.loop.wire import Channel
-
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Loop(Protocol):
@@ -27,22 +25,32 @@ class Loop(Protocol):
     def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
         """Call ``ready`` with a mask when this can be read or written; without events, stop watching it."""
 
-    def touch(self, channel: "HubChannel") -> None:
+    def touch(self, channel: "Client") -> None:
         """Settle this channel at the end of the turn."""
 
 
-class HubChannel(Channel):
-    """A client's connection on the loop of a hub."""
+class LoopOfThreads(Loop, Protocol):
+    """The same where requests run in threads."""
 
-    hub: Loop
-    """Set in the class that Hub.run makes."""
+    def touch_soon(self, channel: "Client") -> None:
+        """Wake the loop, and have it settle this channel; from any thread."""
+
+    def is_inside(self) -> bool:
+        """Whether the caller runs in the thread of the loop."""
+
+
+class Client(Channel):
+    """A client's connection on a loop that watches it."""
+
+    loop: Loop
+    """Set in the class that the loop makes."""
     paused = False
     """Data has come that must not be read yet: a request is under way, or the loop ends. Reading is not polled."""
 
     def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
         """Register with the loop, which may refuse, and then with waitress."""
         try:
-            self.hub.watch(self._fileno, READ, self.ready)
+            self.loop.watch(self._fileno, READ, self.ready)
         except OSError:
             self.socket.close()
             raise
@@ -50,13 +58,13 @@ class HubChannel(Channel):
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's own
         """Leave the loop, before the socket is closed and its descriptor used again."""
-        self.hub.watch(self._fileno, 0, self.ready)
+        self.loop.watch(self._fileno, 0, self.ready)
         super().del_channel(map)
 
     def dismiss(self) -> None:
         """Close the connection now: another client needs its place, or its time is over."""
         self.handle_close()
-        self.hub.touch(self)  # a request of it may be held back
+        self.loop.touch(self)  # a request of it may be held back
 
     def ready(self, mask: int) -> None:
         """The socket can be read or written."""
@@ -65,12 +73,10 @@ class HubChannel(Channel):
                 wasyncore.read(self)
             else:
                 self.paused = True
-        self.hub.touch(self)
+        self.loop.touch(self)
 
     def settle(self) -> None:
         """Send what is waiting to be sent, close the connection if it is time, and watch for what is wanted next."""
-        if self.total_outbufs_len:
-            self._flush_exception(self._flush_some)  # handle_write sends nothing while another request is queued
         if self._fileno is not None and self.writable():
             wasyncore.write(self)
         if self._fileno is None:
@@ -79,7 +85,59 @@ class HubChannel(Channel):
             self.paused = False
         # A channel stays registered while its request runs: taking it out and back in would cost two syscalls.
         wanted = (0 if self.paused else READ) | (WRITE if self.writable() else 0)
-        self.hub.watch(self._fileno, wanted, self.ready)
+        self.loop.watch(self._fileno, wanted, self.ready)
 
     def _wants_more(self) -> bool:
-        return bool(self.readable() and (not self.hub.closing or is_under_way(self, time.time())))
+        return bool(self.readable() and (not self.loop.closing or is_under_way(self, time.time())))
+
+
+class HubChannel(Client):
+    """A client's connection on the loop of a hub."""
+
+    def settle(self) -> None:
+        """As for any client, even while another request of it is queued."""
+        if self.total_outbufs_len:
+            self._flush_exception(self._flush_some)  # handle_write sends nothing while another request is queued
+        super().settle()
+
+
+class ThreadsChannel(Client):
+    """A client's connection whose requests run in threads.
+
+    A thread sends its answer itself, and tells the loop only if something is left for it to do: so an answer does not
+    wake the loop. The thread looks for that after it has let go of the request, and the loop looks once more whether
+    the request is over after it has noted that it waits for that; one of the two sees it.
+    """
+
+    loop: LoopOfThreads
+
+    def ready(self, mask: int) -> None:
+        """As for any client; but a request that has come whole is left to its thread."""
+        if mask & READ:
+            if self._wants_more():
+                wasyncore.read(self)
+            else:
+                self.paused = True
+        if self.paused or mask & WRITE or not self.requests:
+            self.loop.touch(self)
+
+    def service(self) -> None:
+        """Serve a request, in a thread."""
+        super().service()
+        if self.paused or self.writable() or self.server.door.waits:
+            self.loop.touch_soon(self)
+
+    def write_soon(self, data: bytes) -> int:
+        """Send this, and have the loop send what does not go at once."""
+        size: int = super().write_soon(data)
+        if self.total_outbufs_len:
+            self.loop.touch_soon(self)
+        return size
+
+    def handle_close(self) -> None:
+        """Close the connection; in the thread of the loop, which alone may change what is watched."""
+        if self.loop.is_inside():
+            super().handle_close()
+        else:
+            self.will_close = True
+            self.loop.touch_soon(self)

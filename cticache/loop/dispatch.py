@@ -23,7 +23,6 @@ readable, pull_trigger and active_channels; adj.send_bytes and adj.outbuf_high_w
 """
 
 import logging
-import selectors
 import socket
 import time
 from collections import deque
@@ -34,9 +33,10 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 from waitress.server import BaseWSGIServer
 
-from cticache.loop.client import READ, HubChannel
+from cticache.loop.client import Client, HubChannel
 from cticache.loop.ending import Ending, close_idle, close_port
 from cticache.loop.waiting import Peer, Waiter
+from cticache.loop.watching import READ, Watching
 
 _log = logging.getLogger(__name__)
 
@@ -53,19 +53,18 @@ _OUT_OF_REACH = 1 << 60
 """A limit in bytes that nothing reaches."""
 
 
-class Hub(Ending):
+class Hub(Watching, Ending):
     """The loop, and waitress's task dispatcher on it."""
 
     def __init__(self, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
-        super().__init__(self._wake)
+        Watching.__init__(self)
+        Ending.__init__(self, self._wake)
         self._stop_s = stop_s
         self._greenlet = getcurrent()
-        self._selector = selectors.DefaultSelector()
-        self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
-        self._tasks: deque[HubChannel] = deque()
-        self._held_back: set[HubChannel] = set()
-        self._touched: set[HubChannel] = set()
+        self._tasks: deque[Client] = deque()
+        self._held_back: set[Client] = set()
+        self._touched: set[Client] = set()
         self._resumes: deque[tuple[Waiter, Any, BaseException | None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._parked: set[Waiter] = set()
@@ -122,30 +121,13 @@ class Hub(Ending):
         """Forget this peer."""
         self._peers.remove(peer)
 
-    def watch(self, fileno: int, events: int, ready: Callable[[int], None]) -> None:
-        """Call ``ready`` with a mask when this can be read or written; without events, stop watching it."""
-        known = self._watched.get(fileno)
-        if known is None:
-            if not events:
-                return
-            self._selector.register(fileno, events, ready)
-        elif not events:
-            self._selector.unregister(fileno)
-            del self._watched[fileno]
-            return
-        elif known[0] == events:
-            return
-        else:
-            self._selector.modify(fileno, events, ready)
-        self._watched[fileno] = events, ready
-
-    def touch(self, channel: HubChannel) -> None:
+    def touch(self, channel: Client) -> None:
         """Settle this channel at the end of the turn."""
         self._touched.add(channel)
 
     # What waitress asks of a task dispatcher
 
-    def add_task(self, channel: HubChannel) -> None:
+    def add_task(self, channel: Client) -> None:
         """Queue a channel whose next request is complete; its lock is held, so nothing is run."""
         self._tasks.append(channel)
 
@@ -176,8 +158,7 @@ class Hub(Ending):
         def accept(_mask: int) -> None:
             server.door.knock(in_a_burst=self._started == MOST_TASKS)
 
-        server.door.polls_at_once = True
-        server.door.channel_class = type("HubChannel", (HubChannel,), {"hub": self, "ending": self})
+        server.door.channel_class = type("HubChannel", (HubChannel,), {"loop": self, "ending": self})
         server.pull_trigger = lambda: None  # it would wake a loop that is awake: two syscalls a request
         server.adj.send_bytes = _OUT_OF_REACH  # nothing is sent while an answer is written: head and body go as one
         server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a channel would wait, here for ever
@@ -200,10 +181,7 @@ class Hub(Ending):
             channel.handle_close()
 
     def _turn(self) -> None:
-        for key, mask in self._selector.select(self._patience()):
-            known = self._watched.get(key.fd)
-            if known and known[1] == key.data:  # an earlier one may have closed it, or reopened its number
-                key.data(mask)
+        self.poll(self._patience())
         while self._calls:
             self._calls.popleft()()
         now = time.monotonic()
@@ -232,7 +210,7 @@ class Hub(Ending):
             return max(min(due - time.monotonic(), _LOOK_S), 0)
         return max(min(due - time.monotonic(), self.stop_at - time.monotonic(), _LONGEST_SLEEP_S), 0)
 
-    def _start(self, channel: HubChannel) -> None:
+    def _start(self, channel: Client) -> None:
         if channel.total_outbufs_len:
             self._held_back.add(channel)
         elif channel.requests:
@@ -248,7 +226,7 @@ class Hub(Ending):
             self._idle.append(getcurrent())
             self._serve(self._greenlet.switch())
 
-    def _serve(self, channel: HubChannel) -> None:
+    def _serve(self, channel: Client) -> None:
         try:
             channel.service()
         except BaseException as error:  # noqa: BLE001 - the loop outlives whatever a request does

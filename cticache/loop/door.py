@@ -78,16 +78,13 @@ class Door:
         """The others, first the one that has gone longest without a whole request."""
         self._lock = Lock()  # with dispatch = threads, requests end in threads
         self._by_site: dict[str, int] = {}
-        self.polls_at_once = False
-        """Whether those that are let in are polled in the same turn; waitress's own loop does so in the next one."""
-        self._unpolled = False
-        """Whether there may be some who have not been polled yet: nobody else is let in, for whom they might go."""
         self._knocking = 0
         """How many may be let in, of those that wait."""
         self._look_at = 0.0
         self._closed_until = 0.0
-        self._all_busy = False
-        """The limit is met and nobody could go; the listener is not polled until somebody can."""
+        self.waits = False
+        """The limit is met and nobody could go; the listener is not polled until somebody can. Whoever ends a request
+        has the loop make a turn then."""
         self._troubles = _Troubles()
         self.entered = 0
         """How many have been let in."""
@@ -106,24 +103,19 @@ class Door:
         """Whether it is worth waiting for newcomers. Asked before each turn, this lets in those who knocked in the last
         one, and sees whose time is over.
         """
-        if self._knocking and not self._unpolled:
+        if self._knocking:
             self._let_in(self._knocking)
             self._knocking = 0
-            self._unpolled = not self.polls_at_once
-            if self._unpolled:
-                self._server.pull_trigger()  # else they would wait for as long as this turn's poll sleeps
-        else:
-            self._unpolled = False
         now = monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
             self._look(now)
         if not self._server.accepting or now < self._closed_until:
             return False
-        if self._all_busy:
+        if self.waits:
             with self._lock:
-                self._all_busy = self._is_full() and not self._first_to_go()
-        return not self._all_busy
+                self.waits = self._is_full() and not self._first_to_go()
+        return not self.waits
 
     def _let_in(self, most: int) -> None:
         """Accept so many, as far as there is room or somebody goes.
@@ -133,8 +125,8 @@ class Door:
         for _ in range(min(most, max(self._limits.connections // 2, 1))):
             if self._is_full():
                 with self._lock:
-                    self._all_busy = not self._first_to_go()
-                if self._all_busy:
+                    self.waits = not self._first_to_go()
+                if self.waits:
                     self._troubles.add(
                         "all %s connections are being served, and newcomers wait", self._limits.connections
                     )

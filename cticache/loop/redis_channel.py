@@ -37,9 +37,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner, copied
-from cticache.loop.client import READ, WRITE
 from cticache.loop.dispatch import Hub
 from cticache.loop.waiting import Waiter
+from cticache.loop.watching import READ, WRITE
 
 _log = logging.getLogger(__name__)
 

@@ -1,48 +1,101 @@
-"""waitress's own way to serve, a thread for each request under way, with a loop that ends in order.
+"""waitress's own way to serve, a thread for each request under way, on a loop that ends in order.
 
-Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it, besides those that ending.py
-and wire.py list: wasyncore.loop, and a server's pull_trigger, task_dispatcher and adj.asyncore_use_poll.
+Invariants:
+
+- The loop reads what comes and lets clients in; what it watches is changed in its own thread alone.
+- An answer wakes the loop only if that has something to do for it: client.py says when.
+
+Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it, besides those that client.py,
+ending.py and wire.py list: a server's trigger, readable, pull_trigger, task_dispatcher and adj.outbuf_high_watermark.
 """
 
 import time
+from collections import deque
+from threading import get_ident
 
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
+from cticache.loop.client import Client, ThreadsChannel
 from cticache.loop.ending import Ending, close_idle, close_port
-from cticache.loop.wire import Channel
+from cticache.loop.watching import READ, Watching
 
 _LONGEST_SLEEP_S = 1.0
-"""The longest that a poll sleeps, so that waitress finds idle clients in time."""
+"""The longest that a poll sleeps, so that the door sees in time whose time is over."""
 _LOOK_S = 0.05
 """How often it is looked, at the end, whether anything is still under way."""
 _THREADS_S = 0.2
 """How long the idle threads have to end."""
+_OUT_OF_REACH = 1 << 60
+"""A limit in bytes that nothing reaches."""
 
 
-class Threads(Ending):
-    """Runs waitress's loop, and ends it."""
+class Threads(Watching, Ending):
+    """Runs the loop, and ends it."""
 
     def __init__(self, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
-        super().__init__()
+        Watching.__init__(self)
+        Ending.__init__(self)
         self._stop_s = stop_s
+        self._touched: deque[Client] = deque()
+        self._thread = 0
+        self.closing = False
+        """Only requests that have begun are still read: a client that never stops asking would put off the end."""
+
+    def is_inside(self) -> bool:
+        """Whether the caller runs in the thread of the loop."""
+        return get_ident() == self._thread
+
+    def touch(self, channel: Client) -> None:
+        """Settle this channel at the end of the turn."""
+        self._touched.append(channel)
+
+    def touch_soon(self, channel: Client) -> None:
+        """Wake the loop, and have it settle this channel; from any thread."""
+        self._touched.append(channel)
+        self.wake()
 
     def run(self, server: BaseWSGIServer) -> None:
         """Serve until the end is due; then answer what has come by then, close every connection, and leave."""
-        server.door.channel_class = type("ThreadsChannel", (Channel,), {"ending": self})
-        self.wake = server.pull_trigger
+        self._thread = get_ident()
+
+        def accept(_mask: int) -> None:
+            server.door.knock()
+
+        def woken(_mask: int) -> None:
+            wasyncore.read(server.trigger)
+
+        server.door.channel_class = type("ThreadsChannel", (ThreadsChannel,), {"loop": self, "ending": self})
+        server.pull_trigger = lambda: None  # it would wake the loop for each answer
+        server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a thread would wait for its client to read
+        self.wake = server.trigger.pull_trigger
+        self.watch(server.trigger._fileno, READ, woken)
+        listener = server.socket.fileno()
         while not self.is_due():
-            self._turn(server, min(self.stop_at - time.monotonic(), _LONGEST_SLEEP_S))
+            # This is also where the door looks whose time is over.
+            self.watch(listener, READ if server.readable() else 0, accept)
+            self._turn(min(self.stop_at - time.monotonic(), _LONGEST_SLEEP_S))
+        self.watch(listener, 0, accept)
         close_port(server)
         ends_at = time.monotonic() + self._stop_s
-        self._turn(server, 0)  # reads what has come
+        self._turn(0)  # reads what has come
+        self.closing = True
         while close_idle(server) and time.monotonic() < ends_at:
-            self._turn(server, _LOOK_S)
+            self._turn(_LOOK_S)
         for channel in list(server.active_channels.values()):
             channel.handle_close()
         server.task_dispatcher.shutdown(timeout=_THREADS_S)
         self.wake = lambda: None
+        self.watch(server.trigger._fileno, 0, woken)
 
-    def _turn(self, server: BaseWSGIServer, patience_s: float) -> None:
-        wasyncore.loop(max(patience_s, 0), server.adj.asyncore_use_poll, server._map, count=1)
+    def close(self) -> None:
+        """Close what the loop itself holds open; after ``run``."""
+        self._selector.close()
+
+    def _turn(self, patience_s: float) -> None:
+        self.poll(0 if self._touched else max(patience_s, 0))
+        for _ in range(len(self._touched)):
+            channel = self._touched.popleft()
+            if channel._fileno is not None:
+                channel.settle()

@@ -170,8 +170,7 @@ class Served:
         self.loop.stop()
         self.thread.join(20)
         wasyncore.close_all(self.server._map)
-        if isinstance(self.loop, Hub):
-            self.loop.close()
+        self.loop.close()
         self._listener.close()
 
 

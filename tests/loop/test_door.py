@@ -165,7 +165,7 @@ def test_nobody_goes_who_is_being_served_and_who_comes_then_waits(new_house: Cal
     for _ in served:
         assert house.waiting.acquire(timeout=20)
     newcomers = [house.wait_outside(get("/")) for _ in range(3)]
-    until(lambda: house.door._all_busy)
+    until(lambda: house.door.waits)
     house.look()
     assert house.entered == 3
     house.answer.set_result(b"served")
@@ -178,7 +178,7 @@ def test_nobody_goes_whose_answer_is_not_out(new_house: Callable[..., House]) ->
     slow = house.come(get("/big"), small=True)
     until(lambda: house.channel(slow).total_outbufs_len)
     newcomer = house.wait_outside(get("/"))
-    until(lambda: house.door._all_busy)
+    until(lambda: house.door.waits)
     assert len(slow.answer().content) == BIG
     assert newcomer.answer().content == b"/"
     assert slow.is_closed()
@@ -356,3 +356,45 @@ def test_the_log_tells_who_went_and_why_now_and_then(
     assert any("6 clients" in message and "gave way; the last was 127.0.0.1" in message for message in told)
     assert any("1 requests were given up" in message and "header" in message for message in told)
     assert len(told) == 2
+
+
+def test_what_comes_while_a_request_is_worked_on_is_read_after_it(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dispatch_module, threads):
+        monkeypatch.setattr(module, "_LONGEST_SLEEP_S", 3600.0)
+    house = new_house()
+    talk = house.come(get("/wait"))
+    assert house.waiting.acquire(timeout=20)
+    talk.send(get("/"))
+    until(lambda: house.channel(talk).paused)
+    house.answer.set_result(b"served")
+    assert [talk.answer().content for _ in range(2)] == [b"served", b"/"]
+
+
+def test_who_waits_for_a_place_is_let_in_when_one_is_free(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dispatch_module, threads):
+        monkeypatch.setattr(module, "_LONGEST_SLEEP_S", 3600.0)
+    house = new_house(connections=1)
+    served = house.come(get("/wait"))
+    assert house.waiting.acquire(timeout=20)
+    newcomer = house.wait_outside(get("/"))
+    until(lambda: house.door.waits)
+    house.answer.set_result(b"served")
+    assert served.answer().content == b"served"
+    assert newcomer.answer().content == b"/"
+
+
+def test_an_answer_does_not_wake_the_loop_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House("threads", **NEVER)
+    try:
+        talk, woken = house.ask(house.come()), list[int]()
+        monkeypatch.setattr(house.served.loop, "wake", lambda: woken.append(1))
+        for _ in range(20):
+            house.ask(talk)
+        assert not woken
+    finally:
+        monkeypatch.undo()
+        house.close()
