@@ -28,6 +28,7 @@ from cticache.data.keys import Keys
 from cticache.data.loading import Loading
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
+from cticache.journal.closed import CAUSES, Closed
 from cticache.journal.refused import Refused
 from cticache.journal.tally import Tally
 from cticache.link.breaker import Breaker
@@ -92,7 +93,9 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             embedded.start()
             url = embedded.url
         count = _workers(config)
-        site = Site(config, url, users, config.server.audit_key or passwords.invent(), Tally(count))
+        site = Site(
+            config, url, users, config.server.audit_key or passwords.invent(), Tally(count), Tally(count, CAUSES)
+        )
         pools = Pools(config.pools)
         store, scripts = new_store(new_runner(url, config.redis, stack), config, _clocks(config))
         keeper = Keeper(store, pools, config.redis.sync_interval)
@@ -151,6 +154,7 @@ class Site:
     audit_key: str
     """The same in all processes, so that an ANI has one digest."""
     refusals: Tally
+    closed: Tally
 
 
 def work(site: Site, listener: socket.socket, news: News) -> None:
@@ -224,6 +228,7 @@ def _serve_on(
         )
         refused = Refused(config.refusal_lines, config.refusal_burst, site.refusals, process)
         stack.callback(refused.close)
+        closed = Closed(site.closed, process)
         app = create_app(
             store,
             pools,
@@ -233,13 +238,14 @@ def _serve_on(
             max_body=config.max_body,
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,
+            closed=closed,
         )
         stack.callback(loop.close)
         if not hub:
             sys.setswitchinterval(_SWITCH_S)
         started()
         server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
-        Door(server, _limits(config))
+        Door(server, _limits(config), closed=closed)
         stack.callback(server.close)
         gc.collect()
         gc.freeze()  # what exists by now stays to the end

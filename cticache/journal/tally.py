@@ -1,14 +1,14 @@
-"""How often each code was answered, by all the processes that serve together."""
+"""How often each code was answered or each other thing happened, by all the processes that serve together."""
 
 import logging
 import multiprocessing
+from collections.abc import Iterable
 from ctypes import Array, c_uint64
 
 from cticache.errors import refusals
 
 CODES = tuple(sorted({kind.code for kind in refusals()}))
 """The code of every refusal."""
-_AT = {code: at for at, code in enumerate(CODES)}
 _log = logging.getLogger(__name__)
 
 
@@ -19,19 +19,20 @@ class Tally:
     process has counted outlives it. A Tally can be given to a process that is being started, and to no other.
     """
 
-    def __init__(self, processes: int = 1) -> None:
-        cells = processes * len(CODES)
+    def __init__(self, processes: int = 1, codes: Iterable[str] = CODES) -> None:
+        self._at = {code: at for at, code in enumerate(codes)}
+        cells = processes * len(self._at)
         self._cells: Array[c_uint64] | list[int] = [0] * cells
         if processes > 1:
             try:
                 self._cells = multiprocessing.get_context("spawn").RawArray(c_uint64, cells)
             except OSError as error:  # neither /dev/shm nor a folder for temporary files
-                _log.warning("no memory to share: each process counts refusals for itself: %s", error)
+                _log.warning("no memory to share: each process counts for itself: %s", error)
 
     def add(self, code: str, process: int = 0) -> None:
         """Count one more of this code in the row of a process; one thread of it at a time."""
-        self._cells[process * len(CODES) + _AT[code]] += 1
+        self._cells[process * len(self._at) + self._at[code]] += 1
 
     def totals(self) -> dict[str, int]:
-        """How often each code was answered, by all processes since the service was started."""
-        return {code: sum(self._cells[at :: len(CODES)]) for code, at in _AT.items()}
+        """How often there was each, by all processes since the service was started."""
+        return {code: sum(self._cells[at :: len(self._at)]) for code, at in self._at.items()}

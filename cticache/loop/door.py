@@ -8,7 +8,8 @@ Invariants:
   comes waits in the backlog.
 - A request has a time in which its header, and one in which its body must be whole; so has a client that sends nothing,
   and one that does not read its answer.
-- A request costs no more than two moves in a dictionary; the clients are looked through once in ``_LOOK_S``.
+- A request costs no more than two moves in a dictionary; the clients are looked through once in ``_LOOK_S``, a part of
+  them in a turn: thousands whose time is over at once are shown out beside the requests of others, not before them.
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it: a server's accept, readable,
 handle_accept, set_socket_options, fix_addr, accepting, active_channels, adj and _map; a channel's requests, request,
@@ -19,7 +20,7 @@ import errno
 import logging
 import socket
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -28,7 +29,7 @@ from waitress.server import BaseWSGIServer
 
 from cticache.access.networks import NOWHERE, Networks, site
 from cticache.errors import RequestTimeout
-from cticache.logs import NO_NUMBERS
+from cticache.journal.closed import Closed
 from cticache.loop.wire import Channel
 
 _log = logging.getLogger(__name__)
@@ -41,8 +42,10 @@ _LOOK_S = 1.0
 """How often it is looked whose time is over."""
 _SLOWEST = 4096
 """Bytes a second that a client must read of a long answer."""
-_LOG_S = 10.0
-"""How often at most each kind of trouble is logged."""
+_MOST_LOOKS = 512
+"""How many clients are looked at in a turn; the rest of them in the next ones."""
+_MOST_SHOWN_OUT = 16
+"""How many are shown out in a turn whose time is over, so that it is no longer than others when it is that of many."""
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_S = 0.1
 """How long nobody is accepted after the system could not give another socket."""
@@ -68,7 +71,13 @@ class Limits:
 class Door:
     """The door of one server. It takes the place of what waitress has for the same purpose."""
 
-    def __init__(self, server: BaseWSGIServer, limits: Limits, channel_class: type[Channel] = Channel) -> None:
+    def __init__(
+        self,
+        server: BaseWSGIServer,
+        limits: Limits,
+        channel_class: type[Channel] = Channel,
+        closed: Closed | None = None,
+    ) -> None:
         self.channel_class = channel_class
         self._server = server
         self._limits = limits
@@ -81,11 +90,13 @@ class Door:
         self._knocking = 0
         """How many may be let in, of those that wait."""
         self._look_at = 0.0
+        self._looking: list[Channel] = []
+        """Who is still to be looked at in this round, the last first."""
         self._closed_until = 0.0
         self.waits = False
         """The limit is met and nobody could go; the listener is not polled until somebody can. Whoever ends a request
         has the loop make a turn then."""
-        self._troubles = _Troubles()
+        self._closed = closed or Closed()
         self.entered = 0
         """How many have been let in."""
         server.door = self
@@ -107,8 +118,7 @@ class Door:
             self._let_in(self._knocking)
             self._knocking = 0
         now = monotonic()
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_S
+        if self._looking or now >= self._look_at:
             self._look(now)
         if not self._server.accepting or now < self._closed_until:
             return False
@@ -127,9 +137,8 @@ class Door:
                 with self._lock:
                     self.waits = not self._first_to_go()
                 if self.waits:
-                    self._troubles.add(
-                        "all %s connections are being served, and newcomers wait", self._limits.connections
-                    )
+                    text = "all %s connections are being served, and newcomers wait"
+                    self._closed.note(text, self._limits.connections)
                     return
             try:
                 accepted = self._server.accept()
@@ -191,8 +200,7 @@ class Door:
             if channel:
                 self._forget(channel)
         if channel:
-            text = "the limit of connections is met: %s clients without a whole request gave way"
-            self._troubles.add(text, address=channel.addr[0])
+            self._closed.add("gave_way", channel.addr[0])
             channel.dismiss()
 
     def _forget(self, channel: Channel) -> None:
@@ -206,8 +214,7 @@ class Door:
             where = site(address[0])
             if self._by_site.get(where, 0) >= limits.per_address:
                 client.close()
-                text = "%s connections were closed, beyond [server] connections_per_address"
-                self._troubles.add(text, address=address[0])
+                self._closed.add("per_address", address[0])
                 return
         if self._is_full():
             self._make_room()
@@ -228,62 +235,55 @@ class Door:
 
     def _cannot_accept(self, error: OSError) -> None:
         """Make room where the system has no more sockets; the others cannot be polled for that."""
-        self._troubles.add("%s times no client could be accepted: " + str(error))
+        self._closed.note("no client could be accepted: " + str(error).replace("%", "%%") + "; times: %s")
         if error.errno in _NO_FILES:
             self._make_room()
             self._closed_until = monotonic() + _PAUSE_S
 
     def _look(self, now: float) -> None:
-        for channel in list(self._server.active_channels.values()):
-            if not channel.will_close:
-                self._look_at_one(channel, now)
-        self._troubles.tell(now)
+        if not self._looking:
+            self._look_at = now + _LOOK_S
+            self._looking = list(self._server.active_channels.values())[::-1]
+        shown_out = 0
+        for _ in range(min(len(self._looking), _MOST_LOOKS)):
+            channel = self._looking.pop()
+            if channel._fileno is not None and not channel.will_close:
+                shown_out += self._shows_out(channel, now)
+            if shown_out == _MOST_SHOWN_OUT:
+                break
+        if self._looking:
+            self.channel_class.ending.wake()  # the next turn must not sleep
+        else:
+            self._closed.tell(now)
 
-    def _look_at_one(self, channel: Channel, now: float) -> None:
+    def _shows_out(self, channel: Channel, now: float) -> bool:
+        """Look at a client, and show it out if its time is over."""
         limits, request, silent_s = self._limits, channel.request, now - channel.since
         if channel.total_outbufs_len:
             channel.sending = now
             if channel.reads_slowly(now, limits.idle_s, _SLOWEST):
-                self._troubles.add("%s clients did not read their answers", address=channel.addr[0])
-                channel.dismiss()
+                return self._dismiss(channel, "unread")
         elif channel.requests or channel.close_when_flushed:
             pass
         elif request is None:
             if now - max(channel.since, channel.sending) > (limits.idle_s if channel.answered else limits.header_s):
-                channel.dismiss()
+                return self._dismiss(channel, "" if channel.answered else "silent")
         elif not request.headers_finished:
             # Blank lines are no beginning: they would put it off for ever.
             begun_s = now - request.began if channel.answered else silent_s
             if begun_s > limits.header_s or silent_s > limits.idle_s + limits.header_s:
-                self._give_up(channel, "header")
+                return self._give_up(channel, "header")
         elif now - request.body_began > limits.body_s or silent_s > limits.idle_s + limits.header_s + limits.body_s:
-            self._give_up(channel, "body")
+            return self._give_up(channel, "body")
+        return False
 
-    def _give_up(self, channel: Channel, what: str) -> None:
-        self._troubles.add(f"%s requests were given up, whose {what} was not whole in time", address=channel.addr[0])
+    def _dismiss(self, channel: Channel, cause: str) -> bool:
+        if cause:
+            self._closed.add(cause, channel.addr[0])
+        channel.dismiss()
+        return True
+
+    def _give_up(self, channel: Channel, cause: str) -> bool:
+        self._closed.add(cause, channel.addr[0])
         channel.give_up(RequestTimeout())
-
-
-@dataclass
-class _Troubles:
-    """What is to be logged: each kind at most once in ``_LOG_S``, with how often it was and with whom last."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    """Of few kinds; a text has a place for how many."""
-    last: dict[str, str] = field(default_factory=dict)
-    told_at: float = float("-inf")
-
-    def add(self, text: str, count: int = 0, *, address: str = "") -> None:
-        """Count one more of this kind, or say that there are so many."""
-        self.counts[text] = count or self.counts.get(text, 0) + 1
-        self.last[text] = address
-
-    def tell(self, now: float) -> None:
-        """Log what has come together."""
-        if not self.counts or now < self.told_at + _LOG_S:
-            return
-        self.told_at = now
-        for text, count in self.counts.items():
-            address = self.last[text]
-            _log.warning(text + (f"; the last was {address}" if address else ""), f"{count:,}", extra=NO_NUMBERS)
-        self.counts, self.last = {}, {}
+        return True

@@ -20,12 +20,15 @@ def exposition(
     condition: Condition,
     failed_logins: FailedLogins = NONE_FAILED,
     refused: Mapping[str, int] = MappingProxyType({}),
+    closed: Mapping[str, int] = MappingProxyType({}),
 ) -> bytes:
-    """One scrape: the figures by pool name, the condition of the pools, failed logins by user, refusals by code."""
+    """One scrape: the figures by pool name, the condition of the pools, failed logins by user, refusals by code,
+    connections that were closed on clients by cause.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Logins(failed_logins))
     registry.register(_Pools(figures, condition))
-    registry.register(_Refusals(refused))
+    registry.register(_Refusals(refused, closed))
     return generate_latest(registry)
 
 
@@ -94,13 +97,18 @@ class _Logins(Collector):
 
 
 class _Refusals(Collector):
-    def __init__(self, refused: Mapping[str, int]) -> None:
+    def __init__(self, refused: Mapping[str, int], closed: Mapping[str, int]) -> None:
         self._refused = refused
+        self._closed = closed
 
     def collect(self) -> Iterator[Metric]:
         counter = CounterMetricFamily("cticache_refusals", "Requests refused, of all pools", labels=["code"])
         for code, count in self._refused.items():
             counter.add_metric([code], count)
+        yield counter
+        counter = CounterMetricFamily("cticache_connections_closed", "Connections closed on clients", labels=["cause"])
+        for cause, count in self._closed.items():
+            counter.add_metric([cause], count)
         yield counter
 
 

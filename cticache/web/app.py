@@ -22,6 +22,7 @@ from cticache.errors import (
     WrongCredentials,
 )
 from cticache.handover import HandOver
+from cticache.journal.closed import Closed
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
@@ -48,6 +49,7 @@ def create_app(
     max_body: int,
     proxies: Networks = NOWHERE,
     is_ending: Callable[[], bool] = lambda: False,
+    closed: Closed | None = None,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
     app = _App(media_type=_JSON, middleware=[audit, _NoStore(), Authentication(verifier, _PROBES)])
@@ -61,7 +63,7 @@ def create_app(
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
-    app.add_route("/metrics", Metrics(store, pools, keeper, audit.refused))
+    app.add_route("/metrics", Metrics(store, pools, keeper, audit.refused, closed or Closed()))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper, is_ending))
     app.add_error_handler(Exception, _internal)

@@ -24,6 +24,7 @@ from cticache.errors import (
     WrongFields,
 )
 from cticache.handover import Found, HandOver, places
+from cticache.journal.closed import Closed
 from cticache.journal.refused import Refused
 from cticache.numbering.ani import masked, read
 from cticache.numbering.numbers import MAX_DIGITS
@@ -191,11 +192,12 @@ class PoolFigures:
 class Metrics:
     """GET /metrics: the figures of the user's pools for Prometheus."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace, refused: Refused) -> None:
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace, refused: Refused, closed: Closed) -> None:
         self._store = store
         self._pools = pools
         self._keeper = keeper
         self._refused = refused
+        self._closed = closed
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer in the text format of Prometheus."""
@@ -206,7 +208,7 @@ class Metrics:
             failed = NONE_FAILED
         resp.content_type = CONTENT_TYPE
         by_name = dict(zip((pool.name for pool in pools), stats, strict=True))
-        resp.data = exposition(by_name, self._keeper.condition, failed, self._refused.totals())
+        resp.data = exposition(by_name, self._keeper.condition, failed, self._refused.totals(), self._closed.totals())
 
     on_head = on_get
 

@@ -46,7 +46,7 @@ def test_where_no_memory_can_be_shared_each_process_counts_for_itself(
 
     monkeypatch.setattr("multiprocessing.sharedctypes.RawArray", fail)
     tally = Tally(2)
-    assert re.search(r"each process counts refusals for itself: .*temporary", caplog.text)
+    assert re.search(r"each process counts for itself: .*temporary", caplog.text)
     counted(tally, 1, "gone")
     tally.add("gone", 0)
     assert tally.totals()["gone"] == 1

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from cticache.access.networks import Networks
+from cticache.journal.closed import CAUSES
 from cticache.loop import dispatch as dispatch_module
 from cticache.loop import threads
 from cticache.loop.dispatch import Hub
-from cticache.loop.door import _PAUSE_S, MOST_ACCEPTS_IN_A_BURST
+from cticache.loop.door import _MOST_SHOWN_OUT, _PAUSE_S, MOST_ACCEPTS_IN_A_BURST
 from kit.running import BIG, Served, until
 from kit.talk import Talk, get, request
 
@@ -336,26 +337,81 @@ def test_where_the_system_has_no_socket_left_somebody_goes_and_nobody_is_asked_i
     assert _PAUSE_S > 0
 
 
+def test_thousands_whose_time_is_over_are_shown_out_a_few_in_a_turn(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cticache.loop.door._MOST_LOOKS", 30)
+    house = new_house(header_s=100)
+    clients = [house.come(sent) for sent in (b"", HALF_A_HEADER) for _ in range(20)]
+    for channel in house.channels():
+        channel.since -= 101
+    in_a_turn = list[int]()
+    look = house.door._look
+
+    def looked(now: float) -> None:
+        before = sum(house.door._closed.totals().values())
+        look(now)
+        in_a_turn.append(sum(house.door._closed.totals().values()) - before)
+
+    monkeypatch.setattr(house.door, "_look", looked)
+    house.door._look_at = 0.0
+    house.wake()
+    for talk in clients:
+        talk.rest()
+    assert max(in_a_turn) == _MOST_SHOWN_OUT
+    assert sum(in_a_turn) == 40
+    assert house.door._look_at
+
+
+def test_who_was_shown_out_is_counted_by_the_cause(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=8, header_s=100, body_s=200, idle_s=300, per_address=7)
+    idle = house.ask(house.come())
+    house.channel(idle).since -= 301
+    house.channel(house.come()).since -= 101
+    house.channel(house.come(HALF_A_HEADER)).since -= 101
+    half = house.come(HALF_A_BODY)
+    house.channel(half).request.body_began -= 201
+    slow = house.come(get("/big"), small=True)
+    until(lambda: house.channel(slow).total_outbufs_len)
+    house.look()
+    house.channel(slow).since -= 301
+    house.look()
+    until(lambda: not house.channels())
+    for _ in range(8):
+        house.wait_outside()
+    until(lambda: house.door._closed.totals()["per_address"])
+    counts = dict.fromkeys(CAUSES, 1) | {"gave_way": 0}
+    assert house.door._closed.totals() == counts  # who has been answered, and asks nothing more, is not counted
+
+
+def test_who_gave_way_is_counted(new_house: Callable[..., House]) -> None:
+    house = new_house(connections=2)
+    for _ in range(7):
+        house.come()
+    assert house.door._closed.totals() == dict.fromkeys(CAUSES, 0) | {"gave_way": 5}
+
+
 def test_the_log_tells_who_went_and_why_now_and_then(
     new_house: Callable[..., House], caplog: pytest.LogCaptureFixture
 ) -> None:
     house = new_house(connections=2, header_s=10)
-    house.door._troubles.told_at = float("inf")
+    house.door._closed._told_at = float("inf")
     for _ in range(7):
         house.come()
     house.come(HALF_A_HEADER)
     house.channels()[-1].since -= 11
     house.look()
+    until(lambda: house.door._closed.totals()["header"])
     with caplog.at_level(logging.WARNING):
-        house.door._troubles.told_at = float("-inf")
+        house.door._closed._told_at = float("-inf")
         house.look()
-        until(lambda: caplog.messages)
+        until(lambda: len(caplog.messages) > 1)
         house.come()
         house.look()
-    told = [message for message in caplog.messages if "waitress" not in message]
-    assert any("6 clients" in message and "gave way; the last was 127.0.0.1" in message for message in told)
-    assert any("1 requests were given up" in message and "header" in message for message in told)
-    assert len(told) == 2
+    assert sorted(message for message in caplog.messages if "waitress" not in message) == [
+        "1 connection closed, the header of a request was not whole within [server] header_timeout: 1 from 127.0.0.1",
+        "6 connections closed, to make room for newcomers: 6 from 127.0.0.1",
+    ]
 
 
 def test_what_comes_while_a_request_is_worked_on_is_read_after_it(

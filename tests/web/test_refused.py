@@ -24,6 +24,7 @@ from cticache.errors import (
     UnsupportedVersion,
     refusals,
 )
+from cticache.journal.closed import CAUSES
 from cticache.journal.refused import Refused
 from cticache.logs import AUDIT
 from cticache.web.app import create_app
@@ -117,6 +118,7 @@ def test_a_refused_request_leaves_one_line_and_is_counted(
     assert (answer.status_code, answer.json["error"]) == (int(expected["status"]), expected["code"])
     scraped = ask(api(service), "GET /metrics").text
     assert all(f'cticache_refusals_total{{code="{kind.code}"}} 0.0\n' in scraped for kind in refusals())
+    assert all(f'cticache_connections_closed_total{{cause="{cause}"}} 0.0\n' in scraped for cause in CAUSES)
     counted = client.app.audit.refused.totals()  # type: ignore[attr-defined]
     assert {code: times for code, times in counted.items() if times} == {expected["code"]: 1}
 
