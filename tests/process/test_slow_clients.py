@@ -1,17 +1,23 @@
-"""A service that slowhttptest attacks in its four ways lets good clients in."""
+"""Slow clients keep no good one waiting: a crowd of three kinds, and slowhttptest in its four ways."""
 
+import itertools
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from cticache.access.passwords import hashed
+from kit.crowd import crowd
+from kit.samples import PASSWORD
 from kit.serving import Running
-from kit.talk import Talk, get
+from kit.talk import asked, get, request
 
+WATCHER = f"[user:watcher]\npassword = {hashed(PASSWORD)}\nroles = watch"
 _SLOWHTTPTEST = shutil.which("slowhttptest")
 _WAYS = {
     "headers that come slowly": ("-H",),
@@ -39,7 +45,28 @@ def serve(tmp_path: Path, redis_url: str, dispatch: str) -> Iterator[Callable[..
         yield start
 
 
-def attack(port: int, ways: Iterable[tuple[str, ...]], count: int, seconds: int) -> list[str]:
+class Newcomers:
+    """Good clients that come one after the other, and how long each waited for its answer, connecting included."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._waits_s = list[float]()
+
+    def come(self) -> None:
+        began = time.monotonic()
+        assert asked(self._port, get("/healthz")).status == 200
+        self._waits_s.append(time.monotonic() - began)
+
+    @property
+    def p99_s(self) -> float:
+        return sorted(self._waits_s)[int(len(self._waits_s) * 0.99)]
+
+    def __str__(self) -> str:
+        p99, longest = self.p99_s * 1e3, max(self._waits_s) * 1e3
+        return f"{len(self._waits_s):,} newcomers: p99 {p99:.0f} ms, longest {longest:.0f} ms"
+
+
+def attack(port: int, ways: Iterable[tuple[str, ...]], count: int, seconds: int, newcomers: Newcomers) -> list[str]:
     """What slowhttptest finds while it attacks in these ways at once, with so many connections each."""
     found = list[str]()
     with ExitStack() as stack:
@@ -53,9 +80,7 @@ def attack(port: int, ways: Iterable[tuple[str, ...]], count: int, seconds: int)
             running.append(stack.enter_context(process))
             stack.callback(process.kill)
         while any(process.poll() is None for process in running):
-            good = Talk(port)
-            assert good.send(get("/healthz")).answer().status == 200
-            good.close()
+            newcomers.come()
             with suppress(subprocess.TimeoutExpired):
                 running[-1].wait(0.05)
         for process in running:
@@ -72,9 +97,33 @@ def test_slowhttptest_finds_the_service_available_throughout(
 ) -> None:
     port = serve(connections=400 if long else 150)
     if not long:  # in all ways at once, until it has looked a second time
-        assert set(attack(port, _WAYS.values(), 100, 6)) == {"YES"}
+        assert set(attack(port, _WAYS.values(), 100, 6, Newcomers(port))) == {"YES"}
         return
     for name, way in _WAYS.items():
-        found = attack(port, [way], 1000, 20)
-        tell(f"slowhttptest, {name}, 1,000 connections, {dispatch}: available {', '.join(found)}")
+        newcomers = Newcomers(port)
+        found = attack(port, [way], 1000, 20, newcomers)
+        tell(f"slowhttptest, {name}, 1,000 connections, {dispatch}: available {', '.join(found)}; {newcomers}")
         assert set(found) == {"YES"}
+
+
+def test_a_crowd_of_slow_clients_keeps_no_newcomer_waiting(
+    start_on: Callable[..., Running], redis_url: str, dispatch: str, long: bool, tell: Callable[[str], None]
+) -> None:
+    for room in (5000, 400) if long else (40,):
+        server = f"dispatch = {dispatch}\nworkers = 1\nconnections = {room}"
+        service = start_on(redis_url, server, "prefix = crowd", WATCHER)
+        port = int(service.line().partition("http://127.0.0.1:")[2].split()[0])
+        for count in (1000, 4000) if long else (100,):
+            newcomers, ends_at = Newcomers(port), time.monotonic() + 20
+            with crowd(port, count) as ask:
+                for number in itertools.count():
+                    newcomers.come()
+                    if time.monotonic() > ends_at or (number == 50 and not long):
+                        break
+                    time.sleep(0.01)
+                tell(f"{count:,} slow clients, room for {room:,}, {dispatch}: {newcomers}; {ask()}")
+            assert not long or newcomers.p99_s < 0.1
+        scraped = asked(port, request("GET /metrics", user="watcher")).content.decode()
+        closed = dict(re.findall(r'^cticache_connections_closed_total{cause="(\w+)"} (\d+)', scraped, re.MULTILINE))
+        assert int(closed["silent"]) + int(closed["gave_way"]) > 0
+        service.close()
