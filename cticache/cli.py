@@ -27,7 +27,7 @@ from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, UserError
 from cticache.handover import places
 from cticache.link.connection import connect
 from cticache.link.embedded import Embedded, data_folder, is_imitated, socket_url
-from cticache.link.trouble import trouble
+from cticache.link.trouble import told
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(_MISTAKE, str(error))
     except RedisUnavailable as error:
-        return _fail(_TROUBLE, _told(error.__cause__))
+        return _fail(_TROUBLE, told(error.__cause__))
     except RedisError as error:
-        return _fail(_TROUBLE, _told(error))
+        return _fail(_TROUBLE, told(error))
     except BadArgument as error:
         return _fail(_TROUBLE, f"a fault in cticache, please report it: {error}")
     except KeyboardInterrupt:
@@ -225,11 +225,6 @@ def _pings(url: str, timeout: float) -> bool:
             return bool(client.ping())
         except RedisError:
             return False
-
-
-def _told(error: BaseException | None) -> str:
-    found = trouble(error)
-    return f"{'Redis cannot be reached' if found.is_away else found.says}: {error}"
 
 
 def _fail(code: int, message: str) -> int:

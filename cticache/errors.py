@@ -256,7 +256,9 @@ class RedisUnavailable(Refusal):
 
     def told(self) -> "RedisUnavailable":
         """The same for a reader who is the operator."""
-        return type(self)(f"{self.why}." if self.why else "", retry_after=self.retry_after)
+        told = type(self)(f"{self.why}." if self.why else "", retry_after=self.retry_after)
+        told.why = self.why
+        return told
 
 
 class RedisRefuses(RedisUnavailable):

@@ -51,8 +51,8 @@ class HandOver:
         """Lend a number of the named pool, or of the first one that the user may use, and keep the value.
 
         Raises Forbidden, WrongFields for an unknown pool, an ANI that the pool cannot read or too long a time, NotReady
-        for a pool that has other numbers under the service that rules or may still have those of one before this, and
-        what Store.lease raises.
+        for a pool that has other numbers under the service that rules or may still have those of one before this,
+        RedisUnavailable where Redis keeps this service from knowing that, and what Store.lease raises.
         """
         condition = self._keeper.condition
         lender = self._pools.lendable(self._lender(user, pool))
@@ -65,7 +65,7 @@ class HandOver:
         ttl_ms = _ttl_ms(lender, ttl_s)
         looking(lender.name, "", canonical)
         if condition.is_unsure(lender.name):
-            raise NotReady(f"The numbers of pool {lender.name} are not in place yet.", retry_after=1)
+            raise condition.not_yet(f"The numbers of pool {lender.name} are not in place yet.")
         # A pool that has the same numbers there goes on: they are in place, and nobody else leases them.
         if lender.name in condition.overruled:
             raise NotReady(
@@ -227,7 +227,7 @@ def places(pools: Pools, dnis: str, user: User | None = None, condition: Conditi
 def _for_sure(refusal: Refusal, pools: Pools, found: list[Place], condition: Condition) -> Refusal:
     """The refusal, if it is known in which pools the number is and was; otherwise the call may be in another one."""
     if pools.leaving is None:
-        return NotReady("It is not known yet which numbers left their pools with calls on them.", retry_after=1)
+        return condition.not_yet("It is not known yet which numbers left their pools with calls on them.")
     certain = (place for place in found if place.dnis in place.pool.numbers)
     if condition.overruled and all(place.pool.name in condition.overruled for place in certain):
         if found and isinstance(refusal, NoSuchCall):

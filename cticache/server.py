@@ -100,6 +100,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
         store, scripts = new_store(new_runner(url, config.redis, stack), config, _clocks(config))
         keeper = Keeper(store, pools, config.redis.sync_interval)
         stack.callback(keeper.stop)
+        keeper.not_heard()
         first_look = _FirstLook(Loading(scripts, keeper.start), keeper)
 
         def opens() -> bool:

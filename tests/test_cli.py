@@ -1,6 +1,7 @@
 import io
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from cticache import cli, config
 from cticache.access.passwords import Verifier
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
-from cticache.link.trouble import REFUSALS
+from cticache.link.trouble import AWAY, REFUSALS, SILENT
 from cticache.operate.new_user import MOST_BYTES
 from kit import servers
 
@@ -504,8 +505,16 @@ def test_a_redis_that_is_away_is_one_line_and_exit_1(command: str) -> None:
     done = _run(command)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("cticache: Redis cannot be reached: ")
+    assert done.stderr.startswith(f"cticache: {AWAY.says} (Error ")
     assert "secret-word" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["pools"], ["advise"], ["explain", "100", "1"]], ids=" ".join)
+def test_a_redis_that_does_not_answer_is_told_as_the_service_tells_it(command: list[str], printed: Printed) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _write(f"url = redis://127.0.0.1:{silent.getsockname()[1]}/0\ntimeout = 0.05")
+        assert cli.main(command) == 1
+    assert printed()[1] == [f"cticache: {SILENT.says} (Timeout reading from socket)"]
 
 
 @pytest.mark.parametrize("command", ["check", "pools"])
@@ -516,7 +525,7 @@ def test_a_redis_that_refuses_the_password_is_not_said_to_be_away(command: str) 
             client.config_set("requirepass", "another-word")
             done = _run(command)
             assert done.returncode == 1
-            assert done.stderr.startswith(f"cticache: {REFUSALS['WRONGPASS']}: "), done.stderr
+            assert done.stderr.startswith(f"cticache: {REFUSALS['WRONGPASS']} ("), done.stderr
             assert len(done.stderr.splitlines()) == 1
             assert "-word" not in done.stderr
 

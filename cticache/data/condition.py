@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from cticache.data.outage import Outage
+from cticache.errors import NotReady, Refusal
+
 Kind = Literal["overruled", "redis", "rules", "sync", "loss", "clock"]
 """Another service's numbers count; Redis is away or refuses what keeping the pools takes; another service has other
 rules; numbers are being put in place; Redis came back without its data; its clock jumped.
@@ -34,9 +37,16 @@ class Condition:
     None: all of them, since it has just been started.
     """
 
+    outage: Outage | None = None
+    """Why the pools cannot be kept in place, where Redis is the reason."""
+
     def is_unsure(self, pool: str) -> bool:
         """Whether a number that is not configured here could be leased from this pool."""
         return self.unsure is None or pool in self.unsure
+
+    def not_yet(self, sentence: str) -> Refusal:
+        """The refusal for want of what this service has not learnt yet: that of Redis, where it is the reason."""
+        return self.outage.refusal() if self.outage else NotReady(sentence, retry_after=1)
 
     def why_not(self) -> str:
         """Why the pools are not in place, in words."""

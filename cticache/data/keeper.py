@@ -7,14 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from redis.exceptions import RedisError
+
 from cticache.data.clock import Clocks
 from cticache.data.condition import KINDS, Condition, Kind
 from cticache.data.heartbeat import Heartbeat
+from cticache.data.outage import Outages
 from cticache.data.replies import Standing, utc
 from cticache.data.services import Registration
 from cticache.data.store import Store
 from cticache.data.sync import Stopped, Sync
-from cticache.errors import RedisRefuses, RedisUnavailable
+from cticache.errors import RedisUnavailable
+from cticache.link.trouble import UNHEARD
 from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pools
 
@@ -96,14 +100,25 @@ class Keeper:
         self._overruled: frozenset[str] = frozenset()
         self._ruler = ""
         self._heartbeat = Heartbeat(store, pools, self.note)
+        self._outages = Outages(store.retry_after)
         self._clocks = store.clocks
         self._notes: Mapping[Kind, str] = {}
         self._registered_at = self._progress_told_at = 0.0
         self.synced = threading.Event()
         """Set while the pools are as configured here; not while another configuration rules."""
 
-    def start(self) -> None:
-        """Begin; returns at once, also while Redis is away."""
+    def not_heard(self) -> None:
+        """Take it that Redis is away until ``start`` is called: nothing has been heard of it."""
+        self._outages.unlogged(UNHEARD)
+        self._note_outage()
+
+    def start(self, met: RedisError | None = None) -> None:
+        """Begin; returns at once, also while Redis is away. ``met``: what has been met on the way to Redis by now."""
+        if met:
+            self._outages.met(met)
+        else:
+            self._outages.over()
+        self._note_outage()
         self._thread.start()
 
     def wake(self) -> None:
@@ -122,7 +137,7 @@ class Keeper:
         """How the pools are by now."""
         in_place = self.synced.is_set()
         unsure = _NONE if in_place or self._overruled else self._sync.unsure
-        return Condition(in_place, self._overruled, self._ruler, self._notes, unsure)
+        return Condition(in_place, self._overruled, self._ruler, self._notes, unsure, self._outages.now)
 
     def news(self) -> News:
         """What the workers are to know."""
@@ -150,30 +165,27 @@ class Keeper:
             )
 
     def _run(self) -> None:
-        trouble = logged = ""
         while not self._stop.is_set():
             until = self._woken
             try:
                 if not self._look():
                     until = self._stop  # another configuration rules: checking sooner would change nothing
-                if trouble:
-                    _log.warning("Redis is back")
-                trouble = logged = ""
+                self._outages.over()
             except Stopped:
                 return
             except RedisUnavailable as error:
-                trouble = error.why
-                kind = trouble if isinstance(error, RedisRefuses) else type(error).code  # however it is away
-                if kind != logged:
-                    _log.warning("%s (%s)", trouble, error.__cause__)
-                logged = kind
+                self._outages.met(error.__cause__)
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
                 _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
                 until = self._stop
             self.note("sync", "")
-            self.note("redis", trouble and f"{trouble}.")
+            self._note_outage()
             until.wait(self._interval)
             self._woken.clear()
+
+    def _note_outage(self) -> None:
+        now = self._outages.now
+        self.note("redis", f"{now.trouble.says}." if now else "")
 
     def _look(self) -> bool:
         """Whether the pools are in place by now."""

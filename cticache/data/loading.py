@@ -8,7 +8,6 @@ from redis.exceptions import RedisError
 
 from cticache.data.scripts import Scripts
 from cticache.errors import ScriptError
-from cticache.link.trouble import trouble
 
 _log = logging.getLogger(__name__)
 
@@ -16,8 +15,11 @@ _log = logging.getLogger(__name__)
 class Loading:
     """One attempt to load them. If Redis is away they are loaded when it is back, as they are needed."""
 
-    def __init__(self, scripts: Scripts, then: Callable[[], None] = lambda: None) -> None:
-        """``then`` is called in the thread, whether Redis was there or not; not if a script does not compile."""
+    def __init__(self, scripts: Scripts, then: Callable[[RedisError | None], None] = lambda _met: None) -> None:
+        """``then`` is called in the thread with the error that Redis was met with, if there was one.
+
+        It is not called if a script does not compile.
+        """
         self._scripts = scripts
         self._then = then
         self._over = threading.Event()
@@ -34,6 +36,7 @@ class Loading:
         return self._over.is_set() and not self.is_done
 
     def _load(self) -> None:
+        met: RedisError | None = None
         try:
             self._scripts.load()
             self.is_done = True
@@ -41,8 +44,8 @@ class Loading:
             _log.error("%s", error)  # when nobody waits any more
             self._wrong = error
         except RedisError as error:
-            _log.warning("requests are answered with 503 for now: %s (%s)", trouble(error).says, error)
+            met = error
         finally:
             self._over.set()
         if not self._wrong:
-            self._then()
+            self._then(met)

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from cticache.data.clock import Clocks
 from cticache.data.keys import EVERY_POOL, Keys
+from cticache.data.outage import Outage
 from cticache.data.replies import (
     Beat,
     Explanation,
@@ -34,17 +35,7 @@ from cticache.data.replies import (
 )
 from cticache.data.scripts import Argument, Invocation, Scripts
 from cticache.data.tokens import token
-from cticache.errors import (
-    BadArgument,
-    Gone,
-    NotReady,
-    PoolExhausted,
-    RedisRefuses,
-    RedisUnavailable,
-    Refusal,
-    TooManyLive,
-    refusals,
-)
+from cticache.errors import BadArgument, Gone, NotReady, PoolExhausted, Refusal, TooManyLive, refusals
 from cticache.link.trouble import trouble
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
 
@@ -91,7 +82,7 @@ class Store:
         self.clocks = clocks or Clocks()
         """What is expected of the clocks of Redis."""
         self._keys = keys
-        self._retry_after = retry_after
+        self.retry_after = retry_after
 
     def lease(
         self,
@@ -447,11 +438,7 @@ class Store:
                     return _REFUSALS[code]()
                 if code == BadArgument.script:
                     return BadArgument(str(error))
-        found = trouble(error)
-        kind = RedisUnavailable if found.is_away else RedisRefuses
-        refusal = kind(retry_after=self._retry_after)
-        refusal.why = found.says
-        return refusal
+        return Outage(trouble(error), self.retry_after).refusal()
 
     def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, ms: int = 0) -> Refusal:
         """The refusal for what lease.lua says instead of a lease; ``ms`` is a wait, or since when the call is over."""
@@ -477,9 +464,9 @@ class Store:
             case "jumped":
                 return NotReady(f"The clock of Redis has jumped; pool {pool.name} is checked.", retry_after=1)
         if ms < 0 and pool.numbers:
-            return NotReady(f"The numbers of pool {pool.name} are not in place yet.", retry_after=self._retry_after)
+            return NotReady(f"The numbers of pool {pool.name} are not in place yet.", retry_after=self.retry_after)
         if ms < 0:
-            return PoolExhausted(f"Pool {pool.name} has no numbers to lease.", retry_after=self._retry_after)
+            return PoolExhausted(f"Pool {pool.name} has no numbers to lease.", retry_after=self.retry_after)
         return PoolExhausted(
             f"No number of pool {pool.name} is free for this caller; one will be in {seconds} s.", retry_after=seconds
         )

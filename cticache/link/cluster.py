@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner, connect
 from cticache.link.redis_url import Address, addresses, node_url
+from cticache.link.trouble import told, trouble
 
 _NOT_RUN = (AskError, TryAgainError, ClusterDownError)
 """The node has refused to begin; MovedError is an AskError."""
@@ -108,7 +109,7 @@ class Topology:
         """What the first node to answer says; the order changes each time, as a node may be cut off from the others."""
         known = sorted(self.nodes)
         named = addresses(self._url)
-        trouble = ""
+        wrong = ""
         for address in (*random.sample(known, len(known)), *random.sample(named, len(named))):
             try:
                 with connect(self.url(address), self._timeout) as client:
@@ -116,15 +117,16 @@ class Topology:
                     ranges = client.execute_command("CLUSTER", "SLOTS")
             except ResponseError as error:
                 off = "cluster support disabled" in str(error)
-                trouble = "it is no member of a cluster, write redis:// in the URL" if off else str(error)
+                wrong = "it is no member of a cluster, write redis:// in the URL" if off else told(error)
             except (RedisError, OSError) as error:
-                trouble = str(error)
+                wrong = str(error) if trouble(error).is_away else told(error)
             else:
                 if ranges:
                     return _read(ranges, address)
-                trouble = "it knows of nobody who has a slot: has the cluster been created?"
-            trouble = f"{_named(address)}: {trouble}"
-        raise RedisConnectionError(f"no node of the cluster answers as one: {trouble}")
+                wrong = "it knows of nobody who has a slot: has the cluster been created?"
+            wrong = f"{_named(address)}: {wrong}"
+        # What is wrong with it, by its code, is what is wrong with the cluster.
+        raise RedisConnectionError(f"no node of the cluster answers as one: {wrong}")
 
 
 class Cluster:

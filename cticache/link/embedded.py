@@ -18,6 +18,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.errors import UserError
 from cticache.link.connection import connect
@@ -237,7 +238,7 @@ def _end_left_behind(path: Path, client: Redis) -> None:
         except BusyLoadingError:
             deadline = time.monotonic() + _STOP_S
         except RedisError as error:
-            reason = str(error)
+            reason = "it does not answer" if isinstance(error, RedisTimeoutError) else str(error)
         if time.monotonic() > deadline:
             raise UserError(
                 f"a server left behind still has the folder {path.parent} ({reason}): end that process, or choose "

@@ -33,6 +33,7 @@ class Trouble(NamedTuple):
 
 AWAY = Trouble("Redis is away: see whether it runs, and whether [redis] url leads to it", is_away=True)
 SILENT = Trouble("Redis is away: it does not answer within [redis] timeout", is_away=True)
+UNHEARD = Trouble("Redis is away: it has not answered since the start of this service", is_away=True)
 UNKNOWN = Trouble("Redis refuses to work, for a reason that only the log has")
 REFUSALS = {
     "NOPERM": "Redis refuses its user a command or a key (NOPERM): give that user the rights in docs/operate.md, Redis",
@@ -81,6 +82,12 @@ def trouble(error: BaseException | None) -> Trouble:
     if isinstance(error, RedisTimeoutError):
         return SILENT
     return AWAY if isinstance(error, RedisConnectionError | OSError) else UNKNOWN
+
+
+def told(error: BaseException | None) -> str:
+    """What it is and, in brackets, the words in which it came: for the log, and for who runs a command."""
+    found = trouble(error)
+    return f"Redis refuses to work: {error}" if found == UNKNOWN else f"{found.says} ({error})"
 
 
 def _code(error: BaseException | None) -> str:

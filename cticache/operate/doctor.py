@@ -8,11 +8,12 @@ from redis.exceptions import RedisError, ResponseError
 
 from cticache.link.cluster import Topology
 from cticache.link.connection import connect
+from cticache.link.trouble import REFUSALS, told
 from cticache.operate import replay
 
 OLDEST = (6, 2)
 """The oldest Redis with all the commands that the scripts use."""
-REPLICA = "the server is a replica and refuses writes: give the address of its primary"
+REPLICA = REFUSALS["READONLY"]
 MEMBER = "the server is part of a Redis Cluster: write redis+cluster:// in the URL, not redis://"
 
 
@@ -28,10 +29,10 @@ def cluster(url: str, timeout: float, more: Callable[[Redis], list[str]]) -> tup
         try:
             with connect(topology.url((host, port)), timeout) as client:
                 kinds.add(described(client))
-                told = [*complaints(client, clustered=True), *more(client)]
+                complained = [*complaints(client, clustered=True), *more(client)]
         except RedisError as error:
-            told = [f"does not answer: {error}"]
-        found += [f"{host}:{port}: {complaint}" for complaint in told]
+            complained = [told(error)]
+        found += [f"{host}:{port}: {complaint}" for complaint in complained]
     count = len(topology.primaries())
     return f"a cluster of {count} {'primary' if count == 1 else 'primaries'} ({', '.join(sorted(kinds))})", found
 

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from redis import Redis
-from redis.exceptions import AskError, NoPermissionError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import AskError, NoPermissionError, RedisError, ResponseError
 
 from cticache.data.keys import EVERY_POOL
 from cticache.data.store import Store
 from cticache.errors import Refusal
-from cticache.operate.doctor import MEMBER, REPLICA
+from cticache.link.trouble import UNKNOWN, told, trouble
+from cticache.operate.doctor import MEMBER
 from cticache.operate.report import listed
 
 _FORBIDDEN = re.compile(r"NOPERM|ACL failure|can't (?:run this command|access)|no permissions ", re.IGNORECASE)
@@ -51,14 +52,14 @@ def of_scripts(store: Store, pools: Sequence[str], prefix: str) -> list[str]:
         except Refusal as refusal:
             if not isinstance(refusal.__cause__, RedisError):
                 raise
-            told = [said(refusal.__cause__, prefix)]
+            complaints = [said(refusal.__cause__, prefix)]
             ends = not isinstance(refusal.__cause__, NoPermissionError)
         else:
-            told = _within(refused, prefix)
+            complaints = _within(refused, prefix)
             ends = any(not _FORBIDDEN.search(text) for text in refused.values())
         if ends:
-            return [*where, *told]
-        for complaint in told:
+            return [*where, *complaints]
+        for complaint in complaints:
             where.setdefault(complaint, []).append(pool)
     return [
         complaint if len(places) > len(pools) else f"pool {listed(places)}: {complaint}"
@@ -80,16 +81,12 @@ def said(error: RedisError, prefix: str) -> str:
             return f"the user may not use the keys that begin with {prefix}: allow ~{prefix}:*{_FILE}"
         if command := _COMMAND.search(text):
             return _missing([_WITHOUT_SUBCOMMAND.get(command[1], command[1])])
-    if isinstance(error, ReadOnlyError) or "READONLY" in text:
-        return REPLICA
     if isinstance(error, AskError):
         return MEMBER
-    if "NOREPLICAS" in text:
-        return (
-            "fewer replicas are connected than min-replicas-to-write asks for: no call is leased or handed over "
-            "until they are back"
-        )
-    return f"a script cannot be run: {text}"
+    found = trouble(error)
+    if found == UNKNOWN:
+        return f"a script cannot be run: {text}"
+    return told(error) if found.is_away else found.says
 
 
 _FILE = "; `cticache acl` prints the whole file of users"

@@ -8,6 +8,7 @@ import pytest
 
 from cticache import cli
 from cticache.access.passwords import Verifier
+from cticache.link.trouble import AWAY
 from kit import clusters, servers
 from kit.certificates import HOST, Certificates, program
 from kit.clusters import Call, Front
@@ -94,8 +95,7 @@ class Checked:
 def test_check_reaches_every_server_with_it(place: str, known: Certificates, checked: Checked) -> None:
     _, said = checked(place + known.query(known))
     assert "answers\n" in said
-    assert "cannot be reached" not in said
-    assert "does not answer" not in said
+    assert "Redis is away" not in said
     assert "may not run" not in said
 
 
@@ -105,7 +105,7 @@ def test_without_a_certificate_that_redis_knows_nobody_is_let_in(
 ) -> None:
     code, said = checked(place + known.query(unknown if has != "none" else None))
     assert code == 1
-    assert said.splitlines()[-1].startswith("cticache: Redis cannot be reached: ")
+    assert said.splitlines()[-1].startswith(f"cticache: {AWAY.says} (")
     assert "answers\n" not in said
 
 

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Command, Direct, connect
+from cticache.link.trouble import REFUSALS, trouble
 from cticache.loop.redis_channel import _error
 from kit import servers
 from kit.proxy import Impostor
@@ -259,6 +260,22 @@ def test_a_cluster_that_is_away_is_told_and_found_when_it_is_back(members: list[
     topology._url = f"redis+cluster://127.0.0.1:{members[0].port}"
     assert cluster.run([LEASE]) == ["OK"]
     cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("WRONGPASS", "WRONGPASS invalid username-password pair or user is disabled."),
+        ("LOADING", "LOADING Redis is loading the dataset in memory"),
+    ],
+)
+def test_a_cluster_whose_nodes_refuse_is_not_said_to_be_away(code: str, text: str) -> None:
+    node = Impostor(lambda _: f"-{text}\r\n".encode())
+    topology = Topology(f"redis+cluster://user:a-word@{node.url.partition('://')[2]}", TIMEOUT, 0.0)
+    with pytest.raises(RedisConnectionError) as caught:
+        topology.refresh().result()
+    node.close()
+    assert trouble(caught.value).says == REFUSALS[code]
 
 
 def test_a_server_that_stands_alone_is_told_to_be_one(redis_url: str) -> None:

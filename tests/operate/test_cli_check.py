@@ -11,6 +11,7 @@ from redis import Redis
 
 from cticache import cli
 from cticache.link.connection import connect
+from cticache.link.trouble import AWAY, REFUSALS
 from cticache.operate import doctor
 from kit import clusters, servers
 from kit.clusters import Cluster
@@ -177,7 +178,7 @@ def test_replicas_that_writes_wait_for_are_well(check: Check, replica: str, prim
 def test_a_replica_is_a_complaint(check: Check, replica: str) -> None:
     code, out = check(replica)
     assert code == 1
-    assert "  the server is a replica and refuses writes: give the address of its primary" in out
+    assert f"  {REFUSALS['READONLY']}" in out
 
 
 def test_a_member_of_a_cluster_under_the_url_of_a_server_is_a_complaint(check: Check, cluster: Cluster) -> None:
@@ -219,7 +220,7 @@ def test_a_cluster_that_misses_a_node_is_a_complaint(check: Check) -> None:
         gone.signal(signal.SIGKILL)
         code, out = check(cluster.url)
     assert code == 1
-    assert [line for line in out if line.startswith(f"  {gone.place}: does not answer: ")]
+    assert [line for line in out if line.startswith(f"  {gone.place}: {AWAY.says} (")]
 
 
 def test_the_primary_that_a_sentinel_names_is_looked_at(check: Check) -> None:

@@ -1,5 +1,6 @@
 """How the service starts: clients are let in once somebody serves them, whatever Redis does."""
 
+import re
 import signal
 import socket
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from cticache.errors import UserError
+from cticache.link.connection import connect
+from cticache.link.trouble import REFUSALS
 from cticache.loop.listen import open_port, reserve
 from kit import servers
 from kit.running import until
@@ -23,7 +26,12 @@ POST = request(f"POST {CALLS}", f"Content-Length: {len(BODY)}", body=BODY)
 StartOn = Callable[..., Running]
 
 
-@pytest.mark.parametrize(("dispatch", "workers"), [("threads", 1), ("batch", 2)])
+WAYS = [("threads", 1), ("batch", 2)]
+UNHEARD = "Redis is away: it has not answered since the start of this service."
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: ")
+
+
+@pytest.mark.parametrize(("dispatch", "workers"), WAYS)
 def test_beside_a_redis_that_hangs_it_lets_clients_in_and_answers_them(
     start_on: StartOn, dispatch: str, workers: int
 ) -> None:
@@ -31,14 +39,36 @@ def test_beside_a_redis_that_hangs_it_lets_clients_in_and_answers_them(
         redis.process.send_signal(signal.SIGSTOP)
         running = start_on(redis.url, f"dispatch = {dispatch}\nworkers = {workers}", "timeout = 60")
         port = int(running.line().split()[3].rpartition(":")[2])
-        assert "not in place yet" in running.line()
+        assert running.line() == f"The pools are not in place yet. {UNHEARD} /readyz tells when they are."
         assert asked(port, request("GET /healthz")).status == 200
         refused = asked(port, POST)
-        assert (refused.status, refused.json["error"]) == (503, "not_ready")
-        assert refused.headers["retry-after"] == "1"
+        assert (refused.status, refused.json["error"]) == (503, "redis_unavailable")
+        assert refused.headers["retry-after"] == "2"
         redis.process.send_signal(signal.SIGCONT)
         until(lambda: asked(port, POST).status == 201)
         assert running.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(("dispatch", "workers"), WAYS)
+def test_beside_a_redis_that_refuses_that_is_said_and_logged_once(
+    start_on: StartOn, dispatch: str, workers: int
+) -> None:
+    says = REFUSALS["WRONGPASS"]
+    with servers.program(servers.packaged(), "--save", "") as redis, connect(redis.url, 5.0) as client:
+        client.config_set("requirepass", "a-word")
+        url = f"redis://:another-word@{redis.url.rpartition('//')[2]}"
+        running = start_on(url, f"dispatch = {dispatch}\nworkers = {workers}", "sync_interval = 0.1")
+        port = int(running.line().split()[3].rpartition(":")[2])
+        assert running.line() == f"The pools are not in place yet. {says}. /readyz tells when they are."
+        refused = asked(port, POST)
+        assert refused.json["error"] == "redis_unavailable"
+        assert "refuses to work" in refused.json["detail"]
+        assert asked(port, request("GET /readyz")).json["detail"] == f"{says}."
+        assert running.end(signal.SIGTERM) == 0
+    log = running.said().splitlines()
+    # Once for the service, and once for the request to which Redis said it.
+    assert [line.split()[3] for line in log if says in line] == ["cticache.data.outage:", "cticache.refused:"]
+    assert all(map(LINE.match, log))
 
 
 def test_a_second_copy_is_refused_for_its_port_in_one_sentence(start_on: StartOn) -> None:

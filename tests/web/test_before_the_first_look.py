@@ -2,10 +2,13 @@
 
 from falcon.testing import Result, TestClient
 from redis import Redis
+from redis.exceptions import BusyLoadingError
 
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import Keeper
 from cticache.data.sync import sync
+from cticache.errors import RedisRefuses, RedisUnavailable
+from cticache.link.trouble import REFUSALS
 from cticache.numbering.pools import Pool, Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
@@ -40,6 +43,28 @@ def test_nothing_is_leased_before_the_first_look(client: Redis, between: Between
     assert "not in place yet" in answer.json["detail"]
     assert keeper._look()
     assert post(api).json["dnis"] == "200"
+
+
+def unavailable(answer: Result) -> bool:
+    told = answer.status_code, answer.json["error"], answer.headers.get("retry-after")
+    return told == (503, "redis_unavailable", "2")
+
+
+def test_where_redis_is_why_there_was_no_look_that_is_told_and_not_what_comes_of_it(
+    client: Redis, between: Between, verifier: Verifier
+) -> None:
+    keeper, api = starting(between, verifier, make_pool("200"))
+    keeper.not_heard()
+    for answer in (post(api), api.simulate_get(CALLS + "/999:1"), api.simulate_delete(CALLS + "/200:1")):
+        assert unavailable(answer)
+        assert answer.json["detail"] == RedisUnavailable.says
+    keeper._outages.met(BusyLoadingError("Redis is loading the dataset in memory"))
+    keeper._note_outage()
+    assert unavailable(post(api))
+    assert post(api).json["detail"] == RedisRefuses.says
+    assert api.simulate_get("/readyz").json["detail"] == f"The pools are not in place yet. {REFUSALS['LOADING']}."
+    keeper._outages.over()
+    assert not_ready(post(api))
 
 
 def test_a_pool_leases_once_it_has_dropped_what_is_not_configured_and_others_do_not_wait(
