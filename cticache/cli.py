@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             parsed = _parser().parse_args(arguments)
-            with ended_by_signals(_TROUBLE):
+            with ended_by_signals(_WELL if parsed.run is _serve else _TROUBLE):
                 code: int = parsed.run(parsed)
         finally:
             if sys.stdout:

@@ -1,7 +1,7 @@
 """A service as a process of its own, on any Redis."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,13 @@ def start_on(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="cti") as folder:  # short enough for a Unix socket
 
-        def run(url: str, server: str, redis: str = "", pool: str = "") -> Running:
+        def run(url: str, server: str, redis: str = "", pool: str = "", begin: Sequence[str] = ()) -> Running:
             port = "" if "port =" in server else "port = 0"
             file = tmp_path / f"config-{len(started)}.ini"
             file.write_text(
                 f"[server]\n{port}\n{server}\n[redis]\nurl = {url}\ndata = {folder}\n{redis}\n{POOL}{pool}\n", "utf-8"
             )
-            started.append(Running(file, tmp_path / f"errors-{len(started)}"))
+            started.append(Running(file, tmp_path / f"errors-{len(started)}", *begin))
             return started[-1]
 
         yield run

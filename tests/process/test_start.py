@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -69,6 +70,39 @@ def test_beside_a_redis_that_refuses_that_is_said_and_logged_once(
     # Once for the service, and once for the request to which Redis said it.
     assert [line.split()[3] for line in log if says in line] == ["cticache.data.outage:", "cticache.refused:"]
     assert all(map(LINE.match, log))
+
+
+IN_AN_IMPORT = """
+import signal, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == "falcon":
+        signal.raise_signal(signal.{signal})
+sys.addaudithook(hook)
+from {module} import {function}
+sys.exit({function}())
+"""
+"""The installed command, with a signal in the middle of its imports."""
+
+
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_end_while_it_is_imported_ends_it_quietly(start_on: StartOn, sent: str) -> None:
+    (installed,) = entry_points(group="console_scripts", name="cticache")
+    begin = IN_AN_IMPORT.format(signal=sent, module=installed.module, function=installed.attr)
+    running = start_on("", "", begin=("-c", begin))
+    assert (running.ended(), running.said()) == (0, "")
+
+
+def test_a_signal_to_end_while_its_configuration_is_read_ends_it_quietly(start_on: StartOn) -> None:
+    begin = """
+import signal, sys
+from cticache import __main__, config
+def find(_path):
+    signal.raise_signal(signal.SIGTERM)
+config.find = find
+sys.exit(__main__.main())
+"""
+    running = start_on("", "", begin=("-c", begin))
+    assert (running.ended(), running.said()) == (0, "")
 
 
 def test_a_second_copy_is_refused_for_its_port_in_one_sentence(start_on: StartOn) -> None:
