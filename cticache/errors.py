@@ -21,6 +21,8 @@ class Refusal(Exception):
     """The sentence, unless a more telling one is given where it is raised; empty where that must be."""
     script = ""
     """The code under which a script of lua/ reports it; empty where none does."""
+    is_planned = False
+    """Whether whoever operates the service wants it so: nobody need be warned."""
 
     def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
         if not (detail or self.says):
@@ -271,6 +273,13 @@ class NotReady(Refusal):
     """The pools are not in line with the configuration, or it is not yet known that they are."""
 
     status, code = 503, "not_ready"
+
+
+class Stopping(NotReady):
+    """The service is about to end, and says so to whoever asks whether it is ready."""
+
+    says = "The service is being stopped: send requests to another one."
+    is_planned = True
 
 
 class BadArgument(Exception):

@@ -8,8 +8,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,6 +79,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``announce`` gets the lines for the person who started the service."""
     with ExitStack() as stack:
         stack.enter_context(hangups_ignored())
+        stack.enter_context(_told_at_the_end())
         stack.enter_context(ended_by_signals(0))
         users, password = config.users, ""
         host = config.server.host
@@ -125,6 +126,17 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
             workers = Workers(count, partial(work, site), listener, config.server.stop_timeout)
             stack.enter_context(_ended_by_signals(workers, config.server))
             workers.run(keeper.news, lambda _message: keeper.wake(), opens)
+
+
+@contextmanager
+def _told_at_the_end() -> Iterator[None]:
+    """Within it the service runs; the log is told that it has stopped, unless a mistake kept it from starting."""
+    try:
+        yield
+    except SystemExit:
+        _log.info("stopped by a signal before anybody was served")
+        raise
+    _log.info("stopped")
 
 
 class _FirstLook:
@@ -342,6 +354,7 @@ def _announce(
 ) -> None:
     host, port = listener.getsockname()[:2]
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    _log.info("listening on %s with %s", base, config.source, extra=logs.NO_NUMBERS)
     announce(f"cticache listens on {base} with {config.source}")
     if not_yet:
         announce(f"{not_yet} /readyz tells when they are.")

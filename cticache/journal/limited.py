@@ -32,13 +32,19 @@ class Limited:
         per_s: float,
         burst: int,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_told_soon: bool = True,
     ) -> None:
-        """``left_out``: the line that tells how many of which kind were left out, with a place for each."""
+        """``left_out``: the line that tells how many of which kind were left out, with a place for each.
+
+        Unless ``is_told_soon``, that is told at ``close`` alone, and as an INFO.
+        """
         self._logger = logger
         self._left_out = left_out
         self._per_s = per_s
         self._burst = burst
         self._clock = clock
+        self._is_told_soon = is_told_soon
         self._kinds: dict[str, _Kind] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -69,10 +75,11 @@ class Limited:
             for kind in left_out:
                 self._kinds[kind].left_out = 0
         for kind, count in left_out.items():
-            self._logger.warning(self._left_out, f"{count:,}", kind)
+            level = logging.WARNING if self._is_told_soon else logging.INFO
+            self._logger.log(level, self._left_out, f"{count:,}", kind)
 
     def _tell_soon(self) -> None:
-        if not self._timer:
+        if self._is_told_soon and not self._timer:
             self._timer = threading.Timer(_TOLD_S, self.close)
             self._timer.daemon = True
             self._timer.start()

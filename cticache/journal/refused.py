@@ -15,6 +15,7 @@ from cticache.journal.tally import Tally
 from cticache.logs import NO_NUMBERS
 
 _log = logging.getLogger("cticache.refused")
+_LEFT_OUT = "%s refusals of code %s were not logged"
 _LINE = "id=%s user=%s address=%s method=%s route=%s code=%s status=%d"
 
 
@@ -26,7 +27,8 @@ class Refused:
         self._tally = tally or Tally()
         self._process = process
         self._lock = threading.Lock()
-        self._lines = Limited(_log, "%s refusals of code %s were not logged", lines_per_s, burst)
+        self._lines = Limited(_log, _LEFT_OUT, lines_per_s, burst)
+        self._planned = Limited(_log, _LEFT_OUT, 0, 1, is_told_soon=False)
         self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst)
 
     def count(self, refusal: Refusal) -> None:
@@ -41,10 +43,11 @@ class Refused:
     def log(
         self, refusal: Refusal, request_id: str, *, address: str, user: str = "", method: str = "", route: str = ""
     ) -> None:
-        """Write its line: a fault on this side as a warning."""
-        level = logging.WARNING if refusal.status >= 500 else logging.INFO
+        """Write its line: a fault on this side as a warning, what is planned once and not as a warning."""
+        level = logging.WARNING if refusal.status >= 500 and not refusal.is_planned else logging.INFO
         fields = (request_id, user or "-", address or "-", method or "-", route or "-", refusal.code, refusal.status)
-        self._lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
+        lines = self._planned if refusal.is_planned else self._lines
+        lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
 
     def totals(self) -> dict[str, int]:
         """How often each code was answered since the service was started, by all of its processes."""
@@ -53,4 +56,5 @@ class Refused:
     def close(self) -> None:
         """Tell what has not been logged."""
         self._lines.close()
+        self._planned.close()
         self._causes.close()

@@ -30,11 +30,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 from waitress.server import BaseWSGIServer
 
 from cticache.loop.client import Client, HubChannel
-from cticache.loop.ending import Ending, close_idle, close_port
+from cticache.loop.ending import Ending, close_idle, close_port, tell_cut_off
 from cticache.loop.waiting import Peer, Waiter
 from cticache.loop.watching import READ, Watching
 
@@ -59,8 +59,7 @@ class Hub(Watching, Ending):
     def __init__(self, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
         Watching.__init__(self)
-        Ending.__init__(self, self._wake)
-        self._stop_s = stop_s
+        Ending.__init__(self, stop_s, self._wake)
         self._greenlet = getcurrent()
         self._tasks: deque[Client] = deque()
         self._held_back: set[Client] = set()
@@ -169,11 +168,13 @@ class Hub(Watching, Ending):
             self._turn()
         self.watch(listener, 0, accept)
         close_port(server)
+        self.tell_closed()
         ends_at = time.monotonic() + self._stop_s
         self._turn()  # reads what has come
         self.closing = True
         while (close_idle(server) or self._tasks or self._parked or self._resumes) and time.monotonic() < ends_at:
             self._turn()
+        tell_cut_off(server, self._stop_s)
         self.shutdown()
         while self._idle:
             self._idle.pop().throw()
@@ -230,7 +231,8 @@ class Hub(Watching, Ending):
         try:
             channel.service()
         except BaseException as error:  # noqa: BLE001 - the loop outlives whatever a request does
-            _log.error("a request ended with %s", type(error).__name__)  # its text may quote a caller
+            if not (self.closing and isinstance(error, GreenletExit)):  # of what is given up at the end `run` tells
+                _log.error("a request ended with %s", type(error).__name__)  # its text may quote a caller
             channel.cancel()
         self._touched.add(channel)
 

@@ -18,9 +18,9 @@ if sys.platform == "win32":
 
 @contextmanager
 def ended_by_signals(
-    code: int, stop: Callable[[], None] | None = None, hurry: Callable[[], None] | None = None
+    code: int, stop: Callable[[str], None] | None = None, hurry: Callable[[str], None] | None = None
 ) -> Iterator[None]:
-    """Within it, a signal to end calls ``stop`` or raises SystemExit(code), for an orderly end.
+    """Within it, a signal to end calls ``stop`` with its name or raises SystemExit(code), for an orderly end.
 
     The second one calls ``hurry``, if there is one; later ones are ignored. SIGHUP, by which a terminal ends what was
     started on it, is a signal to end too, unless something else is done about it already: nohup has it ignored.
@@ -29,18 +29,18 @@ def ended_by_signals(
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         ends.append(signal.SIGHUP)
 
-    def end_it(_signal: int, _frame: FrameType | None) -> None:
+    def end_it(number: int, _frame: FrameType | None) -> None:
         for end in ends:
             signal.signal(end, hasten if hurry else signal.SIG_IGN)
         if not stop:
             raise SystemExit(code)
-        stop()
+        stop(signal.Signals(number).name)
 
-    def hasten(_signal: int, _frame: FrameType | None) -> None:
+    def hasten(number: int, _frame: FrameType | None) -> None:
         for end in ends:
             signal.signal(end, signal.SIG_IGN)
         if hurry:
-            hurry()
+            hurry(signal.Signals(number).name)
 
     before = {end: signal.signal(end, end_it) for end in ends}
     try:

@@ -17,7 +17,7 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer
 
 from cticache.loop.client import Client, ThreadsChannel
-from cticache.loop.ending import Ending, close_idle, close_port
+from cticache.loop.ending import Ending, close_idle, close_port, tell_cut_off
 from cticache.loop.watching import READ, Watching
 
 _LONGEST_SLEEP_S = 1.0
@@ -36,8 +36,7 @@ class Threads(Watching, Ending):
     def __init__(self, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
         Watching.__init__(self)
-        Ending.__init__(self)
-        self._stop_s = stop_s
+        Ending.__init__(self, stop_s)
         self._touched: deque[Client] = deque()
         self._thread = 0
         self.closing = False
@@ -78,11 +77,13 @@ class Threads(Watching, Ending):
             self._turn(min(self.stop_at - time.monotonic(), _LONGEST_SLEEP_S))
         self.watch(listener, 0, accept)
         close_port(server)
+        self.tell_closed()
         ends_at = time.monotonic() + self._stop_s
         self._turn(0)  # reads what has come
         self.closing = True
         while close_idle(server) and time.monotonic() < ends_at:
             self._turn(_LOOK_S)
+        tell_cut_off(server, self._stop_s)
         for channel in list(server.active_channels.values()):
             channel.handle_close()
         server.task_dispatcher.shutdown(timeout=_THREADS_S)

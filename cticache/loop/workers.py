@@ -197,8 +197,7 @@ class Workers(Ending):
 
     def __init__(self, count: int, serve: Serve, listener: socket.socket, stop_s: float) -> None:
         """``stop_s``: how many seconds the requests under way have at the end."""
-        super().__init__()
-        self._stop_s = stop_s
+        super().__init__(stop_s)
         self._listener = listener
         self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
 
@@ -221,6 +220,7 @@ class Workers(Ending):
                 self._listen(heard, _LOOK_S if is_open else _SOON_S)
         finally:
             self._listener.close()
+            self.tell_closed()
             for worker in self._workers:
                 worker.end()
             until = time.monotonic() + self._stop_s + _LONGER_S

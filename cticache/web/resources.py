@@ -19,6 +19,7 @@ from cticache.errors import (
     NotReady,
     RedisUnavailable,
     Refusal,
+    Stopping,
     TooLarge,
     UnsupportedEncoding,
     WrongFields,
@@ -238,7 +239,7 @@ class Ready:
         Either says what an operator must see.
         """
         if self._is_ending():
-            raise NotReady("The service is being stopped: send requests to another one.", retry_after=1)
+            raise Stopping(retry_after=1)
         try:
             self._store.pool_stats(list(self._pools)[:1])
         except RedisUnavailable as error:

@@ -78,7 +78,7 @@ def test_clients_that_may_ask_again_do_not_put_off_the_end(site: Site) -> None:
     assert not site.served.thread.is_alive()
 
 
-def test_what_cannot_be_answered_is_given_up_and_closed(site: Site) -> None:
+def test_what_cannot_be_answered_is_given_up_and_closed_and_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.hub._stop_s = 0.0
     parked = site.talk().send(get("/park", "/after"))
     slow = site.talk(small=True).send(get("/big", "/after"))
@@ -93,6 +93,8 @@ def test_what_cannot_be_answered_is_given_up_and_closed(site: Site) -> None:
     site.answer.set_result(b"")
     assert len(slow.rest()) < BIG
     assert "/after" not in site.seen
+    (told,) = caplog.messages
+    assert told.startswith("cut off after [server] stop_timeout = 0: 2 connections of clients, with ")
 
 
 def test_the_port_is_closed_after_the_end(service: Service) -> None:

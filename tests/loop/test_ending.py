@@ -1,5 +1,6 @@
 """The end under both dispatchers: whoever was let in is answered, and everybody is told to go elsewhere."""
 
+import logging
 import socket
 import sys
 import time
@@ -118,7 +119,7 @@ def test_requests_that_have_come_together_are_all_answered_before_the_connection
 
 
 def test_a_request_that_never_comes_to_its_end_is_given_up_after_the_time_for_it(
-    service: Service, dispatch: str, new_talk: NewTalk
+    service: Service, dispatch: str, new_talk: NewTalk, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire = Wire(service, dispatch)
     wire.loop._stop_s = 0.0
@@ -129,6 +130,21 @@ def test_a_request_that_never_comes_to_its_end_is_given_up_after_the_time_for_it
     assert not wire.thread.is_alive()
     assert slow.rest() == b""
     wire.stop()
+    assert caplog.messages == [
+        "cut off after [server] stop_timeout = 0: 1 connection of clients, with 0 requests that had come whole"
+    ]
+
+
+def test_a_stop_that_has_nothing_to_cut_off_tells_of_no_such_thing(
+    service: Service, dispatch: str, new_talk: NewTalk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor of the rest: this one was ended by its parent, as no signal's name was given."""
+    caplog.set_level(logging.INFO, "cticache.loop")
+    wire = Wire(service, dispatch)
+    idle = new_talk(wire)
+    assert idle.send(POST).answer().status == 201
+    wire.stop()
+    assert not [each for each in caplog.records if each.name.startswith("cticache.loop")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel cannot be told elsewhere")

@@ -66,7 +66,20 @@ def test_at_a_signal_it_is_not_ready_and_serves_on_until_a_second_one(
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     assert running.end(signal.SIGINT) == 0
     assert is_refused(port)
+    log = running.said().splitlines()
     assert "Traceback" not in running.said()
+    told = [line.split(": ", 1)[1] for line in log if " cticache.loop.ending: " in line or " cticache.server: " in line]
+    assert told[0].startswith(f"listening on http://127.0.0.1:{port} with ")
+    assert told[1:] == [
+        "SIGTERM was heard: for 600 s /readyz is 503 and all else is served, then it stops",
+        "SIGINT was heard: it stops",
+        "the port is closed; what is under way has 5 s",
+        "stopped",
+    ]
+    # Each process says once that it is not ready, and at its end how often it did not say so.
+    refused_lines = [line for line in log if " cticache.refused: " in line and "not_ready" in line]
+    assert 1 < len(refused_lines) <= 2 * workers
+    assert all(" INFO " in line for line in refused_lines)
 
 
 @pytest.mark.parametrize(("dispatch", "workers"), WAYS[1:])
@@ -118,6 +131,8 @@ def test_what_is_not_answered_in_time_is_given_up(start: Start, dispatch: str, w
             assert talk.rest() == b""  # within the 20 s that a test's client waits
         redis.process.send_signal(signal.SIGCONT)
         assert running.ended() == 0
+    cut_off = "cut off after [server] stop_timeout = 1: 1 connection of clients, with 1 request that had come whole"
+    assert running.said().count(cut_off) == 1
 
 
 def workers_of(running: Running) -> list[int]:

@@ -250,6 +250,45 @@ def test_what_a_worker_says_last_counts_however_soon_it_dies(
     assert set(pauses(caplog.text, "9")) == {0}
 
 
+def answer_whether_it_drains(listener: socket.socket, news: News) -> None:
+    """A worker: tells each client, beside its process's number, whether it has been told to let go of them."""
+    draining, ended = threading.Event(), threading.Event()
+    news.follow(lambda _told: None, ended.set, draining.set)
+    listener.settimeout(0.02)
+    news.tell_serving()
+    while not ended.is_set():
+        try:
+            client, _ = listener.accept()
+        except (TimeoutError, BlockingIOError):
+            continue
+        with client:
+            client.sendall(f"{os.getpid()} {draining.is_set()}".encode())
+
+
+def test_workers_that_die_during_the_drain_are_replaced_and_the_new_ones_are_told_of_it(
+    parent: Callable[..., Parent],
+) -> None:
+    running = parent(2, answer_whether_it_drains)
+    running.workers.drain(600)
+    for _ in range(2):
+        draining: set[int] = set()
+        until(lambda draining=draining: bool(draining.update(let_go(running)) or len(draining) == 2))
+        assert draining == running.pids()
+        for pid in draining:
+            kill(pid)
+        until(lambda draining=draining: len(running.pids() - draining) == 2)
+    ended = running.pids()
+    running.stop()
+    assert not any(map(lives, ended))
+    running.listener = reserve("127.0.0.1", 0)  # for the fixture to close
+
+
+def let_go(running: Parent) -> set[int]:
+    """The process that has just served, if it lets go of its clients."""
+    pid, drains = running.ask()
+    return {pid} if drains == "True" else set()
+
+
 def test_a_stop_ends_all_workers(parent: Callable[..., Parent]) -> None:
     running = parent(3)
     until(lambda: len(running.pids()) == 3)

@@ -15,8 +15,10 @@ from cticache.errors import (
     BadRequest,
     HeadersTooLarge,
     Internal,
+    NotReady,
     PlainHttp,
     Refusal,
+    Stopping,
     TargetTooLong,
     TooLarge,
     UnknownMethod,
@@ -164,6 +166,26 @@ def test_behind_a_trusted_proxy_the_address_is_the_clients(service: Service, tol
     for peer, said in (("10.0.0.5", "198.51.100.9"), ("10.0.0.6", "10.0.0.6"), ("::ffff:10.0.0.5", "198.51.100.9")):
         client.simulate_get(CALL, remote_addr=peer, headers={"X-Forwarded-For": "9.9.9.9, 198.51.100.9"})
         assert [each["address"] for each in told()] == [said]
+
+
+def test_that_the_service_is_about_to_stop_is_told_once_and_no_warning(
+    service: Service, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    refused = Refused()
+    for at in range(500):
+        refusal = Stopping()
+        refused.count(refusal)
+        refused.log(refusal, f"id-{at}", address=HOST, method="GET", route="/readyz")
+    assert [each.levelname for each in caplog.records] == ["INFO"]
+    assert told() == [{"id": "id-0"} | line("-", "not_ready", 503, "/readyz")]
+    assert refused.totals()["not_ready"] == 500
+    refused.log(NotReady("For another reason."), "id", address=HOST)  # is a warning still, and not held back
+    refused.close()
+    assert [(each.levelname, each.getMessage()) for each in caplog.records[1:]] == [
+        ("INFO", "499 refusals of code not_ready were not logged")
+    ]
+    assert caplog.records[0].levelname == "WARNING"
 
 
 def test_what_redis_said_is_told_within_limits_beside_each_requests_line_in_the_audit(
