@@ -23,21 +23,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
-from redis.exceptions import (
-    AskError,
-    ClusterDownError,
-    MovedError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner, copied
 from cticache.loop.dispatch import Hub
+from cticache.loop.redis_reader import new_reader
 from cticache.loop.waiting import Waiter
 from cticache.loop.watching import READ, WRITE
 
@@ -46,15 +38,6 @@ _log = logging.getLogger(__name__)
 _CHUNK = 65536
 _NEVER = float("inf")
 _LATER = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_ERRORS: dict[str, type[ResponseError]] = {
-    "NOSCRIPT": NoScriptError,
-    "READONLY": ReadOnlyError,
-    "MOVED": MovedError,
-    "ASK": AskError,
-    "TRYAGAIN": TryAgainError,
-    "CLUSTERDOWN": ClusterDownError,
-}
-"""As in redis-py: the text of these errors does not repeat their code."""
 
 
 class _Asked(Waiter):
@@ -103,7 +86,7 @@ class RedisChannel:
         self._timeout = timeout
         self._probe = probe
         self._socket: socket.socket | None = None
-        self._reader = _reader()
+        self._reader = new_reader()
         self._asked: deque[_Asked] = deque()
         self._hurried: dict[_Asked, float] = {}
         """Until when they are waited for, where that is sooner than their own deadline."""
@@ -293,7 +276,7 @@ class RedisChannel:
             self._dial_again()
             return
         self._socket = sock
-        self._reader = _reader()
+        self._reader = new_reader()
         self._down = None
         self._hub.watch(sock.fileno(), READ, self._ready)
 
@@ -334,12 +317,3 @@ class RedisChannel:
             self._connect()
         else:
             self._dial_at = time.monotonic() + self._probe
-
-
-def _reader() -> hiredis.Reader:
-    return hiredis.Reader(encoding="utf-8", replyError=_error)
-
-
-def _error(text: str) -> ResponseError:
-    code, _, rest = text.partition(" ")
-    return _ERRORS[code](rest) if code in _ERRORS else ResponseError(text)

@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Command, Direct, connect
 from cticache.link.trouble import REFUSALS, trouble
-from cticache.loop.redis_channel import _error
+from cticache.loop.redis_reader import error_of
 from kit import servers
 from kit.proxy import Impostor
 from kit.running import until
@@ -346,7 +346,7 @@ def test_the_loop_and_redis_py_tell_a_refusal_alike(text: str, kind: type[Respon
     impostor = Impostor(lambda _: f"-{text}\r\n".encode())
     with connect(impostor.url, 5.0) as client:
         (theirs,) = Direct(client).run([LEASE])
-    ours = _error(text)
+    ours = error_of(text)
     assert type(ours) is type(theirs) is kind
     assert str(ours) == str(theirs)
     impostor.close()

@@ -7,7 +7,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Direct, connect, copied
 from cticache.link.trouble import AWAY, REFUSALS, SILENT, UNKNOWN, trouble
-from cticache.loop.redis_channel import _error
+from cticache.loop.redis_reader import error_of
 from kit.proxy import Impostor
 
 TEXTS = [
@@ -50,7 +50,7 @@ def test_a_refusal_is_told_alike_by_redis_py_and_on_the_loop(code: str, text: st
         except RedisError as error:
             theirs = error
     impostor.close()
-    for error in (theirs, copied(theirs), _error(text)):
+    for error in (theirs, copied(theirs), error_of(text)):
         assert trouble(error).says == REFUSALS[code]
         assert not trouble(error).is_away
 
