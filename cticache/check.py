@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from cticache import server
+from cticache import reach
 from cticache.config import Config
 from cticache.errors import UserError
 from cticache.link.connection import connect
@@ -88,7 +88,7 @@ def _of_redis(settings: Config, url: str, stack: ExitStack, tell: Callable[[str]
     tell(f"Redis: {what} answers{'' if settings.redis.url else ' (the embedded server)'}")
     if any(unknown):
         tell(f"  {_UNTOLD}")
-    store, scripts = server.new_store(server.new_runner(url, settings.redis, stack), settings)
+    store, scripts = reach.new_store(reach.new_runner(url, settings.redis, stack), settings)
     try:
         scripts.load()
     except ResponseError as error:

@@ -16,7 +16,7 @@ from typing import TextIO
 
 from redis.exceptions import RedisError
 
-from cticache import config, logs, server
+from cticache import config, logs, reach, server
 from cticache.access import passwords
 from cticache.check import check
 from cticache.data.counters import KEPT_HOURS
@@ -187,8 +187,8 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _open(settings: config.Config, stack: ExitStack) -> Store:
     """The store of a running service."""
-    runner = server.new_runner(_url(settings, stack, start=False), settings.redis, stack)
-    store, scripts = server.new_store(runner, settings)
+    runner = reach.new_runner(_url(settings, stack, start=False), settings.redis, stack)
+    store, scripts = reach.new_store(runner, settings)
     scripts.load()
     return store
 

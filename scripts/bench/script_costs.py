@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 from redis import Redis
 
 from cticache import config
-from cticache.server import new_store
+from cticache.reach import new_store
 
 try:
     from cticache.numbering.pools import Place  # type: ignore[import-untyped,unused-ignore]

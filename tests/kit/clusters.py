@@ -22,7 +22,7 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.link.connection import connect
 from cticache.numbering.pools import Pool, Pools
-from cticache.server import new_runner
+from cticache.reach import new_runner
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Served, Watched

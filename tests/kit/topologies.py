@@ -9,7 +9,7 @@ from redis.cluster import RedisCluster
 
 from cticache.link.connection import Runner, connect
 from cticache.link.redis_url import addresses, kind
-from cticache.server import new_runner
+from cticache.reach import new_runner
 from kit import clusters, servers
 from kit.running import InTurn, Served, Watched
 

@@ -21,12 +21,12 @@ import pytest
 from redis import Redis
 
 from cticache.access.passwords import hashed
+from cticache.announce import curl
 from cticache.errors import UserError
 from cticache.link import embedded
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
 from cticache.loop.signals import ended_by_signals
-from cticache.server import curl
 from kit import servers
 from kit.serving import KILL, STOP, WAIT_S, Running
 

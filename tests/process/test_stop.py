@@ -68,7 +68,8 @@ def test_at_a_signal_it_is_not_ready_and_serves_on_until_a_second_one(
     assert is_refused(port)
     log = running.said().splitlines()
     assert "Traceback" not in running.said()
-    told = [line.split(": ", 1)[1] for line in log if " cticache.loop.ending: " in line or " cticache.server: " in line]
+    of = ("cticache.loop.ending:", "cticache.server:", "cticache.announce:")
+    told = [line.split(": ", 1)[1] for line in log if line.split()[3] in of]
     assert told[0].startswith(f"listening on http://127.0.0.1:{port} with ")
     assert told[1:] == [
         "SIGTERM was heard: for 600 s /readyz is 503 and all else is served, then it stops",

@@ -1,0 +1,40 @@
+"""What the person who starts the service is told: where it listens, and how to try it."""
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+
+from cticache.config import Config
+from cticache.logs import NO_NUMBERS
+from cticache.web.resources import CALLS
+
+_log = logging.getLogger(__name__)
+
+
+def announce(
+    tell: Callable[[str], None], config: Config, listener: socket.socket, password: str, *, not_yet: str
+) -> None:
+    """Tell the log that clients are let in, and the person what to try; ``not_yet``: why the pools are not in place."""
+    host, port = listener.getsockname()[:2]
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    _log.info("listening on %s with %s", base, config.source, extra=NO_NUMBERS)
+    tell(f"cticache listens on {base} with {config.source}")
+    if not_yet:
+        tell(f"{not_yet} /readyz tells when they are.")
+    if password:
+        if config.server.host != host:
+            tell(f"No user is configured: it listens on {host} alone, not on {config.server.host}.")
+        tell("No user is configured: a password has been invented for this run. Try it:")
+        tell("  " + curl(base, password))
+
+
+def curl(base: str, password: str) -> str:
+    """The command that leases a number, quoted for the shells of this system."""
+    if sys.platform == "win32":
+        # cmd and each PowerShell treat quotes within an argument differently, so this sends a form, which needs none,
+        # in place of JSON. PowerShell 5 has an alias curl for a command of its own; curl.exe is the program.
+        data = '-d "value=12345678&ani=1234567890"'
+        return f'curl.exe --user "username:{password}" -X POST {data} {base}{CALLS}'
+    data = """-H "Content-Type:application/json" -X POST -d '{"value" : "12345678", "ani" : "1234567890"}'"""
+    return f'curl --user "username:{password}" {data} {base}{CALLS}'

@@ -1,0 +1,169 @@
+"""Serves in one process: its store, the application, waitress and the loop, put together."""
+
+import gc
+import math
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from waitress import create_server
+
+from cticache import logs
+from cticache.access import passwords
+from cticache.access.users import User
+from cticache.config import Config, ServerConfig
+from cticache.data.keeper import Follower, InPlace
+from cticache.data.keeper import News as KeeperNews
+from cticache.data.loading import Loading
+from cticache.journal.closed import Closed
+from cticache.journal.refused import Refused
+from cticache.journal.tally import Tally
+from cticache.loop.dispatch import Hub
+from cticache.loop.door import Door, Limits
+from cticache.loop.listen import affordable
+from cticache.loop.parking import Parking
+from cticache.loop.signals import leave_signals_to_the_parent
+from cticache.loop.stand_ins import StandIns
+from cticache.loop.threads import Threads
+from cticache.loop.wire import adjustments
+from cticache.loop.workers import News
+from cticache.numbering.pools import Pools
+from cticache.reach import MOST_AT_NODE, new_clocks, new_runner, new_store
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
+
+_SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter to itself: with Python's 5 ms, a burst stalls the loop."""
+_MOST_PUT_OFF = 2
+"""Logins that have waited in vain answered in one turn of the loop: who sends hundreds of them at once then sends them
+one by one, and those who are let in do not wait behind them."""
+_NEW_OBJECTS = 10_000
+"""New objects before the collector looks for cycles: requests leave none, and a burst holds many objects at once."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What each serving process must know; it can be sent to one."""
+
+    config: Config
+    url: str
+    users: tuple[User, ...]
+    audit_key: str
+    """The same in all processes, so that an ANI has one digest."""
+    refusals: Tally
+    closed: Tally
+
+
+def work(site: Site, listener: socket.socket, news: News) -> None:
+    """Serve as one of several processes, until the parent ends this one or is gone."""
+    leave_signals_to_the_parent()
+    logs.configure()
+    pools = Pools(site.config.pools)
+    keeper = Follower(pools, new_clocks(site.config), news.tell_parent)
+    loop = new_loop(site.config.server)
+
+    has_heard = threading.Event()
+
+    def told(message: KeeperNews) -> None:
+        keeper.told(message)
+        has_heard.set()
+
+    def ended() -> None:
+        loop.stop()
+        has_heard.set()
+
+    def started() -> None:
+        news.follow(told, ended, partial(loop.drain, math.inf))
+        news.tell_serving()
+        has_heard.wait()  # the parent has opened the port then, and knows the pools
+
+    serve_on(loop, site, listener, pools, keeper, process=news.number - 1, started=started)
+
+
+def new_loop(config: ServerConfig) -> Hub | Threads:
+    """The loop of the configured dispatcher."""
+    return Hub(config.stop_timeout) if config.dispatch == "batch" else Threads(config.stop_timeout)
+
+
+def serve_on(
+    loop: Hub | Threads,
+    site: Site,
+    listener: socket.socket,
+    pools: Pools,
+    keeper: InPlace,
+    *,
+    process: int = 0,
+    started: Callable[[], None],
+) -> None:
+    """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait.
+
+    ``process``: which of those that serve this is, from 0.
+    """
+    config = site.config.server
+    with ExitStack() as stack:
+        hub = loop if isinstance(loop, Hub) else None
+        half = max(config.threads // 2, 1)
+        """As many threads may wait for one node; the others serve who needs none of it."""
+        runner = new_runner(site.url, site.config.redis, stack, hub, MOST_AT_NODE if hub else half)
+        store, scripts = new_store(runner, site.config, keeper.clocks)
+        Loading(scripts)
+        dispatcher = hub or StandIns(config.threads)
+        verifier = passwords.Verifier(
+            site.users,
+            config.auth_cache,
+            config.auth_cache_size,
+            config.auth_queue,
+            Parking(dispatcher, _MOST_PUT_OFF).wait if isinstance(dispatcher, Hub) else dispatcher.wait,
+            wait_s=config.auth_wait,
+            room=None if hub else config.auth_threads,
+            many=config.auth_failures,
+            report=store.login_failed,
+        )
+        refused = Refused(config.refusal_lines, config.refusal_burst, site.refusals, process)
+        stack.callback(refused.close)
+        closed = Closed(site.closed, process)
+        app = create_app(
+            store,
+            pools,
+            verifier,
+            keeper,
+            audit=Audit(site.audit_key, enabled=config.audit, refused=refused),
+            max_body=config.max_body,
+            proxies=config.trusted_proxy,
+            is_ending=lambda: loop.letting_go,
+            closed=closed,
+        )
+        stack.callback(loop.close)
+        if not hub:
+            sys.setswitchinterval(_SWITCH_S)
+        started()
+        server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
+        Door(server, _limits(config), closed=closed)
+        stack.callback(server.close)
+        gc.collect()
+        gc.freeze()  # what exists by now stays to the end
+        gc.set_threshold(_NEW_OBJECTS)
+        loop.run(server)
+
+
+def _adjustments(server: ServerConfig) -> dict[str, Any]:
+    return adjustments(
+        server.max_body,
+        threads=server.threads,
+    )
+
+
+def _limits(server: ServerConfig) -> Limits:
+    return Limits(
+        affordable(server.connections),
+        header_s=server.header_timeout,
+        body_s=server.body_timeout,
+        idle_s=server.idle_timeout,
+        per_address=server.connections_per_address,
+        proxies=server.trusted_proxy,
+    )
