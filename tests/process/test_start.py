@@ -4,7 +4,8 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 
 import pytest
@@ -14,6 +15,7 @@ from cticache.link.connection import connect
 from cticache.link.trouble import REFUSALS
 from cticache.loop.listen import open_port, reserve
 from kit import servers
+from kit.proxy import Impostor
 from kit.running import until
 from kit.serving import Running
 from kit.talk import BODY, CALLS, asked, request
@@ -50,14 +52,28 @@ def test_beside_a_redis_that_hangs_it_lets_clients_in_and_answers_them(
         assert running.end(signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize(("dispatch", "workers"), WAYS)
+@contextmanager
+def refusing(code: str) -> Iterator[str]:
+    """The URL of a Redis that refuses everything so."""
+    if code == "WRONGPASS":
+        with servers.program(servers.packaged(), "--save", "") as redis, connect(redis.url, 5.0) as client:
+            client.config_set("requirepass", "a-word")
+            yield f"redis://:another-word@{redis.url.rpartition('//')[2]}"
+    else:
+        impostor = Impostor(lambda data: b"-LOADING Redis is loading the dataset in memory\r\n" * data.count(b"*"))
+        yield impostor.url
+        impostor.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "dispatch", "workers"),
+    [("WRONGPASS", "threads", 1), ("WRONGPASS", "batch", 2), ("LOADING", "threads", 1), ("LOADING", "batch", 1)],
+)
 def test_beside_a_redis_that_refuses_that_is_said_and_logged_once(
-    start_on: StartOn, dispatch: str, workers: int
+    start_on: StartOn, code: str, dispatch: str, workers: int
 ) -> None:
-    says = REFUSALS["WRONGPASS"]
-    with servers.program(servers.packaged(), "--save", "") as redis, connect(redis.url, 5.0) as client:
-        client.config_set("requirepass", "a-word")
-        url = f"redis://:another-word@{redis.url.rpartition('//')[2]}"
+    says = REFUSALS[code]
+    with refusing(code) as url:
         running = start_on(url, f"dispatch = {dispatch}\nworkers = {workers}", "sync_interval = 0.1")
         port = int(running.line().split()[3].rpartition(":")[2])
         assert running.line() == f"The pools are not in place yet. {says}. /readyz tells when they are."
