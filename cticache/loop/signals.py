@@ -24,16 +24,22 @@ def ended_by_signals(
 
     The second one calls ``hurry``, if there is one; later ones are ignored. SIGHUP, by which a terminal ends what was
     started on it, is a signal to end too, unless something else is done about it already: nohup has it ignored.
+
+    Once ``stop`` was called they stay ignored beyond it: what is left to do comes to its end.
     """
     ends = list(_TO_END)
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         ends.append(signal.SIGHUP)
+
+    stops = False
 
     def end_it(number: int, _frame: FrameType | None) -> None:
         for end in ends:
             signal.signal(end, hasten if hurry else signal.SIG_IGN)
         if not stop:
             raise SystemExit(code)
+        nonlocal stops
+        stops = True
         stop(signal.Signals(number).name)
 
     def hasten(number: int, _frame: FrameType | None) -> None:
@@ -47,7 +53,7 @@ def ended_by_signals(
         yield
     finally:
         for end, handler in before.items():
-            signal.signal(end, handler or signal.SIG_DFL)
+            signal.signal(end, signal.SIG_IGN if stops else handler or signal.SIG_DFL)
 
 
 @contextmanager

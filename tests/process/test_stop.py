@@ -83,6 +83,28 @@ def test_at_a_signal_it_is_not_ready_and_serves_on_until_a_second_one(
     assert all(" INFO " in line for line in refused_lines)
 
 
+SIGNALLED_AT_THE_END = """
+import signal, sys
+from cticache import __main__
+from cticache.data.keeper import Keeper
+stop = Keeper.stop
+def stop_and_tell(keeper):
+    signal.raise_signal(signal.SIGINT)
+    stop(keeper)
+    print("left in order", flush=True)
+Keeper.stop = stop_and_tell
+sys.exit(__main__.main())
+"""
+
+
+def test_a_signal_after_the_last_answer_breaks_nothing_off(start_on: Start, redis_url: str, client: Redis) -> None:
+    running = start_on(redis_url, "workers = 1", begin=("-c", SIGNALLED_AT_THE_END))
+    port_of(running)
+    assert running.end(signal.SIGTERM) == 0
+    assert running.line() == "left in order"
+    assert running.said().splitlines()[-1].endswith(": stopped")
+
+
 @pytest.mark.parametrize(("dispatch", "workers"), WAYS[1:])
 def test_the_drain_ends_by_itself(start: Start, dispatch: str, workers: int) -> None:
     running = start(f"drain = 1\ndispatch = {dispatch}\nworkers = {workers}")
