@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -26,6 +27,8 @@ def deaf_to_ctrl_c() -> Iterator[None]:
         finally:
             kernel.SetConsoleCtrlHandler(None, False)
     else:
+        # Else the first start would start it, and that takes SIGINT out of the mask again.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import resource_tracker
 
 import pytest
 
@@ -167,12 +168,18 @@ def _interrupted(parent: int) -> Interrupted:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process there is deaf to the console, not to itself")
-def test_ctrl_c_does_not_reach_a_worker_not_even_a_young_one(parent: Callable[..., Parent]) -> None:
+def test_ctrl_c_does_not_reach_a_worker_not_even_a_young_one(
+    parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = resource_tracker.ResourceTracker()  # as in a service, in which nothing has been started before
+    monkeypatch.setattr(resource_tracker, "ensure_running", tracker.ensure_running)
+    monkeypatch.setattr(resource_tracker, "getfd", tracker.getfd)
     running = parent(1, Interrupted())
     pid, _ = running.ask()
     os.kill(pid, signal.SIGINT)
     assert running.ask()[0] == pid
     assert running.pids() == {pid}
+    assert "has ended with" not in caplog.text
 
 
 def test_a_wait_that_ctrl_c_breaks_off_as_on_windows_ends_nothing(
