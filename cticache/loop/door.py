@@ -4,8 +4,9 @@ Invariants:
 
 - A client that comes in is never told to wait by clients that send nothing: where ``connections`` is met, the client
   goes that has gone longest without a whole request; those first that have not sent one yet for which they were known.
-- Nobody goes, to make room, whose request is worked on or whose answer is not out. Where that holds of all of them, who
-  comes waits in the backlog.
+- Nobody goes, to make room, whose request is worked on, or who reads an answer. Where that holds of all of them, who
+  comes waits in the backlog; but not for those that have stopped reading.
+- Who has just come goes last: what it asks may be under way. It goes only where nobody else will be able to soon.
 - A request has a time in which its header, and one in which its body must be whole; so has a client that sends nothing,
   and one that does not read its answer.
 - A request costs no more than two moves in a dictionary; the clients are looked through once in ``_LOOK_S``, a part of
@@ -42,6 +43,10 @@ _LOOK_S = 1.0
 """How often it is looked whose time is over."""
 _SLOWEST = 4096
 """Bytes a second that a client must read of a long answer."""
+_STOPPED_S = 1.0
+"""Who has read nothing of its answer for so long goes where somebody must."""
+_FIRST_MOMENTS_S = 0.05
+"""How long what a newcomer asks may be under way."""
 _MOST_LOOKS = 512
 """How many clients are looked at in a turn; the rest of them in the next ones."""
 _MOST_SHOWN_OUT = 16
@@ -185,14 +190,27 @@ class Door:
         return len(self._unknown) + len(self._known) >= self._limits.connections
 
     def _first_to_go(self) -> Channel | None:
-        """Who goes next to make room; None where nobody can."""
+        """Who goes next to make room; None where somebody who is being served now must be waited for."""
+        now = monotonic()
+        is_served = False
+        last_resort: Channel | None = None
         for clients in (self._unknown, self._known):
             for _ in range(len(clients)):
                 channel = next(iter(clients))
-                if not (channel.requests or channel.total_outbufs_len or channel.close_when_flushed):
+                if channel.requests or (channel.close_when_flushed and not channel.total_outbufs_len):
+                    is_served = True
+                elif channel.total_outbufs_len:
+                    if channel.reads_slowly(now, _STOPPED_S, _SLOWEST):
+                        return channel
+                    is_served = True
+                elif clients is self._unknown and now - channel.since < _FIRST_MOMENTS_S:
+                    last_resort = last_resort or channel
+                else:
                     return channel
-                clients.move_to_end(channel)  # its request has come whole, later than those of all the others
-        return None
+                clients.move_to_end(
+                    channel
+                )  # what has come whole of it, or is under way, came later than that of all others
+        return None if is_served else last_resort
 
     def _make_room(self) -> None:
         with self._lock:

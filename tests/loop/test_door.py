@@ -14,7 +14,7 @@ import pytest
 from cticache.access.networks import Networks
 from cticache.journal.closed import CAUSES
 from cticache.loop import dispatch as dispatch_module
-from cticache.loop import threads
+from cticache.loop import door, threads
 from cticache.loop.dispatch import Hub
 from cticache.loop.door import _MOST_SHOWN_OUT, _PAUSE_S, MOST_ACCEPTS_IN_A_BURST
 from kit.running import BIG, Served, until
@@ -107,7 +107,9 @@ class House:
 
 
 @pytest.fixture
-def new_house(dispatch: str) -> Iterator[Callable[..., House]]:
+def new_house(dispatch: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., House]]:
+    """Makes one, where nobody has first moments."""
+    monkeypatch.setattr(door, "_FIRST_MOMENTS_S", 0.0)
     with ExitStack() as stack:
 
         def make(**limits: Any) -> House:
@@ -174,7 +176,8 @@ def test_nobody_goes_who_is_being_served_and_who_comes_then_waits(new_house: Cal
     assert [talk.answer().content for talk in newcomers] == [b"/"] * 3
 
 
-def test_nobody_goes_whose_answer_is_not_out(new_house: Callable[..., House]) -> None:
+def test_nobody_goes_who_reads_an_answer(new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "_STOPPED_S", 3600.0)
     house = new_house(connections=1)
     slow = house.come(get("/big"), small=True)
     until(lambda: house.channel(slow).total_outbufs_len)
@@ -183,6 +186,54 @@ def test_nobody_goes_whose_answer_is_not_out(new_house: Callable[..., House]) ->
     assert len(slow.answer().content) == BIG
     assert newcomer.answer().content == b"/"
     assert slow.is_closed()
+
+
+def test_who_has_stopped_reading_goes_where_somebody_must(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_STOPPED_S", 0.0)
+    house = new_house(connections=2)
+    stopped = [house.come(get("/big"), small=True) for _ in range(2)]
+    until(lambda: all(house.channel(talk).total_outbufs_len for talk in stopped))
+    assert house.wait_outside().send(get("/")).answer().content == b"/"
+    assert house.door._closed.totals()["gave_way"] == 1
+
+
+def test_a_newcomer_waits_rather_than_that_another_goes_in_its_first_moments(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_FIRST_MOMENTS_S", 3600.0)
+    house = new_house(connections=2)
+    served, newcomer = house.come(get("/wait")), house.come()
+    assert house.waiting.acquire(timeout=20)
+    other = house.wait_outside(get("/"))
+    until(lambda: house.door.waits)
+    house.answer.set_result(b"served")
+    assert served.answer().content == b"served"
+    assert other.answer().content == b"/"
+    assert newcomer.send(get("/")).answer().content == b"/"
+
+
+def test_in_their_first_moments_the_oldest_goes_where_nobody_is_being_served(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_FIRST_MOMENTS_S", 3600.0)
+    house = new_house(connections=2)
+    first, second = house.come(), house.come()
+    assert house.wait_outside(get("/")).answer().content == b"/"
+    assert first.is_closed()
+    assert house.ask(second)
+
+
+def test_an_idle_client_goes_rather_than_a_newcomer_in_its_first_moments(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_FIRST_MOMENTS_S", 3600.0)
+    house = new_house(connections=2)
+    idle, newcomer = house.ask(house.come()), house.come()
+    house.ask(house.come())
+    assert idle.is_closed()
+    assert house.ask(newcomer)
 
 
 def test_newcomers_are_no_more_than_half_of_those_in_a_turn(new_house: Callable[..., House]) -> None:
