@@ -215,7 +215,7 @@ class Workers(Ending):
                 is_open = is_open or (any(worker.has_served for worker in self._workers) and opens())
                 latest, drains = news() if is_open else None, self.letting_go
                 for worker in self._workers:
-                    others_live = any(other.lives() for other in self._workers)
+                    others_live = any(other.lives() for other in self._workers if other is not worker)
                     worker.look_after(latest, others_live=others_live, drains=drains)
                 self._listen(heard, _LOOK_S if is_open else _SOON_S)
         finally:

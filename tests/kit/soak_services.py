@@ -63,7 +63,7 @@ def config(service: Mapping[str, Pool], port: int, redis_url: str) -> str:
     """config.ini for this service."""
     password = hashed(PASSWORD)
     sections = [
-        f"[server]\nport = {port}\nworkers = 2\naudit = no\nauth_cache = 3600",
+        f"[server]\nport = {port}\nworkers = 2\naudit = no\nauth_cache = 3600\nauth_wait = 30",
         f"[redis]\nurl = {redis_url}\nsync_interval = 1",
         *(f"[user:{user}]\npassword = {password}" for user in USERS),
     ]

@@ -295,10 +295,8 @@ def test_an_idle_greenlet_keeps_nothing_of_the_client_it_served(site: Site) -> N
     client.send(get("/on")).answer()
     channel = weakref.ref(site.channels()[0])
     client.close()
-    until(lambda: not site.channels())
-    gc.collect()
+    until(lambda: gc.collect() >= 0 and channel() is None)  # the turn in which it left may still hold it
     assert len(site.hub._idle) == 1
-    assert channel() is None
 
 
 def test_many_requests_that_wait_leave_no_more_than_some_greenlets(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

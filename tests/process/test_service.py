@@ -67,8 +67,8 @@ def configure(tmp_path: Path, folder: Path) -> Callable[[str], None]:
 
 @pytest.fixture
 def start(tmp_path: Path, configure: Callable[[str], None]) -> Iterator[Start]:
-    """Starts a service on config.ini and ends it after the test."""
-    configure("[server]\nport = 0")
+    """Starts a service on config.ini, in one process unless a test configures more, and ends it after the test."""
+    configure("[server]\nport = 0\nworkers = 1")
     started: list[Running] = []
 
     def run() -> Running:
@@ -145,7 +145,8 @@ def _read(command: list[str], path: str) -> tuple[int, str, str]:
     return _request(base + path, command[command.index("--user") + 1])
 
 
-def test_the_line_it_prints_can_be_run_as_it_is(start: Start, tmp_path: Path) -> None:
+def test_the_line_it_prints_can_be_run_as_it_is(start: Start, configure: Callable[[str], None], tmp_path: Path) -> None:
+    configure("[server]\nport = 0")
     running = start()
     first = running.line()
     assert first.startswith("cticache listens on http://127.0.0.1:")

@@ -16,7 +16,7 @@ import pytest
 
 from cticache.loop import console
 from cticache.loop.listen import reserve
-from cticache.loop.workers import News, Workers
+from cticache.loop.workers import News, Workers, _Worker
 from kit.processes import KILLED, kill, lives
 
 _WAIT_S = 60.0 if sys.platform == "win32" else 20.0
@@ -223,6 +223,15 @@ def test_workers_that_die_of_their_start_are_started_ever_more_slowly_while_anot
 def test_while_no_worker_lives_one_is_started_within_a_second(
     parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
 ) -> None:
+    parent(1, die_at_once)
+    until(lambda: len(pauses(caplog.text, "7 before it could serve")) >= 3)
+    assert pauses(caplog.text, "7 before it could serve")[:3] == [0.5, 1, 1]
+
+
+def test_a_worker_that_dies_while_it_is_looked_at_is_not_taken_for_another_that_lives(
+    parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Worker, "lives", lambda _self: True)  # as it did a moment ago
     parent(1, die_at_once)
     until(lambda: len(pauses(caplog.text, "7 before it could serve")) >= 3)
     assert pauses(caplog.text, "7 before it could serve")[:3] == [0.5, 1, 1]
