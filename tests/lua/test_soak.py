@@ -34,7 +34,7 @@ def test_four_processes_at_once_are_answered_as_if_one_after_the_other(
     long: bool,
     work: Callable[[str, int, int], list[soak.Entry]],
 ) -> None:
-    operations = 200_000 if long else 4_000
+    operations = 200_000 if long else 2_400
     sync(store, Pools(soak.POOLS.values()), take_over=True)
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as processes:
@@ -92,7 +92,7 @@ def test_of_thousands_of_live_calls_none_is_found_by_another_callers_number_wher
             live[leased.dnis][ani] = f'"{ani}"'
     assert sum(map(len, live.values())) > 2_000
     seen: Counter[str] = Counter()
-    for _ in range(40_000 if long else 2_000):
+    for _ in range(asked := 40_000 if long else 800):
         dnis = dice.choice(sorted(live))
         ani = dice.choice(list(live[dice.choice(sorted(live))]))
         presented = dice.choice([ani, "1" + ani, "0044" + ani, ani[1:], ani[-4:], ani[-3:], ani + "0", "", "9"])
@@ -105,8 +105,8 @@ def test_of_thousands_of_live_calls_none_is_found_by_another_callers_number_wher
             assert right == "ambiguous"
         else:
             assert (held.value if held else None) == right
-    assert seen["ambiguous"] > 100
-    assert seen["none"] > 100
+    assert seen["ambiguous"] > asked // 20
+    assert seen["none"] > asked // 20
 
 
 def _clash(ani: str, others: dict[str, str], pool: Pool) -> bool:

@@ -191,7 +191,7 @@ def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) 
 
 
 def test_with_users_no_password_is_invented(start: Start, configure: Callable[[str], None]) -> None:
-    configure(f"[server]\nport = 0\n[user:bob]\npassword = {hashed('right')}")
+    configure(f"[server]\nport = 0\nworkers = 1\n[user:bob]\npassword = {hashed('right')}")
     running = start()
     base = running.line().split()[3]
     assert _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}')[0] == 201
@@ -200,7 +200,7 @@ def test_with_users_no_password_is_invented(start: Start, configure: Callable[[s
 
 
 def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure: Callable[[str], None]) -> None:
-    configure("[server]\nport = 0\nhost = 0.0.0.0")
+    configure("[server]\nport = 0\nworkers = 1\nhost = 0.0.0.0")
     running = start()
     assert running.line().startswith("cticache listens on http://127.0.0.1:")
     assert "not on 0.0.0.0" in running.line()
