@@ -134,6 +134,15 @@ class ThreadsChannel(Client):
             self.loop.touch_soon(self)
         return size
 
+    def _flush_some(self, do_close: bool = True) -> bool:  # noqa: FBT001, FBT002 - waitress's own
+        """Send what goes at once, one thread at a time: waitress's loop trusts that nobody else sends between requests.
+
+        But a thread that has let go of its request may go on to ask for the body of the next one (100 Continue).
+        """
+        with self.outbuf_lock:
+            sent: bool = super()._flush_some(do_close)
+            return sent
+
     def handle_close(self) -> None:
         """Close the connection; in the thread of the loop, which alone may change what is watched."""
         if self.loop.is_inside():

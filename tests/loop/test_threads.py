@@ -1,0 +1,62 @@
+"""Requests in threads, on a loop that sends what they leave."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from cticache.loop.client import ThreadsChannel
+from kit.running import Served
+from kit.talk import Talk, get, request
+
+
+class Desk:
+    """An application that answers the first request when the test says so, and the others at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.answer: Future[bytes] = Future()
+        self.served = Served(self.app, None)
+
+    def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        content = environ["wsgi.input"].read() or b"nothing"
+        if environ["PATH_INFO"] == "/wait":
+            self.asked.set()
+            content = self.answer.result(20)
+        start_response("200 OK", [("content-type", "text/plain"), ("content-length", str(len(content)))])
+        return [content]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    desk.served.stop()
+
+
+def test_what_a_thread_sends_after_its_request_is_sent_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ThreadsChannel.send
+    loop_meets_it = threading.Event()
+
+    def send(channel: Any, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002
+        if data.startswith(b"HTTP/1.1 100") and not loop_meets_it.is_set():
+            loop_meets_it.set()
+            channel.loop.touch_soon(channel)
+            time.sleep(0.1)
+        sent: int = real(channel, data, do_close)
+        return sent
+
+    monkeypatch.setattr(ThreadsChannel, "send", send)
+    with closing(Talk(desk.served.port)) as talk:
+        talk.send(get("/wait") + request("POST /", "Content-Length: 4", "Expect: 100-continue", body=b""))
+        assert desk.asked.wait(20)
+        desk.answer.set_result(b"first")
+        assert talk.answer().content == b"first"
+        assert talk.answer(body=False).status == 100
+        talk.send(b"body")
+        assert talk.answer().content == b"body"
+    assert loop_meets_it.is_set()
