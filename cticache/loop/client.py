@@ -134,7 +134,7 @@ class ThreadsChannel(Client):
             self.loop.touch_soon(self)
         return size
 
-    def _flush_some(self, do_close: bool = True) -> bool:  # noqa: FBT001, FBT002 - waitress's own
+    def _flush_some(self, do_close: bool = True) -> bool:
         """Send what goes at once, one thread at a time: waitress's loop trusts that nobody else sends between requests.
 
         But a thread that has let go of its request may go on to ask for the body of the next one (100 Continue).

@@ -23,6 +23,7 @@ readable, pull_trigger and active_channels; adj.send_bytes and adj.outbuf_high_w
 """
 
 import logging
+import math
 import socket
 import time
 from collections import deque
@@ -67,6 +68,8 @@ class Hub(Watching, Ending):
         self._resumes: deque[tuple[Waiter, Any, BaseException | None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._parked: set[Waiter] = set()
+        self._turn_at = math.inf
+        """When a turn is due, whatever happens."""
         self._idle: list[greenlet] = []
         self._peers: list[Peer] = []
         self._started = 0
@@ -165,6 +168,7 @@ class Hub(Watching, Ending):
         while not self.is_due():
             # This is also where the door looks whose time is over.
             self.watch(listener, READ if server.readable() else 0, accept)
+            self._turn_at = server.door.turn_at
             self._turn()
         self.watch(listener, 0, accept)
         close_port(server)
@@ -209,7 +213,7 @@ class Hub(Watching, Ending):
         due = min((peer.deadline() for peer in self._peers), default=_FOREVER)
         if self.closing:
             return max(min(due - time.monotonic(), _LOOK_S), 0)
-        return max(min(due - time.monotonic(), self.stop_at - time.monotonic(), _LONGEST_SLEEP_S), 0)
+        return max(min(min(due, self.stop_at, self._turn_at) - time.monotonic(), _LONGEST_SLEEP_S), 0)
 
     def _start(self, channel: Client) -> None:
         if channel.total_outbufs_len:

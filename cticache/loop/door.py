@@ -6,7 +6,8 @@ Invariants:
   goes that has gone longest without a whole request; those first that have not sent one yet for which they were known.
 - Nobody goes, to make room, whose request is worked on, or who reads an answer. Where that holds of all of them, who
   comes waits in the backlog; but not for those that have stopped reading.
-- Who has just come goes last: what it asks may be under way. It goes only where nobody else will be able to soon.
+- Nobody goes, to make room, in its first moments, nor where something has come from it that is not read yet: a client
+  that asks as soon as it is connected is served, whoever comes after it.
 - A request has a time in which its header, and one in which its body must be whole; so has a client that sends nothing,
   and one that does not read its answer.
 - A request costs no more than two moves in a dictionary; the clients are looked through once in ``_LOOK_S``, a part of
@@ -19,6 +20,7 @@ will_close, close_when_flushed and total_outbufs_len.
 
 import errno
 import logging
+import math
 import socket
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -101,6 +103,8 @@ class Door:
         self.waits = False
         """The limit is met and nobody could go; the listener is not polled until somebody can. Whoever ends a request
         has the loop make a turn then."""
+        self.turn_at = math.inf
+        """When the loop is to make a turn, by time.monotonic(), since somebody may be able to go then."""
         self._closed = closed or Closed()
         self.entered = 0
         """How many have been let in."""
@@ -123,6 +127,7 @@ class Door:
             self._let_in(self._knocking)
             self._knocking = 0
         now = monotonic()
+        self.turn_at = self._closed_until if self._closed_until > now else math.inf
         if self._looking or now >= self._look_at:
             self._look(now)
         if not self._server.accepting or now < self._closed_until:
@@ -190,27 +195,23 @@ class Door:
         return len(self._unknown) + len(self._known) >= self._limits.connections
 
     def _first_to_go(self) -> Channel | None:
-        """Who goes next to make room; None where somebody who is being served now must be waited for."""
+        """Who goes next to make room; None where nobody can now."""
         now = monotonic()
-        is_served = False
-        last_resort: Channel | None = None
         for clients in (self._unknown, self._known):
             for _ in range(len(clients)):
                 channel = next(iter(clients))
-                if channel.requests or (channel.close_when_flushed and not channel.total_outbufs_len):
-                    is_served = True
-                elif channel.total_outbufs_len:
-                    if channel.reads_slowly(now, _STOPPED_S, _SLOWEST):
-                        return channel
-                    is_served = True
-                elif clients is self._unknown and now - channel.since < _FIRST_MOMENTS_S:
-                    last_resort = last_resort or channel
+                if channel.total_outbufs_len:
+                    is_served = not channel.reads_slowly(now, _STOPPED_S, _SLOWEST)
                 else:
-                    return channel
-                clients.move_to_end(
-                    channel
-                )  # what has come whole of it, or is under way, came later than that of all others
-        return None if is_served else last_resort
+                    is_served = bool(channel.requests or channel.close_when_flushed)
+                if not is_served:
+                    if clients is self._unknown and now - channel.since < _FIRST_MOMENTS_S:
+                        self.turn_at = channel.since + _FIRST_MOMENTS_S
+                        break  # the others came later
+                    if not _has_asked(channel):
+                        return channel
+                clients.move_to_end(channel)  # its request has come whole, later than those of all the others
+        return None
 
     def _make_room(self) -> None:
         with self._lock:
@@ -256,7 +257,7 @@ class Door:
         self._closed.note("no client could be accepted: " + str(error).replace("%", "%%") + "; times: %s")
         if error.errno in _NO_FILES:
             self._make_room()
-            self._closed_until = monotonic() + _PAUSE_S
+            self._closed_until = self.turn_at = monotonic() + _PAUSE_S
 
     def _look(self, now: float) -> None:
         if not self._looking:
@@ -305,3 +306,14 @@ class Door:
         self._closed.add(cause, channel.addr[0])
         channel.give_up(RequestTimeout())
         return True
+
+
+def _has_asked(channel: Channel) -> bool:
+    """Whether something has come from it, or its end, that is not read yet."""
+    try:
+        channel.socket.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -74,7 +74,7 @@ class Threads(Watching, Ending):
         while not self.is_due():
             # This is also where the door looks whose time is over.
             self.watch(listener, READ if server.readable() else 0, accept)
-            self._turn(min(self.stop_at - time.monotonic(), _LONGEST_SLEEP_S))
+            self._turn(min(min(self.stop_at, server.door.turn_at) - time.monotonic(), _LONGEST_SLEEP_S))
         self.watch(listener, 0, accept)
         close_port(server)
         self.tell_closed()

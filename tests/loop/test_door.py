@@ -214,15 +214,39 @@ def test_a_newcomer_waits_rather_than_that_another_goes_in_its_first_moments(
     assert newcomer.send(get("/")).answer().content == b"/"
 
 
-def test_in_their_first_moments_the_oldest_goes_where_nobody_is_being_served(
+def test_in_its_first_moments_nobody_goes_and_who_comes_waits_for_their_end(
     new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "_FIRST_MOMENTS_S", 3600.0)
+    for module in (dispatch_module, threads):
+        monkeypatch.setattr(module, "_LONGEST_SLEEP_S", 3600.0)
+    monkeypatch.setattr(door, "_FIRST_MOMENTS_S", 0.5)
     house = new_house(connections=2)
     first, second = house.come(), house.come()
-    assert house.wait_outside(get("/")).answer().content == b"/"
+    newcomer = house.wait_outside(get("/"))
+    until(lambda: house.door.waits)
+    assert newcomer.answer().content == b"/"  # nobody has woken the loop
     assert first.is_closed()
     assert house.ask(second)
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["a newcomer", "one that has been idle"])
+def test_nobody_goes_whose_request_has_come_and_is_not_read_yet(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch, *, answered: bool
+) -> None:
+    house = new_house(connections=2)
+    asks, silent = house.come(), house.come()
+    if answered:
+        house.ask(silent)
+        house.ask(asks)
+        house.ask(silent)
+    channel, may_be_read = house.channel(asks), threading.Event()
+    read = channel.handle_read
+    monkeypatch.setattr(channel, "handle_read", lambda: read() if may_be_read.is_set() else None)
+    asks.send(get("/"))
+    house.ask(house.come())
+    assert silent.is_closed()
+    may_be_read.set()
+    assert asks.answer().content == b"/"
 
 
 def test_an_idle_client_goes_rather_than_a_newcomer_in_its_first_moments(
