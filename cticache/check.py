@@ -1,13 +1,13 @@
 """The command ``cticache check``: what would not work, or would lose data, told before callers find out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from cticache import reach
-from cticache.config import Config
+from cticache.config import Config, ServerConfig
 from cticache.errors import UserError
 from cticache.link.connection import connect
 from cticache.link.redis_url import kind
@@ -17,6 +17,8 @@ from cticache.operate import doctor, replay, rights, trial
 from cticache.operate.report import counted
 
 _FREE_PORT = 0
+_SHORT_WAIT_S = 0.5
+"""Checking a new password takes a fifth of it where nothing else is done."""
 _ASKED = (("PING",),)
 """What a server is asked beside its scripts, on each new connection."""
 _ASKED_OF_A_NODE = (*_ASKED, ("CLUSTER", "SLOTS"), ("ASKING",))
@@ -51,6 +53,8 @@ def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str
         tell(f"  pool {pool.name}: {counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
         for remark in remarks(pool):
             tell(f"    {remark}")
+    for remark in _of_logins(settings.server):
+        tell(f"  {remark}")
     found = _of_users(settings, tell)
     try:
         # Not on its own port: a service may run there.
@@ -58,6 +62,16 @@ def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str
     except UserError as error:
         found.append(str(error))
     return found
+
+
+def _of_logins(server: ServerConfig) -> Iterator[str]:
+    if server.dispatch == "threads" and 2 * server.connections > server.auth_threads:
+        yield (
+            f"[server] auth_threads: who sends a wrong password on more than {server.auth_threads // 2} of "
+            f"{server.connections} connections is not slowed down; set it to twice as many as connections"
+        )
+    if server.auth_wait < _SHORT_WAIT_S:
+        yield "[server] auth_wait: so soon right passwords are refused, too, for to check one takes 0.1 s"
 
 
 def _of_users(settings: Config, tell: Callable[[str], None]) -> list[str]:

@@ -151,14 +151,19 @@ class TooLarge(Refusal):
     """The body is longer than ``max_body``."""
 
     status, code = 413, "too_large"
-    says = "The body is too long."
+    says = "The body is longer than [server] max_body allows."
+
+    @classmethod
+    def beyond(cls, most: int) -> "TooLarge":
+        """The same, with the most bytes that are taken."""
+        return cls(f"The body is longer than {most} bytes.")
 
 
 class TargetTooLong(Refusal):
     """The URL is longer than the wire takes (RFC 9110 section 15.5.15)."""
 
     status, code = 414, "uri_too_long"
-    says = "The URL is too long."
+    says = "The URL is longer than 16 KiB."
 
 
 class UnsupportedEncoding(Refusal):
@@ -218,7 +223,7 @@ class HeadersTooLarge(Refusal):
     """The headers are longer than the wire takes."""
 
     status, code = 431, "headers_too_large"
-    says = "The headers are too long."
+    says = "The headers are longer than 16 KiB."
 
 
 class UnsupportedCoding(Refusal):

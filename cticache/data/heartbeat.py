@@ -16,6 +16,7 @@ from cticache.data.paging import PAGE, by_time
 from cticache.data.replies import Beat, utc
 from cticache.data.store import Store
 from cticache.data.sync import ALL
+from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pool, Pools
 
 _log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class Heartbeat:
                 told = sentence.format(pools=_named(each.pool for each in lost))
                 if until := _careful_until(lost):
                     told += f"; until {until} only callers with an ANI of their own are served ([pool] after_loss)"
-                _log.error("%s", told)
+                _log.error("%s", told, extra=NO_NUMBERS)
         latest = {each.pool.name: each for each in left}
         careful = [each for each in latest.values() if each.beat.left_ms]
         before, self._careful = self._careful, {each.pool.name: each.pool for each in careful}

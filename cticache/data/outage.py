@@ -8,6 +8,9 @@ from cticache.link.trouble import Trouble, told, trouble
 
 _log = logging.getLogger(__name__)
 
+_AWAY = "away"
+"""How it is away is no matter: the log is told once."""
+
 
 class Outage(NamedTuple):
     """What is wrong with Redis, or with what this service is to it."""
@@ -40,7 +43,7 @@ class Outages:
     def met(self, error: BaseException | None) -> None:
         """Redis failed with this; logged once for as long as it goes on, however it is that Redis is away."""
         found = trouble(error)
-        kind = "away" if found.is_away else found.says
+        kind = _AWAY if found.is_away else found.says
         if kind != self._logged:
             _log.warning("%s", told(error))
         self._logged = kind
@@ -49,5 +52,5 @@ class Outages:
     def over(self) -> None:
         """Redis did what it was asked."""
         if self._logged:
-            _log.warning("Redis is back")
+            _log.warning("Redis is back" if self._logged == _AWAY else "Redis works again: what it refused it does now")
         self._logged, self.now = "", None

@@ -16,6 +16,8 @@ from cticache.logs import NO_NUMBERS
 
 _log = logging.getLogger("cticache.refused")
 _LEFT_OUT = "%s refusals of code %s were not logged"
+_OF_CLIENTS = (501, 505)
+"""Faults of a client, for all that they begin with 5: it wants what HTTP has and this service has not."""
 _LINE = "id=%s user=%s address=%s method=%s route=%s code=%s status=%d"
 
 
@@ -44,7 +46,8 @@ class Refused:
         self, refusal: Refusal, request_id: str, *, address: str, user: str = "", method: str = "", route: str = ""
     ) -> None:
         """Write its line: a fault on this side as a warning, what is planned once and not as a warning."""
-        level = logging.WARNING if refusal.status >= 500 and not refusal.is_planned else logging.INFO
+        is_ours = refusal.status >= 500 and refusal.status not in _OF_CLIENTS and not refusal.is_planned
+        level = logging.WARNING if is_ours else logging.INFO
         fields = (request_id, user or "-", address or "-", method or "-", route or "-", refusal.code, refusal.status)
         lines = self._planned if refusal.is_planned else self._lines
         lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)

@@ -36,7 +36,7 @@ SILENT = Trouble("Redis is away: it does not answer within [redis] timeout", is_
 UNHEARD = Trouble("Redis is away: it has not answered since the start of this service", is_away=True)
 UNKNOWN = Trouble("Redis refuses to work, for a reason that only the log has")
 REFUSALS = {
-    "NOPERM": "Redis refuses its user a command or a key (NOPERM): give that user the rights in docs/operate.md, Redis",
+    "NOPERM": "Redis refuses its user a command or a key (NOPERM): see what `cticache check` says is missing",
     "WRONGPASS": "Redis refuses the user or the password in [redis] url (WRONGPASS): compare them with its ACL",
     "NOAUTH": "Redis wants a user and a password (NOAUTH): write them in [redis] url",
     "NOREPLICAS": "Redis takes no writes while too few replicas are in step (NOREPLICAS): see to its replicas",

@@ -151,9 +151,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         host = headers.get("HOST")
         if host is None:
             if self.version == "1.1":  # RFC 9112 section 3.2
-                raise ParsingError("No Host")
+                raise ParsingError("HTTP/1.1 needs a header Host.")
         elif not _HOST.fullmatch(host):
-            raise ParsingError("Not one Host")
+            raise ParsingError("The header Host is not one host.")
         connection = headers.get("CONNECTION")
         if connection is not None or self.version == "1.0":
             self._read_options(connection or "")
@@ -185,7 +185,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         for line in lines.split("\r\n") if lines else ():
             field = _FIELD.fullmatch(line)
             if not field:
-                raise ParsingError("Not a header")
+                raise ParsingError("A line of the header is folded, or is no header.")
             name, value = field.groups()
             if "_" in name:  # it would be taken for the one with a hyphen
                 continue
@@ -205,7 +205,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         """One coding, once: two readers may differ about anything else (RFC 9112 sections 6.1 and 6.3)."""
         codings = [coding.strip(" \t").lower() for coding in listed.split(",")]
         if self.version == "1.0" or "" in codings or codings.count("chunked") > 1 or "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Transfer-Encoding on HTTP/1.0, empty, said twice, or beside Content-Length")
+            raise ParsingError(
+                "Transfer-Encoding is said twice, is empty, or stands beside Content-Length or on HTTP/1.0."
+            )
         if codings != ["chunked"]:
             raise TransferEncodingNotImplemented("Another coding than chunked")
         self.chunked = True
@@ -213,7 +215,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def _expect_bytes(self, length: str) -> None:
         if not _LENGTH.fullmatch(length):
-            raise ParsingError("Not one Content-Length")
+            raise ParsingError("Content-Length is said twice, or is no number.")
         self.content_length = int(length)
         if self.content_length:
             self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))

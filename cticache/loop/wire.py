@@ -16,7 +16,7 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, Task, WSGITask
-from waitress.utilities import build_http_date
+from waitress.utilities import Error, build_http_date
 
 from cticache.errors import BadRequest, HeadersTooLarge, Internal, Refusal, TooLarge, UnsupportedCoding
 from cticache.loop.ending import Ending
@@ -86,7 +86,7 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         status, _, _ = error.to_response()
-        refusal = error.refusal if isinstance(error, Refused) else _OF_WAITRESS.get(error.code, BadRequest)()
+        refusal = error.refusal if isinstance(error, Refused) else self._of_waitress(error)
         body = refusal.body().encode()
         self.status = status
         self.response_headers += [
@@ -103,6 +103,12 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.content_length = len(body)
         self.channel.answering(self.status)
         self.write(b"" if asked.command == "HEAD" else body)  # RFC 9110 section 9.3.2
+
+    def _of_waitress(self, error: Error) -> Refusal:
+        kind = _OF_WAITRESS.get(error.code, BadRequest)
+        if kind is TooLarge:
+            return TooLarge.beyond(self.channel.adj.max_request_body_size - 1)
+        return BadRequest(f"{BadRequest.says} {error.body}") if kind is BadRequest else kind()
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

@@ -247,7 +247,10 @@ class Ready:
         condition = self._keeper.condition
         if not condition.in_place:
             raise NotReady(condition.why_not(), retry_after=1)
-        resp.media = {"status": "ready"} | ({"notes": dict(condition.notes)} if condition.notes else {})
+        notes = dict(condition.notes)
+        if condition.outage and condition.outage.trouble.is_away:
+            notes.pop("redis", None)  # it was, at the last look, and has just answered
+        resp.media = {"status": "ready"} | ({"notes": notes} if notes else {})
 
     on_head = on_get
 
@@ -262,7 +265,7 @@ def _body(req: Request, most: int) -> bytes:
         raise UnsupportedEncoding
     body: bytes = req.bounded_stream.read(most + 1)
     if len(body) > most:
-        raise TooLarge(f"The body is longer than {most} bytes.")
+        raise TooLarge.beyond(most)
     return body
 
 

@@ -164,6 +164,30 @@ def test_a_port_that_is_in_use_may_be_that_of_the_service(check: Check) -> None:
         assert check(rest=f"[server]\nport = {taken.getsockname()[1]}\n{POOL}") == (0, ["all well"])
 
 
+@pytest.mark.parametrize(
+    ("server", "remarks"),
+    [
+        ("dispatch = threads\nconnections = 500", []),
+        (
+            "dispatch = threads\nconnections = 501",
+            [
+                "[server] auth_threads: who sends a wrong password on more than 500 of 501 connections is not slowed "
+                "down; set it to twice as many as connections"
+            ],
+        ),
+        ("connections = 5000", []),
+        (
+            "auth_wait = 0.1",
+            ["[server] auth_wait: so soon right passwords are refused, too, for to check one takes 0.1 s"],
+        ),
+    ],
+)
+def test_limits_of_logins_that_do_not_fit_are_told(check: Check, server: str, remarks: list[str]) -> None:
+    code, lines = check(rest=f"[server]\n{server}\n{POOL}", whole=True)
+    assert [line.strip() for line in lines if line.strip().startswith("[server]")] == remarks
+    assert code == 0
+
+
 def test_what_the_environment_overrides_is_shown_and_no_secret(
     check: Check, safe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
