@@ -2,7 +2,7 @@
 
 Without a test among them it runs tests/windows in its short form. With ``--long`` it runs that in its long
 form, and then all other tests, in their short form; each skip has its reason. The Redis under test is a program of this
-system. Debian's packages wine, wine64 and redis-server must be installed.
+system. Debian's packages wine, wine64 and redis-server must be installed. One at a time: its end stops Wine.
 """
 
 import argparse

@@ -530,6 +530,7 @@ def test_a_redis_that_refuses_the_password_is_not_said_to_be_away(command: str) 
             assert "-word" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an imitation serves there")
 def test_pools_without_a_running_embedded_server_is_a_mistake(short_folder: Path, printed: Printed) -> None:
     _write(f"data = {short_folder}")
     assert cli.main(["pools"]) == 2

@@ -1,5 +1,6 @@
 """The application in this process, and behind a real waitress."""
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -33,6 +34,8 @@ from kit.servers import as_service
 from kit.talk import Talk
 
 MAX_BODY = 4096
+_PATIENCE_S = 90.0 if sys.platform == "win32" else 20.0
+"""How long a test waits; a process takes seconds to start under Wine."""
 STOP_S = 5.0
 
 
@@ -43,7 +46,7 @@ def files_open() -> int:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what another thread is about to do; AssertionError if it does not."""
-    gives_up = time.monotonic() + 20
+    gives_up = time.monotonic() + _PATIENCE_S
     while not condition():
         assert time.monotonic() < gives_up, "it never came to be"
         time.sleep(0)

@@ -113,6 +113,7 @@ def test_no_request_starts_while_the_result_of_a_poll_is_walked(site: Site) -> N
     assert site.talk().send(get("/on")).answer().content == b"/on"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the number of a closed socket is not the next one's there")
 def test_an_event_is_not_told_to_whoever_got_the_number_of_a_closed_socket() -> None:
     def first_come(mine: socket.socket) -> Callable[[int], None]:
         def ready(_mask: int) -> None:
