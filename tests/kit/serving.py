@@ -54,6 +54,13 @@ class Running:
         assert line is not None, self.said()
         return line
 
+    def rest(self) -> list[str]:
+        """All that it says until its end, but for the lines that were asked for before; it must be about to end."""
+        lines = []
+        while (line := self._lines.get(timeout=WAIT_S)) is not None:
+            lines.append(line)
+        return lines
+
     def command(self) -> list[str]:
         """The words of the command that the service offers to try; it is up by then."""
         while not (line := self.line()).startswith(("  curl ", "  curl.exe ")):
