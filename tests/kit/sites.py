@@ -20,8 +20,10 @@ from kit.talk import CALLS
 
 USER = "bob"
 _NUMBERS = range(5_551_234_000, 5_551_234_500)
-_PAUSE_S = 0.02
-"""Between two calls of a client: what is tried is not how many there can be."""
+_PAUSE_S = 0.2
+"""Between two calls of a client: what is tried is not how many there can be, and they share the service's cores."""
+_LOOKS_S = 0.1
+"""Between two looks at what a service has said; each costs time that it needs to start."""
 _PATIENCE_S = 10.0
 """How long such a client waits for its answer."""
 
@@ -31,7 +33,7 @@ def until(true: Callable[[], object]) -> None:
     deadline = time.monotonic() + WAIT_S
     while not true():
         assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
+        time.sleep(_LOOKS_S)
 
 
 class Site:
