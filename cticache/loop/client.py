@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from waitress import wasyncore
 
 from cticache.loop.ending import is_under_way
+from cticache.loop.lingering import Lingering
 from cticache.loop.watching import READ, WRITE
-from cticache.loop.wire import Channel
 
 
 class Loop(Protocol):
@@ -39,7 +39,7 @@ class LoopOfThreads(Loop, Protocol):
         """Whether the caller runs in the thread of the loop."""
 
 
-class Client(Channel):
+class Client(Lingering):
     """A client's connection on a loop that watches it."""
 
     loop: Loop

@@ -10,6 +10,7 @@ Invariants:
   that asks as soon as it is connected is served, whoever comes after it.
 - A request has a time in which its header, and one in which its body must be whole; so has a client that sends nothing,
   and one that does not read its answer.
+- Who has had its last answer, and is waited for to close, goes first of all.
 - A request costs no more than two moves in a dictionary; the clients are looked through once in ``_LOOK_S``, a part of
   them in a turn: thousands whose time is over at once are shown out beside the requests of others, not before them.
 
@@ -181,6 +182,13 @@ class Door:
                 del self._unknown[channel]
                 self._known[channel] = None
 
+    def lingers(self, channel: Channel) -> None:
+        """Note that this client has had its last answer: it goes first where somebody must."""
+        with self._lock:
+            self._forget(channel)
+            self._unknown[channel] = None
+            self._unknown.move_to_end(channel, last=False)
+
     def left(self, channel: Channel) -> None:
         """Forget a client that is gone."""
         with self._lock:
@@ -200,6 +208,8 @@ class Door:
         for clients in (self._unknown, self._known):
             for _ in range(len(clients)):
                 channel = next(iter(clients))
+                if channel.lingers_until:
+                    return channel  # whatever it still sends
                 if channel.total_outbufs_len:
                     is_served = not channel.reads_slowly(now, _STOPPED_S, _SLOWEST)
                 else:
@@ -278,6 +288,8 @@ class Door:
     def _shows_out(self, channel: Channel, now: float) -> bool:
         """Look at a client, and show it out if its time is over."""
         limits, request, silent_s = self._limits, channel.request, now - channel.since
+        if channel.lingers_until:
+            return now > channel.lingers_until and self._dismiss(channel, "")
         if channel.total_outbufs_len:
             channel.sending = now
             if channel.reads_slowly(now, limits.idle_s, _SLOWEST):

@@ -100,6 +100,7 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
             request_id = refused(refusal, self.channel.addr[0], asked.headers, asked.command)
             self.response_headers.append(("X-Request-Id", request_id))
         _close_afterwards(self)
+        self.channel.cut_short = asked is self.request  # otherwise it had come whole
         self.content_length = len(body)
         self.channel.answering(self.status)
         self.write(b"" if asked.command == "HEAD" else body)  # RFC 9110 section 9.3.2
@@ -126,6 +127,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """Whether one has been answered."""
     known = False
     """Whether one of its requests was understood and had the right credentials, or needed none."""
+    cut_short = False
+    """Whether its last answer may have been given before the request had come whole."""
+    lingers_until = 0.0
+    """When it need not be waited for any longer that its client closes, after the last answer; otherwise 0."""
     site = ""
     """Under which address it is counted; empty where it is not."""
     sending = 0.0

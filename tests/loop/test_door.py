@@ -451,6 +451,8 @@ def test_who_was_shown_out_is_counted_by_the_cause(new_house: Callable[..., Hous
     house.look()
     house.channel(slow).since -= 301
     house.look()
+    until(lambda: house.door._closed.totals()["unread"])
+    house._talks.close()  # who was refused is waited for to close
     until(lambda: not house.channels())
     for _ in range(8):
         house.wait_outside()
