@@ -105,8 +105,9 @@ class ThreadsChannel(Client):
     """A client's connection whose requests run in threads.
 
     A thread sends its answer itself, and tells the loop only if something is left for it to do: so an answer does not
-    wake the loop. The thread looks for that after it has let go of the request, and the loop looks once more whether
-    the request is over after it has noted that it waits for that; one of the two sees it.
+    wake the loop. It sends it once it has let go of the request: a client that asks again at once finds the loop ready
+    to read. The thread looks for what is left after that, and the loop looks once more whether the request is over
+    after it has noted that it waits for that; one of the two sees it.
     """
 
     loop: LoopOfThreads
@@ -114,6 +115,9 @@ class ThreadsChannel(Client):
     def ready(self, mask: int) -> None:
         """As for any client; but a request that has come whole is left to its thread."""
         if mask & READ:
+            if not self.requests and self.total_outbufs_len:
+                with self.outbuf_lock:  # the client may have the answer of which its thread is just taking note
+                    pass
             if self._wants_more():
                 wasyncore.read(self)
             else:
@@ -124,15 +128,10 @@ class ThreadsChannel(Client):
     def service(self) -> None:
         """Serve a request, in a thread."""
         super().service()
+        if self.total_outbufs_len:
+            self._flush_exception(self._flush_some)
         if self.paused or self.writable() or self.server.door.waits:
             self.loop.touch_soon(self)
-
-    def write_soon(self, data: bytes) -> int:
-        """Send this, and have the loop send what does not go at once."""
-        size: int = super().write_soon(data)
-        if self.total_outbufs_len:
-            self.loop.touch_soon(self)
-        return size
 
     def _flush_some(self, do_close: bool = True) -> bool:
         """Send what goes at once, one thread at a time: waitress's loop trusts that nobody else sends between requests.

@@ -68,6 +68,7 @@ class Threads(Watching, Ending):
         server.door.channel_class = type("ThreadsChannel", (ThreadsChannel,), {"loop": self, "ending": self})
         server.pull_trigger = lambda: None  # it would wake the loop for each answer
         server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a thread would wait for its client to read
+        server.adj.send_bytes = _OUT_OF_REACH  # up to which nothing is sent before the end of the request
         self.wake = server.trigger.pull_trigger
         self.watch(server.trigger._fileno, READ, woken)
         listener = server.socket.fileno()

@@ -188,6 +188,14 @@ def test_that_the_service_is_about_to_stop_is_told_once_and_no_warning(
     assert caplog.records[0].levelname == "WARNING"
 
 
+def test_what_is_not_known_here_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    refused = Refused()
+    for kind in (UnknownMethod, UnsupportedVersion, Internal):
+        refused.log(kind(), "id", address=HOST)
+    assert [each.levelname for each in caplog.records] == ["INFO", "INFO", "WARNING"]
+
+
 def test_what_redis_said_is_told_within_limits_beside_each_requests_line_in_the_audit(
     service: Service, client: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
