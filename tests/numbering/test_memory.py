@@ -11,7 +11,7 @@ from cticache.numbering.country import Country
 from cticache.numbering.pools import Pools
 from kit.samples import make_pool
 
-_STEP = 50
+_STEP = 250
 """How many texts are asked for between two looks."""
 
 
@@ -45,7 +45,7 @@ def test_the_places_that_are_remembered_have_their_bytes(
     monkeypatch.setattr(numbering, "_MOST_KNOWN_BYTES", times << 20)
     wide = "\U0001f4de"  # a character of four bytes
     longest = MOST_CHARACTERS - 10
-    texts = (f"sip:0000@h{at}" if count > 1 else f"{wide * longest}{at}" for at in range(1000 * times))
+    texts = (f"sip:0000@h{at}" if count > 1 else f"{wide * longest}{at}" for at in range(3000 * times))
     pools = in_pools(count)
     if count > 1:
         assert len(pools.of("sip:0000@h")) == count
@@ -53,7 +53,7 @@ def test_the_places_that_are_remembered_have_their_bytes(
 
 
 def test_a_text_longer_than_any_number_is_not_remembered(long: bool) -> None:
-    count = 100_000 if long else 500
+    count = 100_000 if long else 500  # of 15 KB each
     assert grown(in_pools(1), (f"{at:015000d}" for at in range(count))) < 100_000
 
 
