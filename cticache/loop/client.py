@@ -136,11 +136,11 @@ class ThreadsChannel(Client):
     def _flush_some(self, do_close: bool = True) -> bool:
         """Send what goes at once, one thread at a time: waitress's loop trusts that nobody else sends between requests.
 
-        But a thread that has let go of its request may go on to ask for the body of the next one (100 Continue).
+        But a thread that has let go of its request may go on to ask for the body of the next one (100 Continue); and by
+        the time that it sends, the loop may have closed the connection, and with it what there was to send.
         """
         with self.outbuf_lock:
-            sent: bool = super()._flush_some(do_close)
-            return sent
+            return bool(self.total_outbufs_len and super()._flush_some(do_close))
 
     def handle_close(self) -> None:
         """Close the connection; in the thread of the loop, which alone may change what is watched."""

@@ -48,7 +48,7 @@ _SLOWEST = 4096
 """Bytes a second that a client must read of a long answer."""
 _STOPPED_S = 1.0
 """Who has read nothing of its answer for so long goes where somebody must."""
-_FIRST_MOMENTS_S = 0.05
+_FIRST_MOMENTS_S = 0.02
 """How long what a newcomer asks may be under way."""
 _MOST_LOOKS = 512
 """How many clients are looked at in a turn; the rest of them in the next ones."""

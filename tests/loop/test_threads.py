@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cticache.loop.client import ThreadsChannel
-from kit.running import Served
+from kit.running import Served, until
 from kit.talk import Talk, get, request
 
 
@@ -60,3 +60,24 @@ def test_what_a_thread_sends_after_its_request_is_sent_once(desk: Desk, monkeypa
         talk.send(b"body")
         assert talk.answer().content == b"body"
     assert loop_meets_it.is_set()
+
+
+def test_a_connection_that_is_closed_just_before_its_answer_is_sent_leaves_nothing_in_the_log(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = ThreadsChannel._flush_exception
+    met = threading.Event()
+
+    def flush(channel: Any, how: Any, do_close: bool = True) -> Any:
+        if not channel.loop.is_inside():
+            desk.served.server.trigger.pull_trigger(channel.handle_close)
+            until(lambda: channel._fileno is None)
+            met.set()
+        return real(channel, how, do_close)
+
+    monkeypatch.setattr(ThreadsChannel, "_flush_exception", flush)
+    with closing(Talk(desk.served.port)) as talk:
+        talk.send(get("/"))
+        assert talk.is_closed()
+    assert met.is_set()
+    assert not caplog.records
