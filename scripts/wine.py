@@ -2,17 +2,19 @@
 
 Without a test among them it runs tests/windows in its short form. With ``--long`` it runs that in its long
 form, and then all other tests, in their short form; each skip has its reason. The Redis under test is a program of this
-system. Debian's packages wine, wine64 and redis-server must be installed. One at a time: its end stops Wine.
+system. Debian's packages wine, wine64 and redis-server must be installed. One at a time: its end stops Wine. It exits
+with 69 if there is no Wine that can be started.
 """
 
 import argparse
+import codecs
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,16 +24,18 @@ from wine_python import PYTHONS, Missing, Python, environment, started
 _OTHERS = ("tests", "--ignore=tests/windows", "--ignore=tests/scripts")
 _HANGS_S = 300
 """A test that takes longer has every thread's stack printed."""
+_NO_WINE = 69
+"""sysexits.h's EX_UNAVAILABLE."""
 
 
 def main() -> int:
-    """Run the tests; pytest's exit code, or 1."""
+    """Run the tests; 0 if all is well, 1 if not, 69 without a Wine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", choices=PYTHONS, default="3.11", help="which CPython; 3.11 if not said")
     parser.add_argument("--long", action="store_true", help="all tests, and tests/windows in its long form")
-    parser.add_argument("--limit", type=int, default=0, metavar="SECONDS", help="end it after so long, as a failure")
     options, arguments = parser.parse_known_args()
     python = Python(options.python)
+    signal.signal(signal.SIGTERM, _terminated)  # or Wine and Redis were left behind
     try:
         with started():
             python.make(ready("embedded", "test"))
@@ -41,14 +45,18 @@ def main() -> int:
             codes = []
             for run in runs:
                 with _redis() as url:
-                    codes.append(_pytest(python, url, options.limit, *run, *arguments))
+                    codes.append(_pytest(python, url, *run, *arguments))
             return max(codes)
     except Missing as error:
         print(error, file=sys.stderr)
-        return 1
+        return _NO_WINE
 
 
-def _pytest(python: Python, redis_url: str, limit_s: int, *arguments: str) -> int:
+def _terminated(_number: int, _frame: object) -> None:
+    sys.exit("the tests under Wine were ended before they had finished")
+
+
+def _pytest(python: Python, redis_url: str, *arguments: str) -> int:
     """pytest on Windows. All three streams are pipes: Wine gives a program no use of others."""
     command = ["wine", str(python.program), "-m", "pytest", "-n0", "-rs", "-p", "no:cacheprovider"]
     command += ["-o", f"faulthandler_timeout={_HANGS_S}", *arguments]
@@ -56,18 +64,14 @@ def _pytest(python: Python, redis_url: str, limit_s: int, *arguments: str) -> in
     with subprocess.Popen(
         command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as tests:
-        late = threading.Timer(limit_s, tests.kill)
-        if limit_s:
-            late.start()
-        assert tests.stdout  # noqa: S101 - it is a pipe
-        for line in tests.stdout:
-            sys.stdout.write(line.decode("utf-8", "replace").replace("\r", ""))
-            sys.stdout.flush()
-        code = tests.wait()
-        late.cancel()
-    if limit_s and code == -9:
-        print(f"it was ended after {limit_s} s", file=sys.stderr)
-    return 0 if code == 0 else 1
+        try:
+            assert tests.stdout  # noqa: S101 - it is a pipe
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            while chunk := tests.stdout.read1():
+                print(decoder.decode(chunk).replace("\r", ""), end="", flush=True)
+            return 0 if tests.wait() == 0 else 1
+        finally:
+            tests.kill()
 
 
 @contextmanager

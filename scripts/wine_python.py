@@ -46,7 +46,7 @@ sys.modules.setdefault("_wmi", None)
 
 
 class Missing(Exception):
-    """A program that this system lacks."""
+    """A program that this system lacks, or that cannot be started on it."""
 
 
 class Python:
@@ -122,7 +122,10 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Wine, with its services, for as long as the context lasts: otherwise each program starts them anew."""
+    """Wine, with its services, for as long as the context lasts: otherwise each program starts them anew.
+
+    Missing is raised if there is none that runs.
+    """
     for name in ("wine", "wineserver", "redis-server"):
         if not shutil.which(name):
             raise Missing(f"there is no {name} on PATH: on Debian, install wine, wine64 and redis-server")
@@ -133,20 +136,18 @@ def started() -> Iterator[None]:
         _quiet("wine", "wineboot", "-i")
         _quiet("wine", "reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f")
         _quiet(server, "-p")
+        if _quiet("wine", "cmd", "/c", "exit"):
+            raise Missing("wine is installed, but cannot run a program here")
         yield
     finally:
         _quiet(server, "-k")
 
 
-def _quiet(*command: str) -> None:
-    subprocess.run(
-        command,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
+def _quiet(*command: str) -> int:
+    """The exit code."""
+    nothing = subprocess.DEVNULL
+    done = subprocess.run(command, env=environment(), stdin=nothing, stdout=nothing, stderr=nothing, check=False)
+    return done.returncode
 
 
 def _requirements() -> list[str]:

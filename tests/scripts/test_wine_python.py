@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -36,3 +37,17 @@ def test_each_python_is_an_exact_version_with_a_hash(wine_python: ModuleType) ->
         assert name
         assert version
         assert len(bytes.fromhex(digest)) == 32
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
+def test_a_wine_that_cannot_run_a_program_is_missing(
+    wine_python: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("wine", "wineserver", "redis-server"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\nexit 1\n", "utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(wine_python, "FOLDER", tmp_path / ".wine")
+    with pytest.raises(wine_python.Missing, match="cannot run a program here"), wine_python.started():
+        pass
