@@ -62,8 +62,8 @@ class Client(Lingering):
         super().del_channel(map)
 
     def dismiss(self) -> None:
-        """Close the connection now: another client needs its place, or its time is over."""
-        self.handle_close()
+        """As for any connection."""
+        super().dismiss()
         self.loop.touch(self)  # a request of it may be held back
 
     def ready(self, mask: int) -> None:

@@ -6,10 +6,8 @@ headers; a task's execute, set_close_on_finish, close_on_finish, build_response_
 version, response_headers, content_length, complete and wrote_header.
 """
 
-import socket
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -151,10 +149,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.server.door.heard(self)
 
     def dismiss(self) -> None:
-        """Close the connection soon, whether or not its client reads."""
-        self.will_close = True
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)  # else it would be waited for until it can be written to
+        """Close the connection now: another client needs its place, or its time is over."""
+        self.handle_close()
 
     def give_up(self, refusal: Refusal) -> None:
         """Answer a request that is not whole with a refusal, and close the connection."""
