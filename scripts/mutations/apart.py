@@ -18,6 +18,9 @@ _IMPORTED = [
 ]  # fmt: skip
 """None of it is the product's, of which each tree has its own."""
 
+_PATIENCE_S = "8"
+"""Most tests of broken code fail by waiting for what never comes."""
+
 if sys.platform != "win32":
     PROCESSES.set_forkserver_preload(_IMPORTED)
 
@@ -31,6 +34,7 @@ def test(tree: Path, output: Path, tests: Sequence[str]) -> None:
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": ""}  # for the processes that tests start
+    os.environ["TEST_PATIENCE"] = _PATIENCE_S
     sys.exit(
         pytest.main(
             ["-q", "-x", "-n0", "-W", "ignore::pytest.PytestAssertRewriteWarning",

@@ -1,6 +1,5 @@
 """The application in this process, and behind a real waitress."""
 
-import sys
 import threading
 import time
 from collections import Counter
@@ -30,12 +29,11 @@ from cticache.loop.stand_ins import StandIns
 from cticache.loop.threads import Threads
 from cticache.loop.wire import adjustments
 from cticache.numbering.pools import Pools
+from kit.patience import PATIENCE_S
 from kit.servers import as_service
 from kit.talk import Talk
 
 MAX_BODY = 4096
-_PATIENCE_S = 90.0 if sys.platform == "win32" else 20.0
-"""How long a test waits; a process takes seconds to start under Wine."""
 STOP_S = 5.0
 
 
@@ -46,7 +44,7 @@ def files_open() -> int:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what another thread is about to do; AssertionError if it does not."""
-    gives_up = time.monotonic() + _PATIENCE_S
+    gives_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < gives_up, "it never came to be"
         time.sleep(0)

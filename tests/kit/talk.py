@@ -6,6 +6,7 @@ import socket
 import struct
 from typing import Any, NamedTuple
 
+from kit.patience import PATIENCE_S
 from kit.samples import basic
 
 CALLS = "/cticache/DNIS-ANI"
@@ -31,7 +32,7 @@ class Talk:
         self._socket = socket.socket()
         if window:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        self._socket.settimeout(20)
+        self._socket.settimeout(PATIENCE_S)
         try:
             self._socket.connect(("127.0.0.1", port))
         except OSError:
