@@ -188,6 +188,12 @@ def test_that_the_service_is_about_to_stop_is_told_once_and_no_warning(
     assert caplog.records[0].levelname == "WARNING"
 
 
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+def test_a_method_that_another_server_lets_through_is_not_told(service: Service, told: Told) -> None:
+    api(service, refused=Refused()).simulate_request("X15551234567", "/metrics")
+    assert [each["method"] for each in told()] == ["-"]
+
+
 def test_what_is_not_known_here_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     refused = Refused()
