@@ -68,7 +68,7 @@ def configure(tmp_path: Path, folder: Path) -> Callable[[str], None]:
 @pytest.fixture
 def start(tmp_path: Path, configure: Callable[[str], None]) -> Iterator[Start]:
     """Starts a service on config.ini, in one process unless a test configures more, and ends it after the test."""
-    configure("[server]\nport = 0\nworkers = 1")
+    configure("[server]\nport = 0\nauth_wait = 30\nworkers = 1")
     started: list[Running] = []
 
     def run() -> Running:
@@ -146,7 +146,7 @@ def _read(command: list[str], path: str) -> tuple[int, str, str]:
 
 
 def test_the_line_it_prints_can_be_run_as_it_is(start: Start, configure: Callable[[str], None], tmp_path: Path) -> None:
-    configure("[server]\nport = 0")
+    configure("[server]\nport = 0\nauth_wait = 30")
     running = start()
     first = running.line()
     assert first.startswith("cticache listens on http://127.0.0.1:")
@@ -191,7 +191,7 @@ def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) 
 
 
 def test_with_users_no_password_is_invented(start: Start, configure: Callable[[str], None]) -> None:
-    configure(f"[server]\nport = 0\nworkers = 1\n[user:bob]\npassword = {hashed('right')}")
+    configure(f"[server]\nport = 0\nauth_wait = 30\nworkers = 1\n[user:bob]\npassword = {hashed('right')}")
     running = start()
     base = running.line().split()[3]
     assert _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}')[0] == 201
@@ -200,7 +200,7 @@ def test_with_users_no_password_is_invented(start: Start, configure: Callable[[s
 
 
 def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure: Callable[[str], None]) -> None:
-    configure("[server]\nport = 0\nworkers = 1\nhost = 0.0.0.0")
+    configure("[server]\nport = 0\nauth_wait = 30\nworkers = 1\nhost = 0.0.0.0")
     running = start()
     assert running.line().startswith("cticache listens on http://127.0.0.1:")
     assert "not on 0.0.0.0" in running.line()
@@ -378,7 +378,7 @@ def test_a_port_in_use_is_one_line_and_exit_2(start: Start, configure: Callable[
 def test_a_host_of_another_machine_is_one_line_and_exit_2(
     start: Start, configure: Callable[[str], None], host: str
 ) -> None:
-    configure(f"[server]\nport = 0\nhost = {host}\n[user:bob]\npassword = {hashed('right')}")
+    configure(f"[server]\nport = 0\nauth_wait = 30\nhost = {host}\n[user:bob]\npassword = {hashed('right')}")
     running = start()
     assert running.ended() == 2
     (line,) = running.said().splitlines()
@@ -478,7 +478,7 @@ def test_without_a_folder_it_is_the_users_own(monkeypatch: pytest.MonkeyPatch, t
 
 def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path) -> None:
     url = f"redis://:secret-word@127.0.0.1:{servers.free_port()}/0"
-    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[redis]\nurl = {url}\n{POOL}")
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\nauth_wait = 30\n[redis]\nurl = {url}\n{POOL}")
     running = start()
     base = running.line().split()[3]
     assert "not in place yet" in running.line()
@@ -494,7 +494,7 @@ def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path)
 
 @_WORKERS
 def test_workers_end_with_a_parent_that_is_killed(start: Start, configure: Callable[[str], None]) -> None:
-    configure("[server]\nport = 0\nworkers = 2")
+    configure("[server]\nport = 0\nauth_wait = 30\nworkers = 2")
     running = start()
     assert _curl(running.command())[0] == 201
     _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
@@ -507,7 +507,7 @@ def test_workers_end_with_a_parent_that_is_killed(start: Start, configure: Calla
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     start: Start, configure: Callable[[str], None]
 ) -> None:
-    configure("[server]\nport = 0\nworkers = 2")
+    configure("[server]\nport = 0\nauth_wait = 30\nworkers = 2")
     running = start()
     command = running.command()
     _, location, _ = _curl(command)
@@ -523,7 +523,7 @@ def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_i
     start: Start, tmp_path: Path, client: Redis, redis_url: str, by: signal.Signals
 ) -> None:
     def service(numbers: str) -> tuple[Running, str]:
-        settings = f"[server]\nport = 0\nworkers = 2\n[redis]\nurl = {redis_url}\nsync_interval = 0.1\n"
+        settings = f"[server]\nport = 0\nauth_wait = 30\nworkers = 2\n[redis]\nurl = {redis_url}\nsync_interval = 0.1\n"
         user = f"[user:bob]\npassword = {hashed('right')}\n"
         (tmp_path / "config.ini").write_text(f"{settings}{user}[pool:system-y]\nnumbers = {numbers}\n")
         running = start()
