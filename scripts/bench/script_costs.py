@@ -16,8 +16,11 @@ from greenlet import getcurrent, greenlet
 from redis import Redis
 
 from cticache import config
-from cticache.reach import new_store
 
+try:
+    from cticache.reach import new_store
+except ImportError:  # an older commit
+    from cticache.server import new_store  # type: ignore[attr-defined,no-redef,unused-ignore]
 try:
     from cticache.numbering.pools import Place  # type: ignore[import-untyped,unused-ignore]
 except ModuleNotFoundError:  # an older checkout
