@@ -18,7 +18,7 @@ from cticache.web.audit import Audit
 from kit.aging import age
 from kit.between import BEGUN, Between, KilledError, killed
 from kit.proxy import Proxy
-from kit.running import MAX_BODY, Service
+from kit.running import MAX_BODY, Service, until
 from kit.samples import basic, make_pool
 
 CALLS = "/cticache/DNIS-ANI"
@@ -133,11 +133,14 @@ def test_while_redis_is_away_at_the_start_no_call_is_said_not_to_be_there(redis_
         pools = Pools([make_pool("900")])
         keeper = Keeper(store, pools, interval=0.02)
         app = create_app(store, pools, verifier, keeper, audit=Audit(), max_body=MAX_BODY)
+        client = TestClient(app, headers={"Authorization": basic("username")})
+        assert not_ready(client.simulate_get(CALL))
         keeper.start()
-        answer = TestClient(app, headers={"Authorization": basic("username")}).simulate_get(CALL)
+        until(lambda: keeper.condition.outage)
+        answer = client.simulate_get(CALL)
         keeper.stop()
     proxy.close()
-    assert not_ready(answer)
+    assert (answer.status_code, answer.json["error"]) == (503, "redis_unavailable")
 
 
 def test_a_call_that_is_live_outranks_one_that_was_taken_on_the_same_number_in_its_former_pool(
