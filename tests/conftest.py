@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,16 +139,30 @@ def client(
     assert {field for field in fields if not counters.TRANSIT.fullmatch(field)} <= _COUNTED
 
 
-@pytest.fixture
-def store(client: Redis, runner: Runner) -> Store:
+@pytest.fixture(scope="session")
+def loaded(runner: Runner) -> Scripts:
+    """The scripts, read once for all tests."""
     scripts = Scripts(runner, read_scripts())
     scripts.load()
+    return scripts
+
+
+@pytest.fixture
+def scripts(client: Redis, loaded: Scripts) -> Scripts:
+    """A copy for one test, which may have it ask another server; loaded, also if the test before flushed them."""
+    if not all(client.script_exists(*(sha1 for sha1, _ in loaded._known.values()))):
+        loaded.load()
+    return copy(loaded)
+
+
+@pytest.fixture
+def store(scripts: Scripts) -> Store:
     return Store(scripts, Keys("cti"), retry_after=2)
 
 
 @pytest.fixture
-def between(client: Redis, runner: Runner) -> Between:
-    return Between(Scripts(runner, read_scripts()), Keys("cti"), retry_after=2)
+def between(scripts: Scripts) -> Between:
+    return Between(scripts, Keys("cti"), retry_after=2)
 
 
 @pytest.fixture
