@@ -36,8 +36,8 @@ def tls_redis(tls_url: str) -> Iterator[Redis]:
         yield client
 
 
-def test_every_new_connection_can_be_used_at_once(tls_url: str) -> None:
-    for _ in range(50):
+def test_every_new_connection_can_be_used_at_once(tls_url: str, long: bool) -> None:
+    for _ in range(50 if long else 12):
         with connect(tls_url, 5.0) as client:
             assert client.ping()
 

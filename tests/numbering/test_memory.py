@@ -11,7 +11,7 @@ from cticache.numbering.country import Country
 from cticache.numbering.pools import Pools
 from kit.samples import make_pool
 
-_STEP = 250
+_STEP = 500
 """How many texts are asked for between two looks."""
 
 

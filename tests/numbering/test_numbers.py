@@ -198,10 +198,12 @@ def test_overlaps_are_what_two_of_the_sets_share(parts: list[list[tuple[str, int
     assert shared == {pair: numbers for pair, numbers in expected.items() if numbers}
 
 
-def test_the_algebra_walks_along_both_sets_once() -> None:
+def test_the_algebra_walks_along_both_sets_once(long: bool) -> None:
     """Each with each would be billions of steps."""
-    evens, multiples = (_parse("\n".join(str(n) for n in range(10**6, 12 * 10**5, step))) for step in (2, 4))
-    assert len(evens - multiples) == len(evens & multiples) == 50_000
+    count = 50_000 if long else 15_000
+    ends = 10**6 + 4 * count
+    evens, multiples = (_parse("\n".join(str(n) for n in range(10**6, ends, step))) for step in (2, 4))
+    assert len(evens - multiples) == len(evens & multiples) == count
     assert next(iter(evens - multiples)) == "1000002"
 
 
@@ -306,13 +308,13 @@ def test_a_number_shorter_than_the_ending_is_compared_with_none() -> None:
     assert numbers.alike(4) is not None
 
 
-def test_a_range_of_millions_and_a_hundred_thousand_single_numbers_are_compared_unexpanded() -> None:
+def test_a_range_of_millions_and_many_single_numbers_are_compared_unexpanded(long: bool) -> None:
     millions = _parse("5550000000-5554999999")
     assert millions.alike(7) is None
     assert millions.alike(6) == ("5550000000", "5551000000")
     assert millions.ending("4999999") == ["5554999999"]
     assert len(millions.ending("0042")) == 500
-    singles = _parse(",".join(f"55{value * 37:08d}" for value in range(100_000)))
+    singles = _parse(",".join(f"55{value * 37:08d}" for value in range(100_000 if long else 30_000)))
     assert singles.alike(8) is None
     assert singles.alike(4) is not None
     assert singles.ending("00000037") == ["5500000037"]
