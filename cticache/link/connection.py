@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -188,7 +189,10 @@ def _reply(connection: Any) -> Any:
 
 
 def dial(client: Redis) -> socket.socket:
-    """A connected socket on which PING was answered, to be read and written without redis-py; may block.
+    """A connected socket on which PING and a script were answered, to be read and written without redis-py; may block.
+
+    A server that holds back what may write (CLIENT PAUSE, and FAILOVER, which uses it) answers a PING all the same. Of
+    the script any answer will do, a refusal, too.
 
     redis-py does all that connecting takes: name resolution, TLS, credentials, database, Sentinel. The socket is then
     taken out of its connection, where it has no public name. The connection does not come from redis-py's pool, which
@@ -198,8 +202,10 @@ def dial(client: Redis) -> socket.socket:
     connection: Any = pool.connection_class(**pool.connection_kwargs)
     try:
         connection.connect()
-        connection.send_command("PING")
+        connection.send_packed_command(connection.pack_commands([("PING",), ("EVAL", "return 1", 0)]))
         connection.read_response()
+        with suppress(ResponseError):
+            connection.read_response()
     except BaseException:
         connection.disconnect()  # a refusal such as LOADING leaves it open
         raise

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -23,6 +23,30 @@ def test_a_socket_can_be_dialled_more_often_than_a_pool_holds_connections(client
     for _ in range(client.connection_pool.max_connections + 1):
         dial(client).close()
     client.ping()
+
+
+def test_a_server_that_holds_back_what_may_write_is_not_there(redis_url: str, client: Redis) -> None:
+    """A replica is made a primary so; PING is answered all the while."""
+    with connect(redis_url, 0.2) as impatient:
+        client.client_pause(60_000, all=False)
+        try:
+            assert impatient.ping()
+            with pytest.raises(RedisTimeoutError):
+                dial(impatient)
+        finally:
+            client.client_unpause()
+        dial(impatient).close()
+
+
+def test_a_server_that_refuses_a_script_is_there(client: Redis) -> None:
+    client.acl_setuser("reader", enabled=True, passwords="+word", commands=["+ping"], keys=["*"])
+    pool = client.connection_pool
+    who = {"username": "reader", "password": "word"}
+    try:
+        refused = ConnectionPool(pool.connection_class, **pool.connection_kwargs | who)
+        dial(Redis.from_pool(refused)).close()
+    finally:
+        client.acl_deluser("reader")
 
 
 _SLOW_TAKE = """

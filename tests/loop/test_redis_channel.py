@@ -126,7 +126,7 @@ def test_what_is_no_reply_costs_the_connection_and_not_the_loop(
 ) -> None:
     def answer(data: bytes) -> bytes:
         if b"PING" in data:
-            return b"+PONG\r\n"
+            return b"+PONG\r\n:1\r\n"  # to who dials
         if not first:
             first.append(data)
             return garbage

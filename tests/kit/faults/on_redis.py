@@ -103,6 +103,15 @@ def _stopped(name: str, seconds: float, crowd: int) -> Fault[Single]:
     return Fault(name, befall, crowd)
 
 
+def _paused(scene: Single, _form: Form) -> Course:
+    """As FAILOVER does it: what may write waits, and PING is answered."""
+    begin = time.monotonic()
+    scene.server.admin.client_pause(60_000, all=False)
+    time.sleep(TIMEOUT_S * 3)
+    scene.server.admin.client_unpause()
+    return Course(begin, time.monotonic())
+
+
 def _spinning(scene: Single, form: Form) -> Course:
     spinner = Redis(*scene.server.address, decode_responses=True)
 
@@ -176,6 +185,7 @@ REDIS: list[Fault[Single]] = [
     Fault("Redis loads its data", _loading),
     _stopped("Redis stands still, shorter than timeout", TIMEOUT_S * 0.4, 0),
     _stopped("Redis stands still, longer than timeout", TIMEOUT_S * 3, CROWD),
+    Fault("Redis holds back what writes", _paused, CROWD),
     _setting("OOM", "maxmemory", 1, 0),
     _for_a_while("MISCONF", _cannot_save, _can_save),
     _for_a_while("READONLY", lambda scene: _replica(scene, "yes"), _primary_again),
