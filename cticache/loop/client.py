@@ -38,6 +38,9 @@ class LoopOfThreads(Loop, Protocol):
     def is_inside(self) -> bool:
         """Whether the caller runs in the thread of the loop."""
 
+    def queue(self, channel: "ThreadsChannel") -> None:
+        """Have a thread serve the next request of this channel."""
+
 
 class Client(Lingering):
     """A client's connection on a loop that watches it."""
@@ -108,9 +111,14 @@ class ThreadsChannel(Client):
     wake the loop. It sends it once it has let go of the request: a client that asks again at once finds the loop ready
     to read. The thread looks for what is left after that, and the loop looks once more whether the request is over
     after it has noted that it waits for that; one of the two sees it.
+
+    Of requests that have come together the next one is begun when the answer before it has been sent: who does not read
+    has one answer kept for him, not one for each.
     """
 
     loop: LoopOfThreads
+    is_held_back = False
+    """The next request is complete, and begins when nothing is left to send."""
 
     def ready(self, mask: int) -> None:
         """As for any client; but a request that has come whole is left to its thread."""
@@ -130,8 +138,24 @@ class ThreadsChannel(Client):
         super().service()
         if self.total_outbufs_len:
             self._flush_exception(self._flush_some)
+        self._go_on()
         if self.paused or self.writable() or self.server.door.waits:
             self.loop.touch_soon(self)
+
+    def settle(self) -> None:
+        """As for any client, even while another request of it is held back."""
+        if self.is_held_back and self.total_outbufs_len:
+            self._flush_exception(self._flush_some)  # handle_write sends nothing while there is another request
+        super().settle()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the request that is held back, if it is time; whoever sees it first, its thread or the loop."""
+        if self.is_held_back:
+            with self.requests_lock:
+                if self.is_held_back and not self.total_outbufs_len:
+                    self.is_held_back = False
+                    self.loop.queue(self)
 
     def _flush_some(self, do_close: bool = True) -> bool:
         """Send what goes at once, one thread at a time: waitress's loop trusts that nobody else sends between requests.

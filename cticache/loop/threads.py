@@ -6,7 +6,8 @@ Invariants:
 - An answer wakes the loop only if that has something to do for it: client.py says when.
 
 Undocumented parts of waitress 3.0 that are used here, for which pyproject.toml pins it, besides those that client.py,
-ending.py and wire.py list: a server's trigger, readable, pull_trigger, task_dispatcher and adj.outbuf_high_watermark.
+ending.py and wire.py list: a server's trigger, readable, add_task, pull_trigger, task_dispatcher and
+adj.outbuf_high_watermark.
 """
 
 import time
@@ -55,9 +56,21 @@ class Threads(Watching, Ending):
         self._touched.append(channel)
         self.wake()
 
+    def add_task(self, channel: ThreadsChannel) -> None:
+        """A request of this channel is complete; its lock is held."""
+        if channel.total_outbufs_len and not self.is_inside():  # which its thread is about to send
+            channel.is_held_back = True
+        else:
+            self.queue(channel)
+
+    def queue(self, channel: ThreadsChannel) -> None:
+        """Have a thread serve the next request of this channel."""
+        self._dispatcher.add_task(channel)
+
     def run(self, server: BaseWSGIServer) -> None:
         """Serve until the end is due; then answer what has come by then, close every connection, and leave."""
         self._thread = get_ident()
+        self._dispatcher = server.task_dispatcher
 
         def accept(_mask: int) -> None:
             server.door.knock()
@@ -66,6 +79,7 @@ class Threads(Watching, Ending):
             wasyncore.read(server.trigger)
 
         server.door.channel_class = type("ThreadsChannel", (ThreadsChannel,), {"loop": self, "ending": self})
+        server.add_task = self.add_task
         server.pull_trigger = lambda: None  # it would wake the loop for each answer
         server.adj.outbuf_high_watermark = _OUT_OF_REACH  # beyond it a thread would wait for its client to read
         server.adj.send_bytes = _OUT_OF_REACH  # up to which nothing is sent before the end of the request
