@@ -176,4 +176,5 @@ def configure() -> None:
     handler.setFormatter(_OneLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     threading.excepthook = _log_end_of_thread
+    logging.getLogger(_WAITRESS).setLevel(logging.WARNING)  # below it is a line for each client that goes in mid-answer
     logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread

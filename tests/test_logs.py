@@ -3,7 +3,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,29 +13,6 @@ from cticache.logs import AUDIT, NO_NUMBERS, escaped
 from cticache.loop.listen import affordable
 from cticache.numbering.pools import Pools
 from kit.samples import make_pool
-
-
-class Written(io.StringIO):
-    """What has been logged by the time it is asked for."""
-
-    def getvalue(self) -> str:
-        for handler in logging.root.handlers:
-            handler.flush()
-        return super().getvalue()
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged, as ``logs.configure`` has it written; the root logger is put back afterwards."""
-    queue, level = logging.getLogger("waitress.queue"), logging.root.level
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(logging.root, "handlers", [])
-    written = Written()
-    monkeypatch.setattr("sys.stderr", written)
-    logs.configure()
-    yield written
-    queue.disabled = False
-    logging.root.setLevel(level)
 
 
 def test_the_log_is_utf_8_whatever_the_code_page(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """The application on the server under test: under Falcon's test client, and under a real waitress."""
 
+import io
+import logging
 import selectors
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,6 +12,7 @@ import falcon.testing
 import pytest
 from redis import Redis
 
+from cticache import logs
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import Keeper
 from cticache.data.store import Store
@@ -19,6 +23,31 @@ from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Service, Site, Wire
 from kit.samples import USERS, basic, make_pool
 from kit.talk import Talk
+
+
+class Written(io.StringIO):
+    """What has been logged by the time it is asked for."""
+
+    def getvalue(self) -> str:
+        for handler in logging.root.handlers:
+            handler.flush()
+        return super().getvalue()
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, as ``logs.configure`` has it written; the root logger is put back afterwards."""
+    waitress, queue = logging.getLogger("waitress"), logging.getLogger("waitress.queue")
+    levels = waitress.level, logging.root.level
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    written = Written()
+    monkeypatch.setattr("sys.stderr", written)
+    logs.configure()
+    yield written
+    queue.disabled = False
+    waitress.setLevel(levels[0])
+    logging.root.setLevel(levels[1])
 
 
 @pytest.fixture(scope="session")

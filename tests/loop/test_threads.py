@@ -1,5 +1,6 @@
 """Requests in threads, on a loop that sends what they leave."""
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from cticache.loop.client import ThreadsChannel
-from kit.running import Served, until
+from kit.running import BIG, Served, until
 from kit.talk import Talk, get, request
 
 
@@ -20,10 +21,14 @@ class Desk:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.answer: Future[bytes] = Future()
+        self.seen: list[str] = []
         self.served = Served(self.app, None)
 
     def app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        self.seen.append(environ["PATH_INFO"])
         content = environ["wsgi.input"].read() or b"nothing"
+        if environ["PATH_INFO"] == "/big":
+            content = bytes(BIG)
         if environ["PATH_INFO"] == "/wait":
             self.asked.set()
             content = self.answer.result(20)
@@ -82,3 +87,29 @@ def test_a_connection_that_is_closed_just_before_its_answer_is_sent_leaves_nothi
     assert met.wait(20)
     desk.served.stop()
     assert not caplog.records
+
+
+def test_a_client_that_does_not_read_has_one_answer_kept_for_it_and_gets_the_others_when_it_does(desk: Desk) -> None:
+    with closing(Talk(desk.served.port, 4096)) as slow:
+        slow.send(get("/big", "/big", "/after"))
+        until(lambda: desk.seen)
+        for _ in range(20):
+            with closing(Talk(desk.served.port)) as talk:
+                assert talk.send(get("/")).answer().status == 200
+        assert [path for path in desk.seen if path != "/"] == ["/big"]
+        assert [len(slow.answer().content) for _ in range(3)] == [BIG, BIG, len("nothing")]
+        assert slow.send(get("/")).answer().status == 200
+
+
+def test_a_connection_that_is_closed_in_mid_answer_leaves_no_line(desk: Desk, log: io.StringIO) -> None:
+    """Clients could write any number of them, of paths of their own."""
+    server = desk.served.server
+    with closing(Talk(desk.served.port)) as talk:
+        talk.send(get("/wait"))
+        assert desk.asked.wait(20)
+        (channel,) = server.active_channels.values()
+        server.trigger.pull_trigger(channel.handle_close)
+        assert talk.is_closed()
+    desk.answer.set_result(b"late")
+    desk.served.stop()
+    assert not log.getvalue()
