@@ -7,8 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from kit.forked import Forked
+from kit.patience import PATIENCE_S
 from kit.processes import ctrl_c
 
 WAIT_S = 90.0 if sys.platform == "win32" else 30.0
@@ -18,33 +23,60 @@ STOP = signal.SIGINT if sys.platform == "win32" else signal.SIGTERM
 KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
 """What ends it with no word to it."""
 _OWN_CONSOLE = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
+_LOOKS_S = 0.01
+"""Between two looks at what another process does, which has need of the core."""
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for what another process is about to do; AssertionError if it does not."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(_LOOKS_S)
 
 
 class Running:
     """One `cticache serve` in a console or session of its own; its output read by lines, its errors in a file."""
 
     def __init__(self, config: Path, errors: Path, *begin: str) -> None:
-        """``begin``: what Python runs in place of ``-m cticache``."""
+        """``begin``: what a Python of its own runs, ``-m cticache``, say; else a process that has imported it all."""
         self.errors = errors
         environment = {name: text for name, text in os.environ.items() if not name.startswith("CTICACHE_")}
+        command = ["serve", "--config", str(config)]
         with errors.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, *(begin or ("-m", "cticache")), "serve", "--config", str(config)],
-                stdin=subprocess.PIPE if sys.platform == "win32" else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                env=environment,
-                encoding="utf-8",
-                creationflags=_OWN_CONSOLE,
-                start_new_session=True,
-            )
+            if begin or sys.platform == "win32":
+                self._start(begin or ("-m", "cticache"), command, file, environment)
+            else:
+                self._fork(command, file, environment)
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def _start(self, begin: Sequence[str], command: list[str], errors: BinaryIO, environment: dict[str, str]) -> None:
+        process = subprocess.Popen(
+            [sys.executable, *begin, *command],
+            stdin=subprocess.PIPE if sys.platform == "win32" else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            encoding="utf-8",
+            creationflags=_OWN_CONSOLE,
+            start_new_session=True,
+        )
+        assert process.stdout
+        self.process: subprocess.Popen[str] | Forked = process
+        self.stdin, self._stdout = process.stdin, process.stdout
+
+    def _fork(self, command: list[str], errors: BinaryIO, environment: dict[str, str]) -> None:
+        ours, theirs = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        self.process = Forked(command, (nothing, theirs, errors.fileno()), environment)
+        self.stdin, self._stdout = None, os.fdopen(ours, encoding="utf-8")
+        for end in (nothing, theirs):
+            os.close(end)
+
     def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
+        for line in self._stdout:
             self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
@@ -95,6 +127,6 @@ class Running:
                 self.process.kill()
                 self.process.wait()
         self._reader.join(WAIT_S)
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.stdin, self._stdout):
             if stream:
                 stream.close()

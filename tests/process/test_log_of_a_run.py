@@ -15,9 +15,8 @@ import pytest
 from redis import Redis
 
 from cticache.numbering.ani import MOST_CHARACTERS
-from kit.running import until
 from kit.samples import PASSWORD, USERS
-from kit.serving import Running
+from kit.serving import Running, until
 from kit.talk import CALLS, Answer, Talk, request
 
 if sys.platform == "win32":

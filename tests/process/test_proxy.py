@@ -18,8 +18,7 @@ from redis import Redis
 
 from kit import servers
 from kit.checkout import ROOT
-from kit.running import until
-from kit.serving import Running
+from kit.serving import Running, until
 from kit.talk import BODY, CALLS, Answer, Talk, asked, request
 
 NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -28,7 +27,8 @@ from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
 from cticache.loop.signals import ended_by_signals
 from kit import servers
-from kit.serving import KILL, STOP, WAIT_S, Running
+from kit.processes import lives
+from kit.serving import KILL, STOP, WAIT_S, Running, until
 
 _OWN_SERVER = pytest.mark.skipif(
     sys.platform == "win32", reason="the imitation is no server with a process, a socket and data of its own"
@@ -40,7 +40,9 @@ _SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="no such signals; 
 POOL = "[pool:system-y]\nnumbers = 100-104\n"
 
 
-Start = Callable[[], Running]
+REAL = ("-m", "cticache")
+"""A start as a user's, by an interpreter that has to import it all."""
+Start = Callable[..., Running]
 
 
 @pytest.fixture
@@ -71,8 +73,8 @@ def start(tmp_path: Path, configure: Callable[[str], None]) -> Iterator[Start]:
     configure("[server]\nport = 0\nauth_wait = 30\nworkers = 1")
     started: list[Running] = []
 
-    def run() -> Running:
-        started.append(Running(tmp_path / "config.ini", tmp_path / f"errors-{len(started)}"))
+    def run(*begin: str) -> Running:
+        started.append(Running(tmp_path / "config.ini", tmp_path / f"errors-{len(started)}", *begin))
         return started[-1]
 
     yield run
@@ -104,12 +106,6 @@ def _running(command: list[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
         except BaseException:
             process.kill()
             raise
-
-
-def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline
 
 
 def _request(
@@ -147,7 +143,7 @@ def _read(command: list[str], path: str) -> tuple[int, str, str]:
 
 def test_the_line_it_prints_can_be_run_as_it_is(start: Start, configure: Callable[[str], None], tmp_path: Path) -> None:
     configure("[server]\nport = 0\nauth_wait = 30")
-    running = start()
+    running = start(*REAL)
     first = running.line()
     assert first.startswith("cticache listens on http://127.0.0.1:")
     assert first.endswith(f" with {tmp_path / 'config.ini'}")
@@ -209,7 +205,7 @@ def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure
 @_OWN_SERVER
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
 def test_a_signal_ends_it_and_its_server_and_keeps_the_data(start: Start, folder: Path, by: signal.Signals) -> None:
-    running = start()
+    running = start(*REAL)
     command = running.command()
     _, location, _ = _curl(command)
     with connect(socket_url(folder), 5) as client:
@@ -304,14 +300,14 @@ def test_a_server_left_behind_that_still_loads_is_waited_for(folder: Path) -> No
     command += ["--unixsocket", str(folder / "redis.sock")]
     with connect(socket_url(folder), 5) as client:
         with _running(command):
-            _until(lambda: _answers(client))
+            until(lambda: _answers(client))
             pipeline = client.pipeline()
             for key in range(keys):
                 pipeline.set(str(key), "1")
             pipeline.execute()
             client.shutdown(nosave=True)
         with _running([*command, "--key-load-delay", "200"]) as left:
-            _until((folder / "redis.sock").exists)
+            until((folder / "redis.sock").exists)
             assert not _answers(client)
             new = embedded.Embedded(folder)
             try:
@@ -330,8 +326,8 @@ def test_a_server_that_ends_in_mid_life_is_started_again_with_the_data(start: St
     lost = _process(folder)
     os.kill(lost, signal.SIGKILL)
     with connect(socket_url(folder), 5) as client:
-        _until(lambda: _answers(client) and _process(folder) != lost)
-    _until(lambda: _read(command, location) == (200, "", '{"value":"12345678"}'))  # a probe finds it again
+        until(lambda: _answers(client) and _process(folder) != lost)
+    until(lambda: _read(command, location) == (200, "", '{"value":"12345678"}'))  # a probe finds it again
     assert "the embedded server ended by itself (code -9)" in running.said()
     assert running.end(STOP) == 0
     with connect(socket_url(folder), 5) as client:
@@ -495,12 +491,12 @@ def test_it_starts_while_redis_is_away_and_says_so(start: Start, tmp_path: Path)
 @_WORKERS
 def test_workers_end_with_a_parent_that_is_killed(start: Start, configure: Callable[[str], None]) -> None:
     configure("[server]\nport = 0\nauth_wait = 30\nworkers = 2")
-    running = start()
+    running = start(*REAL)
     assert _curl(running.command())[0] == 201
-    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
+    until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
     workers = [int(pid) for pid in re.findall(r"worker \d is process (\d+)", running.said())]
     running.end(KILL)
-    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    until(lambda: not any(map(lives, workers)))
 
 
 @_WORKERS
@@ -511,9 +507,9 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     running = start()
     command = running.command()
     _, location, _ = _curl(command)
-    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
+    until(lambda: len(re.findall(r"worker \d is process", running.said())) == 2)
     os.kill(int(re.findall(r"worker \d is process (\d+)", running.said())[0]), signal.SIGKILL)
-    _until(lambda: len(re.findall(r"worker \d is process", running.said())) == 3)
+    until(lambda: len(re.findall(r"worker \d is process", running.said())) == 3)
     assert _read(command, location) == (200, "", '{"value":"12345678"}')
     assert running.end(STOP) == 0
 
@@ -539,7 +535,7 @@ def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_i
         return {(status, answer.get("detail") or answer.get("dnis") or answer["status"]) for status, answer in answers}
 
     first, base = service("100-999")
-    _until(lambda: {status for status, _ in told(base)} == {200, 201})
+    until(lambda: {status for status, _ in told(base)} == {200, 201})
     canary, _ = service("5000-5999")
     who = f"process {canary.process.pid} on {socket.gethostname()}, started "
 
@@ -549,10 +545,10 @@ def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_i
     def is_itself() -> bool:
         return all(status == 200 or (status == 201 and len(said) == 3) for status, said in told(base))
 
-    _until(lambda: all(is_overruled() for _ in range(8)))  # both workers are
+    until(lambda: all(is_overruled() for _ in range(8)))  # both workers are
     canary.end(by)
     if by == KILL:  # its time runs out
         client.delete(f"cti:{{@all}}:service:{client.zrange('cti:{@all}:services', -1, -1)[0]}")
-    _until(lambda: all(is_itself() for _ in range(8)))
+    until(lambda: all(is_itself() for _ in range(8)))
     assert "The pools are as configured here again." in first.said()
     assert who in first.said()

@@ -16,8 +16,7 @@ from cticache.link.trouble import REFUSALS
 from cticache.loop.listen import open_port, reserve
 from kit import servers
 from kit.proxy import Impostor
-from kit.running import until
-from kit.serving import Running
+from kit.serving import Running, until
 from kit.talk import BODY, CALLS, asked, request
 
 if sys.platform == "win32":

@@ -14,8 +14,7 @@ import pytest
 from redis import Redis
 
 from kit import servers
-from kit.running import until
-from kit.serving import Running
+from kit.serving import Running, until
 from kit.talk import BODY, CALLS, Talk, asked, request
 
 if sys.platform == "win32":

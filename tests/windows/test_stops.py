@@ -56,9 +56,9 @@ def test_a_break_or_a_window_that_is_closed_ends_it_quietly_with_0(site: Site, d
     until(lambda: serving(running) == 2)
     with Load(port) as load:
         load.more_answers()
-        assert running.process.stdin
-        running.process.stdin.write("now\n")
-        running.process.stdin.flush()
+        assert running.stdin
+        running.stdin.write("now\n")
+        running.stdin.flush()
         _ended_quietly(running)
 
 

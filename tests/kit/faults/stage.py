@@ -158,7 +158,15 @@ class Service:
 
     def workers(self) -> list[int]:
         """The numbers of the processes that serve."""
-        return [pid for pid in _children(self.parent) if "spawn_main" in _command(pid) and lives(pid)]
+        told = re.findall(r"worker \d+ is process (\d+)", self.running.said())
+        return [pid for pid in map(int, told) if self._has(pid) and lives(pid)]
+
+    def _has(self, pid: int) -> bool:
+        """Whether the process is in the service's session; the number of one that is gone may be another's by now."""
+        try:
+            return os.getsid(pid) == self.parent
+        except ProcessLookupError:
+            return False
 
     def kill(self, pids: Sequence[int]) -> None:
         """Kill these at once."""
@@ -180,21 +188,3 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [
-            int(word)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for word in (task / "children").read_text("utf-8").split()
-        ]
-    except OSError:
-        return []
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text("utf-8")
-    except OSError:
-        return ""
