@@ -17,7 +17,7 @@ from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
 from cticache.link.trouble import AWAY, REFUSALS, SILENT
 from cticache.operate.new_user import MOST_BYTES
-from kit import servers
+from kit import forked, servers
 
 _SHELL = pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
 ANY_PORT = "[server]\nport = 0\n"
@@ -66,7 +66,12 @@ def _input(given: bytes) -> io.TextIOWrapper:
 
 
 def _run(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command as a program of its own, which no test harness catches the log of."""
+    """The command as a program of its own, which no test harness catches the log of.
+
+    A locale or a code page is an interpreter's from its start.
+    """
+    if sys.platform != "win32" and not environment:
+        return forked.run(*arguments, given=given)
     done = subprocess.run(
         [sys.executable, "-m", "cticache", *arguments],
         input=given,
@@ -309,8 +314,6 @@ def test_without_a_standard_input_a_password_is_invented() -> None:
         ("cticache --help >/dev/full", 1, "standard output cannot be used: No space left"),
         ("cticache serve --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
         ("(cticache --version; echo $? >code) | true; exit $(cat code)", 1, "standard output cannot be used: Broken"),
-        ("cticache check --config /proc/none/own.ini", 2, "there is no /proc/none/own.ini"),
-        (f"cticache check --config {'x' * 300}", 1, "File name too long"),
     ],
 )
 def test_standard_streams_that_cannot_be_used_are_one_line(
@@ -318,12 +321,26 @@ def test_standard_streams_that_cannot_be_used_are_one_line(
 ) -> None:
     if "/dev/full" in command and not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    Path("own.ini").write_text(f"{ANY_PORT}[redis]\ndata = {short_folder}\n{POOL}")
+    Path("own.ini").write_text(f"{ANY_PORT}workers = 1\n[redis]\ndata = {short_folder}\n{POOL}")
     done = _sh(command)
     lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
     assert (done.returncode, len(lines)) == (code, 1), done.stderr
     assert lines[0].startswith("cticache: ")
     assert told in lines[0]
+
+
+@_SHELL
+@pytest.mark.parametrize(
+    ("file", "code", "told"),
+    [("/proc/none/own.ini", 2, "there is no /proc/none/own.ini"), ("x" * 300, 1, "File name too long")],
+    ids=["where nothing can be", "too long a name"],
+)
+def test_a_file_that_cannot_be_there_is_one_line(file: str, code: int, told: str) -> None:
+    done = _run("check", "--config", file)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (code, "")
+    assert line.startswith("cticache: ")
+    assert told in line
 
 
 @_SHELL
@@ -346,28 +363,31 @@ class Terminal:
         import pty
 
         keyboard, terminal = pty.openpty()
-        command = [sys.executable, "-m", "cticache", "user", "bob", *options]
+        prompts, stderr = os.pipe()
         self._keys = os.fdopen(keyboard, "wb", buffering=0)
-        with os.fdopen(terminal, "rb", buffering=0) as screen:
-            self._asking = subprocess.Popen(
-                command, stdin=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-            )
+        self._prompts = os.fdopen(prompts, "rb", buffering=0)
+        out, stdout = os.pipe()
+        self._out = os.fdopen(out, "rb")
+        self._asking = forked.Forked(["user", "bob", *options], (terminal, stdout, stderr))
+        for end in (terminal, stdout, stderr):
+            os.close(end)
 
     def type(self, prompt: str, keys: bytes) -> None:
         """Wait for the prompt, and type; what is typed before it is thrown away."""
-        assert self._asking.stderr
         said = b""
         while not said.endswith(prompt.encode()):
-            more = self._asking.stderr.read(1)
+            more = self._prompts.read(1)
             assert more, said
             said += more
         self._keys.write(keys)
 
     def ended(self) -> tuple[int, list[str], list[str]]:
         """The exit code, and the lines of both streams since."""
-        out, err = self._asking.communicate(timeout=30)
-        self._keys.close()
-        return self._asking.returncode, out.decode().splitlines(), err.decode().splitlines()
+        err, out = self._prompts.read(), self._out.read()
+        code = self._asking.wait(30)
+        for each in (self._keys, self._prompts, self._out):
+            each.close()
+        return code, out.decode().splitlines(), err.decode().splitlines()
 
 
 PROMPT, FOR, POOLS = "Password (empty: invent one): ", "or several of them: ", "* for all): "
@@ -578,9 +598,7 @@ sys.exit(cli.main(["check"]))
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_check_that_a_signal_ends_leaves_no_server_behind(end: str, short_folder: Path) -> None:
     _write(f"data = {short_folder}")
-    done = subprocess.run(
-        [sys.executable, "-c", _CHECK_ENDED_BY, end], capture_output=True, text=True, timeout=30, check=False
-    )
+    done = forked.run(end, code=_CHECK_ENDED_BY)
     assert (done.returncode, done.stderr) == (1, "")
     assert "all well" not in done.stdout
     with connect(socket_url(short_folder), 1) as client:
