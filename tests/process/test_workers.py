@@ -1,6 +1,5 @@
 """Several processes on one socket: the parent that watches them, against what may happen to them."""
 
-import multiprocessing
 import os
 import re
 import signal
@@ -18,33 +17,18 @@ from cticache.loop import console
 from cticache.loop.listen import reserve
 from cticache.loop.workers import News, Workers, _Worker
 from kit.processes import KILLED, kill, lives
+from kit.young import (
+    Interrupted,
+    answer_whether_it_drains,
+    answer_with_pid,
+    die_at_once,
+    die_young_but_for_the_first,
+    hang_on,
+    repeat_what_it_is_told,
+    serve_and_die,
+)
 
 _WAIT_S = 60.0 if sys.platform == "win32" else 20.0
-
-
-def answer_with_pid(listener: socket.socket, news: News) -> None:
-    """A worker: answers each client with its process's number and what it was told last."""
-    told: list[object] = ["nothing"]
-    ended = threading.Event()
-    news.follow(told.append, ended.set)
-    listener.settimeout(0.02)
-    news.tell_serving()
-    while not ended.is_set():
-        try:
-            client, _ = listener.accept()
-        except (TimeoutError, BlockingIOError):
-            continue
-        with client:
-            news.tell_parent(f"served by {os.getpid()}")
-            client.sendall(f"{os.getpid()} {told[-1]}".encode())
-
-
-def die_at_once(_listener: socket.socket, _news: News) -> None:
-    os._exit(7)
-
-
-def hang_on(_listener: socket.socket, _news: News) -> None:
-    time.sleep(600)
 
 
 STOP_S = 5.0
@@ -137,34 +121,10 @@ def test_a_worker_that_is_replaced_is_told_too(parent: Callable[..., Parent]) ->
     until(lambda: running.ask()[1] == "news")
 
 
-def repeat_what_it_is_told(listener: socket.socket, news: News) -> None:
-    """A worker: sends each piece of news back."""
-    ended = threading.Event()
-    news.follow(news.tell_parent, ended.set)
-    news.tell_serving()
-    ended.wait(_WAIT_S)
-
-
 def test_a_worker_that_has_said_something_is_told_the_news_again(parent: Callable[..., Parent]) -> None:
     """What it said may have changed the news and been dealt with before anybody looked: it would wait for ever."""
     running = parent(1, repeat_what_it_is_told)
     until(lambda: running.heard[:3] == ["news"] * 3)
-
-
-class Interrupted:
-    """Serves as ``answer_with_pid`` does, once Ctrl+C has come while it was being read: before any handler is set."""
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return _interrupted, (os.getpid(),)
-
-    def __call__(self, listener: socket.socket, news: News) -> None:
-        answer_with_pid(listener, news)
-
-
-def _interrupted(parent: int) -> Interrupted:
-    assert os.getpid() != parent
-    signal.raise_signal(signal.SIGINT)
-    return Interrupted()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process there is deaf to the console, not to itself")
@@ -203,13 +163,6 @@ def test_a_wait_that_ctrl_c_breaks_off_as_on_windows_ends_nothing(
 def pauses(logged: str, after: str) -> list[float]:
     """The pauses, in seconds, before each new start, where the end was told in these words."""
     return [float(pause) for pause in re.findall(rf"ended with {after}; another is started in ([0-9.]+) s", logged)]
-
-
-def die_young_but_for_the_first(listener: socket.socket, news: News) -> None:
-    """A worker: the first of two serves, and the other one dies of its start."""
-    if multiprocessing.current_process().name.endswith("-1"):
-        answer_with_pid(listener, news)
-    die_at_once(listener, news)
 
 
 def test_workers_that_die_of_their_start_are_started_ever_more_slowly_while_another_lives(
@@ -252,11 +205,6 @@ def test_workers_that_are_all_killed_as_soon_as_they_serve_are_replaced_at_once(
     assert pauses(caplog.text, str(KILLED)) == [0] * 2 * rounds
 
 
-def serve_and_die(_listener: socket.socket, news: News) -> None:
-    news.tell_serving()
-    os._exit(9)
-
-
 def test_what_a_worker_says_last_counts_however_soon_it_dies(
     parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,21 +212,6 @@ def test_what_a_worker_says_last_counts_however_soon_it_dies(
     until(lambda: len(pauses(caplog.text, "9")) >= 3)
     assert not pauses(caplog.text, "9 before it could serve")
     assert set(pauses(caplog.text, "9")) == {0}
-
-
-def answer_whether_it_drains(listener: socket.socket, news: News) -> None:
-    """A worker: tells each client, beside its process's number, whether it has been told to let go of them."""
-    draining, ended = threading.Event(), threading.Event()
-    news.follow(lambda _told: None, ended.set, draining.set)
-    listener.settimeout(0.02)
-    news.tell_serving()
-    while not ended.is_set():
-        try:
-            client, _ = listener.accept()
-        except (TimeoutError, BlockingIOError):
-            continue
-        with client:
-            client.sendall(f"{os.getpid()} {draining.is_set()}".encode())
 
 
 def test_workers_that_die_during_the_drain_are_replaced_and_the_new_ones_are_told_of_it(
