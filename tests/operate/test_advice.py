@@ -305,27 +305,30 @@ def test_where_nothing_was_picked_up_no_number_is_suspected() -> None:
     assert _advise(hour, _hour(taken=1), misses={"5551": 30}).suspects
 
 
-@settings(deadline=None)  # figures beyond any pool's take longer to reckon with
-@given(
-    hours=st.lists(_HOURS, max_size=5),
-    size=st.integers(0, MOST),
-    cooldown_ms=st.integers(0, 86_400_000),
-    ttl_ms=st.integers(1, 86_400_000),
-    max_ttl_ms=st.integers(1, 86_400_000),
-    misses=st.dictionaries(st.from_regex(r"[0-9]{1,4}", fullmatch=True), _COUNTS, max_size=5),
-)
-def test_any_figures_give_advice_and_sentences(
-    *, hours: list[Hour], size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: dict[str, int]
-) -> None:
-    advice = advise(iter(hours), _pool(size, cooldown_ms, ttl_ms, max_ttl_ms), misses)
-    assert advice.offered >= 0
-    assert 0 <= advice.blocking <= 1
-    assert 0 <= advice.unclaimed <= 1
-    assert 1 <= advice.needed_for_1_percent <= advice.needed_for_01_percent
-    assert (advice.busy is None) == (not any(hour.calls for hour in hours))
-    assert (advice.suggested_ttl_s is None) == (advice.transit_s is None)
-    assert (advice.withheld is None) == (not any(hour.withheld for hour in hours))
-    assert all(advice_lines(advice, "system-y"))
+def test_any_figures_give_advice_and_sentences(long: bool) -> None:
+    @settings(deadline=None, max_examples=100 if long else 30)  # figures beyond any pool's take longer to reckon with
+    @given(
+        hours=st.lists(_HOURS, max_size=5),
+        size=st.integers(0, MOST),
+        cooldown_ms=st.integers(0, 86_400_000),
+        ttl_ms=st.integers(1, 86_400_000),
+        max_ttl_ms=st.integers(1, 86_400_000),
+        misses=st.dictionaries(st.from_regex(r"[0-9]{1,4}", fullmatch=True), _COUNTS, max_size=5),
+    )
+    def check(
+        *, hours: list[Hour], size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, misses: dict[str, int]
+    ) -> None:
+        advice = advise(iter(hours), _pool(size, cooldown_ms, ttl_ms, max_ttl_ms), misses)
+        assert advice.offered >= 0
+        assert 0 <= advice.blocking <= 1
+        assert 0 <= advice.unclaimed <= 1
+        assert 1 <= advice.needed_for_1_percent <= advice.needed_for_01_percent
+        assert (advice.busy is None) == (not any(hour.calls for hour in hours))
+        assert (advice.suggested_ttl_s is None) == (advice.transit_s is None)
+        assert (advice.withheld is None) == (not any(hour.withheld for hour in hours))
+        assert all(advice_lines(advice, "system-y"))
+
+    check()
 
 
 def test_the_largest_figures_that_redis_can_hold_give_advice() -> None:
