@@ -126,6 +126,10 @@ class Call:
         return answer.status
 
 
+_PACE_S = 0.005
+"""Between two calls of a caller: servers that elect another one, and the service, need the cores, too."""
+
+
 class Burst:
     """Callers in several threads, each leasing, reading and taking in all pools in turn until it is told to end."""
 
@@ -168,7 +172,7 @@ class Burst:
     def _run(self, front: Front, at: int, ani: int) -> None:
         talk = front.talk()
         try:
-            while not self._ends.is_set():
+            while not self._ends.wait(_PACE_S):
                 ani += 1
                 call = Call(self._pools[ani % len(self._pools)], ani, at)
                 self.calls.append(call)
