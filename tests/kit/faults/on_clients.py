@@ -1,6 +1,7 @@
 """Clients that are gone at any moment, and clients that send rubbish."""
 
 import json
+import re
 import socket
 import time
 from contextlib import closing
@@ -76,9 +77,9 @@ def _answers(port: int, sent: bytes) -> list[Entry]:
     if not heard or code == HUNG:
         return [entry]
     told = []
-    for answer in heard.split(b"HTTP/1.")[1:]:
+    for answer in re.split(rb"HTTP/1\.[01] (?=\d{3} )", heard)[1:]:  # what is said in one may name HTTP/1.1, too
         head, _, body = answer.partition(b"\r\n\r\n")
-        status = int(head.split()[1])
+        status = int(head.split()[0])
         is_json = body.startswith(b"{")
         told.append(
             entry._replace(status=status, code=json.loads(body).get("error", "") if is_json else body.decode()[:80])
