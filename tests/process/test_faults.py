@@ -16,7 +16,7 @@ from kit.faults.on_cluster import CLUSTER, Spread
 from kit.faults.on_processes import KILLS, PROCESSES
 from kit.faults.on_redis import BETWEEN, CLOCK, REDIS, Proxied, Single, Timed
 from kit.faults.on_sentinel import SENTINEL, Replicated
-from kit.faults.stage import servers_told
+from kit.faults.stage import Service, servers_told
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -80,8 +80,11 @@ class Stagings:
 
 
 @pytest.fixture(scope="module")
-def stagings() -> Iterator[Stagings]:
-    with closing(Stagings()) as made:
+def stagings(request: pytest.FixtureRequest) -> Iterator[Stagings]:
+    """In the long form services and workers start as a user's do: how long nobody serves is told to users."""
+    with closing(Stagings()) as made, pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--long"):
+            patch.setattr(Service, "begin", ("-m", "cticache"))
         yield made
 
 

@@ -101,6 +101,9 @@ class Server:
 class Service:
     """`cticache serve`, which can be started again on its port."""
 
+    begin: tuple[str, ...] = ()
+    """As ``Running`` has it."""
+
     def __init__(self, folder: Path, redis_url: str, dispatch: str, pools: Sequence[str]) -> None:
         self.dispatch = dispatch
         self.pools = pools
@@ -124,7 +127,7 @@ class Service:
         """Start it, and wait until it serves, and its workers have checked the password."""
         began = time.monotonic()
         self._logs.append(self._folder / f"log-{len(self._logs)}")
-        self.running = Running(self._config, self._logs[-1])
+        self.running = Running(self._config, self._logs[-1], *self.begin)
         self.running.line()
         seen(self.serves)
         self.starts_in_s = time.monotonic() - began
