@@ -8,11 +8,12 @@ from redis import Redis
 from cticache.data.store import Store
 
 _SHIFT = """
--- Make everything stored ARGV[1] ms older; then round the time that is left to it to multiples of ARGV[2] ms, 0: not.
--- Returns the server's time in ms.
-local older, unit = tonumber(ARGV[1]), tonumber(ARGV[2])
+-- Make everything stored ARGV[1] ms older, or as much as ARGV[3], a time of this server in ms, is ahead of its clock;
+-- then round the time that is left to it to multiples of ARGV[2] ms, 0: not. Returns the server's time in ms.
+local unit = tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local older = ARGV[3] and ARGV[3] - now or tonumber(ARGV[1])
 
 local function left(ms)
   ms = ms - older
@@ -24,21 +25,30 @@ local function moved(ms)  -- a time since 1970; 0 has always been
   return ms > 1e12 and string.format('%.0f', now + left(ms - now)) or ms
 end
 
+local function moved_field(key, name, ms)
+  if ms then
+    redis.call('HSET', key, name, moved(ms))
+  end
+end
+
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   local to_live = redis.call('PTTL', key)
   if kind == 'zset' then
     local listed = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-    for i = 1, #listed, 2 do
-      redis.call('ZADD', key, 'XX', moved(listed[i + 1]), listed[i])
+    for i = 1, #listed, 1000 do
+      local scored = {}
+      for j = i, math.min(i + 999, #listed), 2 do
+        scored[#scored + 1] = moved(listed[j + 1])
+        scored[#scored + 1] = listed[j]
+      end
+      redis.call('ZADD', key, 'XX', unpack(scored))
     end
-  elseif kind == 'hash' and redis.call('HEXISTS', key, 'leased_ms') == 1 then
-    redis.call('HSET', key, 'leased_ms', moved(redis.call('HGET', key, 'leased_ms')))
-    if redis.call('HEXISTS', key, 'over_ms') == 1 then
-      redis.call('HSET', key, 'over_ms', moved(redis.call('HGET', key, 'over_ms')))
-    end
-  elseif kind == 'hash' and redis.call('HEXISTS', key, 'nth') == 1 then
-    redis.call('HSET', key, 'ms', moved(redis.call('HGET', key, 'ms')))
+  elseif kind == 'hash' then
+    local leased, over, nth, ms = unpack(redis.call('HMGET', key, 'leased_ms', 'over_ms', 'nth', 'ms'))
+    moved_field(key, 'leased_ms', leased)
+    moved_field(key, 'over_ms', leased and over)
+    moved_field(key, 'ms', not leased and nth and ms)
   elseif key:find(':gone:', 1, true) then
     redis.call('SET', key, moved(redis.call('GET', key)), 'KEEPTTL')
   end
@@ -78,7 +88,7 @@ def hold(client: Redis, since_ms: int, unit_ms: int) -> int:
 
     Whoever calls it again and again, with the time that it returned, stops the clock for everything stored.
     """
-    return int(client.eval(_SHIFT, 0, since_ms - now_ms(client), unit_ms))
+    return int(client.eval(_SHIFT, 0, 0, unit_ms, since_ms))
 
 
 def now_ms(client: Redis) -> int:
