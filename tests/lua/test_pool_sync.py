@@ -333,7 +333,7 @@ def test_a_step_outside_the_contract_is_refused(store: Store, arguments: dict[st
 
 
 def test_a_million_numbers_come_in_bounded_steps(client: Redis, store: Store, long: bool) -> None:
-    size = 1_000_000 if long else 50_000
+    size = 1_000_000 if long else 10_000
     pool = make_pool(f"5550000000-{5550000000 + size - 1}")
     steps: list[int] = []
     step = store.pool_sync
