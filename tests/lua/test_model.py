@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from hypothesis import HealthCheck, settings
@@ -23,16 +24,16 @@ from redis import Redis
 
 from cticache.data import keys
 from cticache.data.heartbeat import Heartbeat
-from cticache.data.keys import Keys
 from cticache.data.replies import Explanation, Held, Lease, PoolStats
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, Stale
-from cticache.numbering.pools import MOST_CALLERS, Place, Pool, Pools
+from cticache.numbering.pools import Place, Pool, Pools
 from kit.aging import age, hold, now_ms, set_clock
 from kit.model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said, configure, outcome
 from kit.older import STAND_IN, withhold
 from kit.samples import make_pool
+from kit.together import together
 
 UNIT = 5_000
 SLACK = 2_000
@@ -141,13 +142,21 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, client: Redis, at: int, models: dict[str, PoolModel]) -> "Snapshot":
-        held = {key: (client.dump(key), max(client.pttl(key), 0)) for key in client.scan_iter()}
+        stored = client.keys()
+        pipeline = client.pipeline(transaction=False)
+        for key in stored:
+            pipeline.dump(key)
+            pipeline.pttl(key)
+        told = iter(pipeline.execute())
+        held = {key: (value, max(left, 0)) for key, value, left in zip(stored, told, told, strict=True)}
         return cls(held, at, deepcopy(models))
 
     def restored(self, client: Redis, at: int) -> dict[str, PoolModel]:
         client.flushall()
+        pipeline = client.pipeline(transaction=False)
         for key, (value, left) in self.held.items():
-            client.restore(key, left, value)
+            pipeline.restore(key, left, value)
+        pipeline.execute()
         age(client, self.at - at)  # the clock has been stopped for what is stored
         return self.models
 
@@ -532,13 +541,28 @@ class HandOver(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_what_the_model_says(self) -> None:
-        for model, figures in zip(self.models.values(), self.store.pool_stats(list(self.pools)), strict=True):
-            self._check_figures(model, figures)
+        asked = self._asked()
+        read = [
+            (call, self._place(model.pool.name, call.dnis)) for model in self.models.values() for call in model.live()
+        ]
+        figures, *rest = together(
+            self.store,
+            lambda: self.store.pool_stats(list(self.pools)),
+            *(partial(self.store.pool_hours, model.pool, MOST_HOURS) for model in self.models.values()),
+            *(partial(self.store.explain, place, ani) for _, place, ani in asked),
+            *(partial(self.store.read, place, call.ani, call.user, last=False) for call, place in read if place),
+        )
+        answers = iter(rest)
+        for model, of_pool in zip(self.models.values(), figures, strict=True):
+            self._check_figures(model, of_pool)
         for model in self.models.values():
-            self._check_scores(model)
-            self._check_hours(model)
-        self._check_calls()
-        self._check_keys()
+            self._check_hours(model, next(answers))
+        for model, place, ani in asked:
+            self._check_explained(model, place, ani, next(answers))
+        for call, place in read:
+            assert place
+            self._check_read(self.models[place.pool.name], call, next(answers))
+        self._check_stored()
 
     def _check_figures(self, model: PoolModel, figures: PoolStats) -> None:
         now = self.clock.now
@@ -562,66 +586,54 @@ class HandOver(RuleBasedStateMachine):
         assert sum(figures.transits.values()) == model.counted["taken"]
         assert dict(figures.missed) == {dnis: count for dnis, count in model.missed.items() if count}
 
-    def _check_scores(self, model: PoolModel) -> None:
-        scores = dict(self.client.zrange(f"cti:{{{model.pool.name}}}:numbers", 0, -1, withscores=True))
+    def _check_scores(self, model: PoolModel, scores: dict[str, float]) -> None:
         assert scores.keys() == model.free.keys()
         for dnis, since in model.free.items():
             self._check_time(max(scores[dnis] - self.held_at, -SLACK), max(since - self.clock.now, -SLACK))
 
-    def _check_hours(self, model: PoolModel) -> None:
+    def _check_hours(self, model: PoolModel, told: list[tuple[int, dict[str, int]]]) -> None:
         hours = Counter[str]()
-        for _, counters in self.store.pool_hours(model.pool, MOST_HOURS):
+        for _, counters in told:
             hours.update(counters)  # an hour's may be negative: what is stored grows older, and its hours do not
         assert {name: hours[name] for name in model.counted} == model.counted
         assert abs(hours["held_ms"] - model.held_ms) <= SLACK * (len(model.calls) + 1)
 
-    def _check_calls(self) -> None:
-        """Whatever is presented where, under one rule or another: the answer; every call's owner reads its value."""
-        names, asked, calls = Keys("cti"), [], []
+    def _asked(self) -> list[tuple[PoolModel, Place, str]]:
+        """Whatever is presented where, under one rule or another."""
+        asked: list[tuple[PoolModel, Place, str]] = []
         for model in self.models.values():
             for dnis in [*DNISES, FALLBACK]:
                 place = self._place(model.pool.name, dnis)
                 if not place:
                     continue
                 for ani in PRESENTED if model.resting(dnis) else ["888"]:
-                    rule_ = RULES[len(asked) % 4] or place.rule
-                    asked.append((model, dnis, ani, rule_))
-                    arguments = {
-                        "ani": ani,
-                        "rule": rule_,
-                        "match_digits": place.pool.match_digits,
-                        "most_callers": MOST_CALLERS,
-                    }
-                    calls.append(("explain", names.explain(place.pool.name, dnis), arguments))
-        for (model, dnis, ani, rule_), reply in zip(asked, self.store._run_all(calls), strict=True):
-            grade, found, ruled, kind, like, *rest = reply
-            right = model.find(dnis, ani, rule_)
-            if isinstance(right, Found):
-                assert (grade, found) == (right.grade, right.call.ani)
-            elif isinstance(right, Refused):
-                assert grade == right.why.code
-            else:
-                assert grade == ""
-            near, alike = ("", []) if right else model.near(dnis, ani)
-            assert kind == near
-            assert like in [call.ani for call in alike] or (not alike and like == "")
-            if ani == "888":
-                explained = Explanation(grade, found, ruled, kind, like, rest)
-                self._check_listed(model, dnis, explained)
-        for model in self.models.values():
-            for call in model.live():
-                place = self._place(model.pool.name, call.dnis)
-                assert place
-                held = self.store.read(place, call.ani, call.user, last=False)
-                if model.careful() == "older" and not call.ani:
-                    assert not held
-                    continue
-                assert held
-                assert held[:3] == (call.value, call.token, "exact")
+                    asked.append((model, place._replace(rule=RULES[len(asked) % 4] or place.rule), ani))  # type: ignore[arg-type]
+        return asked
+
+    def _check_explained(self, model: PoolModel, place: Place, ani: str, explained: Explanation) -> None:
+        right = model.find(place.dnis, ani, place.rule)
+        if isinstance(right, Found):
+            assert (explained.grade, explained.found) == (right.grade, right.call.ani)
+        elif isinstance(right, Refused):
+            assert explained.grade == right.why.code
+        else:
+            assert explained.grade == ""
+        near, alike = ("", []) if right else model.near(place.dnis, ani)
+        assert explained.kind == near
+        assert explained.like in [call.ani for call in alike] or (not alike and explained.like == "")
+        if ani == "888":
+            self._check_listed(model, place.dnis, explained)
+
+    def _check_read(self, model: PoolModel, call: Call, held: Held | None) -> None:
+        """Every call's owner reads its value."""
+        if model.careful() == "older" and not call.ani:
+            assert not held
+            return
+        assert held
+        assert held[:3] == (call.value, call.token, "exact")
 
     def _check_listed(self, model: PoolModel, dnis: str, explained: Explanation) -> None:
-        rest = iter(explained.calls)
-        listed = {row[0]: row[1:] for row in zip(*[rest] * 5, strict=True)}  # type: ignore[call-overload]
+        listed = {row.ani: row[1:] for row in explained.calls}
         live = {call.ani: call for call in model.live(dnis)}
         assert listed.keys() == live.keys()
         for ani, (token, lessee, leased_ms, left_ms) in listed.items():
@@ -629,24 +641,30 @@ class HandOver(RuleBasedStateMachine):
             self._check_time(left_ms, live[ani].end - self.clock.now)
             self._check_time(leased_ms - self.held_at, live[ani].leased - self.clock.now)
 
-    def _check_keys(self) -> None:
-        """What is stored expires, and there is no call, no pending and no live entry that the model has not."""
+    def _check_stored(self) -> None:
+        """What is stored expires, and there is no number, call, pending or live entry that the model has not."""
         stored = self.client.keys("cti:*")
+        mortal = [key for key in stored if not keys.PERMANENT.fullmatch(key)]
         pipeline = self.client.pipeline(transaction=False)
-        for key in stored:
+        for name in self.models:
+            prefix = f"cti:{{{name}}}:"
+            pipeline.zrange(f"{prefix}numbers", 0, -1, withscores=True)
+            pipeline.zrange(f"{prefix}pending", 0, -1)
+            pipeline.zrange(f"{prefix}live:m", f"({self.held_at + SLACK}", "+inf", byscore=True)
+        for key in mortal:
             pipeline.pttl(key)
-        immortal = {key for key, ttl in zip(stored, pipeline.execute(), strict=True) if ttl == -1}
-        assert not [key for key in immortal if not keys.PERMANENT.fullmatch(key)]
+        found = iter(pipeline.execute())
         for name, model in self.models.items():
             prefix = f"cti:{{{name}}}:"
+            self._check_scores(model, dict(next(found)))
             live = {f"{call.dnis}:{call.ani}": call for call in model.live()}
             assert {key for key in stored if key.startswith(f"{prefix}call:")} == {f"{prefix}call:{m}" for m in live}
-            pending = set(self.client.zrange(f"{prefix}pending", 0, -1))
-            assert pending == {member for member, call in live.items() if not call.asked_for}
-            counted = self.client.zrange(f"{prefix}live:m", f"({self.held_at + SLACK}", "+inf", byscore=True)
+            assert set(next(found)) == {member for member, call in live.items() if not call.asked_for}
+            counted = set(next(found))
             own = {member for member, call in live.items() if call.user == "m"}
-            assert own <= set(counted)
-            assert own == set(counted) or (self.was_set_back and not live.keys() & (set(counted) - own))
+            assert own <= counted
+            assert own == counted or (self.was_set_back and not live.keys() & (counted - own))
+        assert not [key for key, ttl in zip(mortal, found, strict=True) if ttl == -1]
 
     def teardown(self) -> None:
         for model in getattr(self, "models", {}).values():
@@ -660,7 +678,7 @@ def test_random_histories_follow_the_model(
     run_state_machine_as_test(
         HandOver,
         settings=settings(
-            max_examples=1_250 if long else 20,
+            max_examples=1_250 if long else 12,
             stateful_step_count=50,
             deadline=None,
             database=None,
@@ -670,4 +688,4 @@ def test_random_histories_follow_the_model(
     steps = HandOver.steps
     tell(f"model: {steps.total():,} steps ({', '.join(f'{name} {count:,}' for name, count in steps.most_common())})")
     tell(f"model: {', '.join(f'{name} {count:,}' for name, count in HandOver.met.most_common())}")
-    assert steps.total() >= (50_000 if long else 500)
+    assert steps.total() >= (50_000 if long else 300)
