@@ -35,6 +35,8 @@ from kit.talk import Talk
 
 MAX_BODY = 4096
 STOP_S = 5.0
+_LOOKS_S = 0.0005
+"""Between two looks at what another thread is about to do: it needs the interpreter, and the core, for that."""
 
 
 def files_open() -> int:
@@ -47,7 +49,7 @@ def until(condition: Callable[[], object]) -> None:
     gives_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < gives_up, "it never came to be"
-        time.sleep(0)
+        time.sleep(_LOOKS_S)
 
 
 @dataclass

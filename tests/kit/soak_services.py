@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -59,11 +60,11 @@ NUMBERS = {
 """What each service has: most numbers are in both; some are in one alone, some in other pools."""
 
 
-def config(service: Mapping[str, Pool], port: int, redis_url: str) -> str:
+def config(service: Mapping[str, Pool], port: int, redis_url: str, workers: int) -> str:
     """config.ini for this service."""
     password = hashed(PASSWORD)
     sections = [
-        f"[server]\nport = {port}\nworkers = 2\naudit = no\nauth_cache = 3600\nauth_wait = 30",
+        f"[server]\nport = {port}\nworkers = {workers}\naudit = no\nauth_cache = 3600\nauth_wait = 30",
         f"[redis]\nurl = {redis_url}\nsync_interval = 1",
         *(f"[user:{user}]\npassword = {password}" for user in USERS),
     ]
@@ -83,19 +84,22 @@ def config(service: Mapping[str, Pool], port: int, redis_url: str) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What each client process does."""
+    """What each client does."""
 
     ports: Mapping[str, int]
     """Of each service."""
     numbers: Sequence[str]
     ttls_s: Sequence[int]
     operations: int
+    """At least."""
     seconds: float
     """Over which they are spread."""
+    over: Path
+    """It goes on until this file is there: what befalls may take long on a busy machine."""
 
 
 def work(plan: Plan, seed: int) -> list[Entry]:
-    """What one process does."""
+    """What one client does."""
     with closing(_Client(plan, seed)) as client:
         return list(client.run())
 
@@ -149,7 +153,9 @@ class _Client:
     def run(self) -> Iterator[Entry]:
         """One operation after the other, each at its time, or at once when that has passed."""
         began, pause = time.monotonic(), self._plan.seconds / self._plan.operations
-        for number in range(self._plan.operations):
+        for number in count():
+            if number >= self._plan.operations and self._plan.over.exists():
+                return
             time.sleep(max(began + number * pause - time.monotonic(), 0))
             if self._again and self._again[0].again_at <= time.monotonic_ns():
                 request = self._again.popleft()
@@ -222,14 +228,14 @@ class _Client:
 class Stage:
     """The services, and what befalls them."""
 
-    def __init__(self, folder: Path, redis_url: str, services: Mapping[str, Mapping[str, Pool]]) -> None:
+    def __init__(self, folder: Path, redis_url: str, services: Mapping[str, Mapping[str, Pool]], workers: int) -> None:
         self._folder = folder
         self.events: list[Event] = []
         self.ports = {name: free_port() for name in services}
         self._running: dict[str, Running] = {}
         self._said: list[Path] = []
         for name, own in services.items():
-            self._config(name).write_text(config(own, self.ports[name], redis_url), "utf-8")
+            self._config(name).write_text(config(own, self.ports[name], redis_url, workers), "utf-8")
 
     def _config(self, name: str) -> Path:
         return self._folder / f"{name}.ini"
