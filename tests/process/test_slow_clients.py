@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,22 +28,16 @@ _WAYS = {
 }
 
 
-@pytest.fixture
-def serve(tmp_path: Path, redis_url: str, dispatch: str) -> Iterator[Callable[..., int]]:
-    """Starts a service; its port."""
-    with ExitStack() as stack:
-
-        def start(**options: int) -> int:
-            lines = [f"{name} = {value}" for name, value in {"port": 0, "workers": 1, **options}.items()]
-            config = tmp_path / "config.ini"
-            redis = ["[redis]", f"url = {redis_url}", "prefix = slow", "[pool:p]", "numbers = 1-9"]
-            config.write_text("\n".join(["[server]", f"dispatch = {dispatch}", *lines, *redis]))
-            running = Running(config, tmp_path / "errors")
-            stack.callback(running.close)
-            told = running.line()
-            return int(re.search(r"http://127\.0\.0\.1:(\d+)", told)[1])  # type: ignore[index]
-
-        yield start
+@contextmanager
+def serving(folder: Path, redis_url: str, dispatch: str, connections: int) -> Iterator[int]:
+    """A service with room for so many; its port."""
+    config = folder / f"{dispatch}.ini"
+    config.write_text(
+        f"[server]\ndispatch = {dispatch}\nport = 0\nworkers = 1\nconnections = {connections}\n"
+        f"[redis]\nurl = {redis_url}\nprefix = slow\n[pool:p]\nnumbers = 1-9\n"
+    )
+    with closing(Running(config, folder / f"{dispatch}-errors")) as running:
+        yield int(re.search(r"http://127\.0\.0\.1:(\d+)", running.line())[1])  # type: ignore[index]
 
 
 class Newcomers:
@@ -91,19 +86,39 @@ def attack(port: int, ways: Iterable[tuple[str, ...]], count: int, seconds: int,
     return found
 
 
+@pytest.fixture(scope="module")
+def found_at_once(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> dict[str, list[str]]:
+    """Dispatcher -> what slowhttptest finds in all its ways at once until it has looked a second time, of both at once.
+
+    What takes it long is to wait.
+    """
+    dispatchers = ["batch", "threads"]
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("slow")
+        ports = [stack.enter_context(serving(folder, redis_url, dispatch, 150)) for dispatch in dispatchers]
+        attacks = stack.enter_context(ThreadPoolExecutor(len(ports)))
+        found = attacks.map(lambda port: attack(port, _WAYS.values(), 100, 6, Newcomers(port)), ports)
+        return dict(zip(dispatchers, found, strict=True))
+
+
 @pytest.mark.skipif(not _SLOWHTTPTEST, reason="slowhttptest is not installed")
-def test_slowhttptest_finds_the_service_available_throughout(
-    serve: Callable[..., int], long: bool, tell: Callable[[str], None], dispatch: str
+def test_slowhttptest_finds_the_service_available_throughout(  # noqa: PLR0917
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis_url: str,
+    long: bool,
+    tell: Callable[[str], None],
+    dispatch: str,
 ) -> None:
-    port = serve(connections=400 if long else 150)
-    if not long:  # in all ways at once, until it has looked a second time
-        assert set(attack(port, _WAYS.values(), 100, 6, Newcomers(port))) == {"YES"}
+    if not long:
+        assert set(request.getfixturevalue("found_at_once")[dispatch]) == {"YES"}
         return
-    for name, way in _WAYS.items():
-        newcomers = Newcomers(port)
-        found = attack(port, [way], 1000, 20, newcomers)
-        tell(f"slowhttptest, {name}, 1,000 connections, {dispatch}: available {', '.join(found)}; {newcomers}")
-        assert set(found) == {"YES"}
+    with serving(tmp_path, redis_url, dispatch, 400) as port:
+        for name, way in _WAYS.items():
+            newcomers = Newcomers(port)
+            found = attack(port, [way], 1000, 20, newcomers)
+            tell(f"slowhttptest, {name}, 1,000 connections, {dispatch}: available {', '.join(found)}; {newcomers}")
+            assert set(found) == {"YES"}
 
 
 def test_a_crowd_of_slow_clients_keeps_no_newcomer_waiting(
