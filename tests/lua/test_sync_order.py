@@ -85,10 +85,15 @@ def test_what_is_in_place_is_listed_where_that_is_not_certain(
     assert of(client) == set(make_pool("101-111").numbers)
 
 
-def test_ranges_that_are_too_long_are_not_kept(client: Redis, recording: Recording) -> None:
-    apart = [str(number) for number in range(1_000_000, 1_020_000, 2)]
-    longest = NumberSet.parse(",".join(apart[: (MOST_RANGES + 2) // 9]), 10_000)
-    assert len(str(longest)) == MOST_RANGES
+def test_ranges_that_are_too_long_are_not_kept(
+    client: Redis, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 9 * 700 - 2
+    assert most < MOST_RANGES
+    monkeypatch.setattr("cticache.data.sync.MOST_RANGES", most)
+    apart = [str(number) for number in range(1_000_000, 1_002_000, 2)]
+    longest = NumberSet.parse(",".join(apart[:700]), 1_000)
+    assert len(str(longest)) == most
     sync(recording, Pools([make_pool(str(longest))]), take_over=True)
     assert client.get(IN_PLACE) == str(longest)
     sync(recording, Pools([make_pool(",".join(apart))]), take_over=True)
@@ -190,12 +195,18 @@ def test_nothing_is_taken_out_one_by_one_where_listing_is_quicker(client: Redis,
     assert [step for step in recording.asked() if step.startswith("drop")] == ["drop 1"]
 
 
-def test_many_pools_are_asked_in_one_trip(client: Redis, recording: Recording) -> None:
-    pools = Pools([make_pool(f"{number}", name=f"p{number}") for number in range(100_000, 100_000 + 2 * AT_ONCE + 1)])
+def test_many_pools_are_asked_in_one_trip(client: Redis, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 101
+    assert count < AT_ONCE
+    pools = Pools([make_pool(f"{number}", name=f"p{number}") for number in range(100_000, 100_000 + count)])
     sync(recording, pools, take_over=True)
     recording.trips.clear()
     sync(recording, pools, take_over=True)
-    assert [len(trip) for trip in recording.trips] == [AT_ONCE, AT_ONCE, 1]
+    assert [len(trip) for trip in recording.trips] == [count]
+    monkeypatch.setattr("cticache.data.sync.AT_ONCE", 50)
+    recording.trips.clear()
+    sync(recording, pools, take_over=True)
+    assert [len(trip) for trip in recording.trips] == [50, 50, 1]
 
 
 def test_each_step_is_bounded(client: Redis, recording: Recording) -> None:
