@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from redis import Redis
 
 from cticache.data import counters, keys
@@ -26,6 +26,9 @@ pytest_plugins = ["kit.fixtures"]
 
 _COUNTED = {counter.field for counter in counters.COUNTERS} | {counters.PEAK, counters.HELD}
 
+# How long an example takes is the machine's affair.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.reuse, Phase.generate])  # fails in no time
 
 MakePool = Callable[..., Pool]

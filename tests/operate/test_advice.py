@@ -306,7 +306,7 @@ def test_where_nothing_was_picked_up_no_number_is_suspected() -> None:
 
 
 def test_any_figures_give_advice_and_sentences(long: bool) -> None:
-    @settings(deadline=None, max_examples=100 if long else 30)  # figures beyond any pool's take longer to reckon with
+    @settings(max_examples=100 if long else 30)
     @given(
         hours=st.lists(_HOURS, max_size=5),
         size=st.integers(0, MOST),

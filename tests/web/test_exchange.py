@@ -292,7 +292,7 @@ _ANYTHING = st.recursive(
 
 
 @given(value=_ANYTHING, ascii_only=st.booleans())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json_comes_back_as_the_text_that_was_sent(
     new_service: Callable[..., Service], value: Any, ascii_only: bool
 ) -> None:
