@@ -540,9 +540,9 @@ def test_a_redis_that_does_not_answer_is_told_as_the_service_tells_it(command: l
 @pytest.mark.parametrize("command", ["check", "pools"])
 def test_a_redis_that_refuses_the_password_is_not_said_to_be_away(command: str) -> None:
     with servers.program(servers.packaged()) as running:
-        _write(f"url = redis://:secret-word@{running.url.partition('//')[2]}")
-        with Redis.from_url(running.url) as client:
-            client.config_set("requirepass", "another-word")
+        _write(f"url = redis://:secret-word@127.0.0.1:{running.address[1]}/0")
+        with Redis.from_url(servers.as_admin(running.url)) as admin:
+            admin.config_set("requirepass", "another-word")
             done = _run(command)
             assert done.returncode == 1
             assert done.stderr.startswith(f"cticache: {REFUSALS['WRONGPASS']} ("), done.stderr

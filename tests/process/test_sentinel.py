@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from cticache.access.passwords import Verifier
-from kit import clusters
+from kit import clusters, servers
 from kit.clusters import Burst, Call, Front, Node, Pair, seen
 from kit.samples import make_pool
 
@@ -112,7 +112,7 @@ def check_left(burst: Burst, fronts: list[Front], pair: Pair) -> None:
     burst.goes_on(POOL)
     assert {status for call in burst.end()[before:] for _, status in call.told} == {200, 201}
     for front in fronts:
-        assert str(pair.replica.address[1]) in str(front.runner.run([("CONFIG", "GET", "port")]))
+        assert f"tcp_port:{pair.replica.address[1]}" in str(front.runner.run([("INFO", "server")]))
     assert is_left(pair.primary)
     assert pair.primary.role() == "master"  # nobody has told it yet, nor closed its connections
 
@@ -147,7 +147,7 @@ def test_a_sentinel_that_is_cut_off_from_the_others_is_not_believed_nor_one_miss
     pair: Pair, new_fronts: NewFronts
 ) -> None:
     with clusters.cut_off(pair) as alone:
-        fronts = new_fronts(f"redis+sentinel://{alone.place},{pair.sentinel.place}/main", NEVER)
+        fronts = new_fronts(f"redis+sentinel://{servers.login()}{alone.place},{pair.sentinel.place}/main", NEVER)
         burst = Burst(fronts, [POOL])
         try:
             burst.goes_on(POOL)

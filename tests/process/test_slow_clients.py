@@ -34,7 +34,7 @@ def serving(folder: Path, redis_url: str, dispatch: str, connections: int) -> It
     config = folder / f"{dispatch}.ini"
     config.write_text(
         f"[server]\ndispatch = {dispatch}\nport = 0\nworkers = 1\nconnections = {connections}\n"
-        f"[redis]\nurl = {redis_url}\nprefix = slow\n[pool:p]\nnumbers = 1-9\n"
+        f"[redis]\nurl = {redis_url}\nprefix = cti\n[pool:p]\nnumbers = 1-9\n"
     )
     with closing(Running(config, folder / f"{dispatch}-errors")) as running:
         yield int(re.search(r"http://127\.0\.0\.1:(\d+)", running.line())[1])  # type: ignore[index]
@@ -126,7 +126,7 @@ def test_a_crowd_of_slow_clients_keeps_no_newcomer_waiting(
 ) -> None:
     for room in (5000, 400) if long else (40,):
         server = f"dispatch = {dispatch}\nworkers = 1\nconnections = {room}"
-        service = start_on(redis_url, server, "prefix = crowd", WATCHER)
+        service = start_on(redis_url, server, "prefix = cti", WATCHER)
         port = int(service.line().partition("http://127.0.0.1:")[2].split()[0])
         for count in (1000, 4000) if long else (100,):
             newcomers, ends_at = Newcomers(port), time.monotonic() + 20

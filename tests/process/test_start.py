@@ -55,9 +55,10 @@ def test_beside_a_redis_that_hangs_it_lets_clients_in_and_answers_them(
 def refusing(code: str) -> Iterator[str]:
     """The URL of a Redis that refuses everything so."""
     if code == "WRONGPASS":
-        with servers.program(servers.packaged(), "--save", "") as redis, connect(redis.url, 5.0) as client:
-            client.config_set("requirepass", "a-word")
-            yield f"redis://:another-word@{redis.url.rpartition('//')[2]}"
+        with servers.program(servers.packaged(), "--save", "") as redis:
+            with connect(servers.as_admin(redis.url), 5.0) as admin:
+                admin.config_set("requirepass", "a-word")
+            yield f"redis://:another-word@127.0.0.1:{redis.address[1]}/0"
     else:
         impostor = Impostor(lambda data: b"-LOADING Redis is loading the dataset in memory\r\n" * data.count(b"*"))
         yield impostor.url
