@@ -122,9 +122,10 @@ if max_live > 0 then
     if #running < 2 * max_live then
       break
     end
-    -- Before the user is refused: what is over does not count, though its end lies ahead of a clock that was set back.
+    -- Before the user is refused: what is over does not count, though its end lies ahead of a clock that was set back,
+    -- and another user may have the same caller on the same number by now.
     for i = 1, math.min(#running, 2 * share_scan), 2 do
-      if redis.call('EXISTS', call_prefix .. running[i]) == 0 then
+      if redis.call('HGET', call_prefix .. running[i], 'lessee') ~= lessee then
         redis.call('ZREM', live, running[i])
       end
     end

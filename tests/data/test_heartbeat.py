@@ -565,6 +565,23 @@ def test_a_clock_set_back_leaves_a_user_the_leases_that_are_allowed(client: Redi
     assert refused.value.retry_after in range(TTL_MS // 1000 - 2, TTL_MS // 1000 + 1)
 
 
+def test_after_the_clock_was_set_back_a_call_of_another_user_counts_for_nobody_else(
+    client: Redis, start: Start
+) -> None:
+    service = start(make_pool("100-101", exhausted="reject", remember_ms=0, cooldown_ms=0))
+    assert [service.lease("1", ttl_ms=1_000, max_live=2), service.lease("2", max_live=2)] == ["100", "101"]
+    age(client, 1_000)
+    set_clock(client, service.store, -HOUR_MS)
+    service.look()
+    pool = service.pools.get("system-y")
+    assert pool
+    assert service.store.lease(pool, "1", '"of another"', "other", TTL_MS, max_live=2).dnis == "100"
+    with pytest.raises(PoolExhausted):  # and not TooManyLive
+        service.lease("3", max_live=2)
+    with pytest.raises(TooManyLive):
+        service.lease("3", max_live=1)
+
+
 def test_a_number_that_moved_waits_for_its_calls_in_the_old_pool_and_no_longer_after_the_clock_was_set_back(
     client: Redis, start: Start, store: Store
 ) -> None:

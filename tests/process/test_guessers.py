@@ -36,8 +36,7 @@ def service(tmp_path: Path, redis_url: str, dispatch: str) -> Iterator[Running]:
     server = f"[server]\nport = 0\nworkers = 1\nconnections = 1000\ndispatch = {dispatch}\nthreads = 4\n"
     file = tmp_path / "config.ini"
     file.write_text(
-        f"{server}trusted_proxy = 127.0.0.1\n[redis]\nurl = {redis_url}\nprefix = cti\n{USERS}"
-        "[pool:p]\nnumbers = 1-9\n"
+        f"{server}trusted_proxy = 127.0.0.1\n[redis]\nurl = {redis_url}\nprefix = cti\n{USERS}[pool:p]\nnumbers = 1-9\n"
     )
     running = Running(file, tmp_path / "errors")
     yield running
