@@ -1,5 +1,6 @@
 """What all tests share: the server under test, and the store on it."""
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from copy import copy
@@ -59,9 +60,12 @@ def _parameters(item: pytest.Item) -> Collection[str]:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """One process for named files, done before others have started, and for a server that tests would share."""
+    """One process for named files, done before others have started, and for a server that tests would share.
+
+    Else one more than there are cores: a third of the time a test waits.
+    """
     named = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
-    return 0 if named or servers.is_already_there() else None
+    return 0 if named or servers.is_already_there() else (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,6 +16,8 @@ from kit.running import until
 from kit.serving import Running
 from kit.talk import Talk
 
+pytestmark = pytest.mark.usefixtures("client")  # the Redis is empty: failures are counted in it
+
 RIGHT = "correct:horse"
 HASH = hashed(RIGHT)
 NAMES = ["attacked", "known", *[f"new-{n}" for n in range(8)]]

@@ -18,6 +18,8 @@ from kit.samples import PASSWORD
 from kit.serving import Running
 from kit.talk import asked, get, request
 
+pytestmark = pytest.mark.usefixtures("client")  # the Redis is empty: who guessed before is remembered in it
+
 WATCHER = f"[user:watcher]\npassword = {hashed(PASSWORD)}\nroles = watch"
 _SLOWHTTPTEST = shutil.which("slowhttptest")
 _WAYS = {
