@@ -586,10 +586,10 @@ def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, print
 
 
 _CHECK_ENDED_BY = """
-import os, signal, sys
+import signal, sys
 from cticache import cli
 from cticache.operate import doctor
-doctor.complaints = lambda client: os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+doctor.complaints = lambda client: signal.raise_signal(getattr(signal, sys.argv[1]))
 sys.exit(cli.main(["check"]))
 """
 
