@@ -126,6 +126,7 @@ def _run(received: _Received, environment: dict[str, str], arguments: list[str],
     from cticache.loop import workers
 
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     for own, stream in enumerate(received.streams):
         os.dup2(stream, own)
         os.close(stream)
