@@ -97,7 +97,7 @@ def test_wrong_passwords_keep_out_nobody(
         count, seconds = attempts(port, "attacked", "198.51.100.1")
         assert guessing.poll() is None
     tell(
-        f"{connections} guessers of one name from {addresses}, {dispatch}: a known client's p99 {attacked:.0f} ms "
-        f"(without {quiet:.0f}), a new login of another name {max(took for _, took in others):.2f} s at the most, "
+        f"{connections} guessers of one name from {addresses}, {dispatch}: a known client's p99 {attacked:.1f} ms "
+        f"(without {quiet:.1f}), a new login of another name {max(took for _, took in others):.2f} s at the most, "
         f"the right password of that name {seconds:.1f} s, {count} attempts"
     )
