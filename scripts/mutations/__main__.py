@@ -74,12 +74,13 @@ def _try(mutation: Mutation) -> tuple[bool, str]:
 def _run(tree: Path, *tests: str) -> tuple[int | None, list[str]]:
     """pytest's exit status for these tests, run until one fails, and the lines it wrote."""
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "output"
-        running = apart.PROCESSES.Process(target=apart.test, args=(tree, output, tests))
+        output, status = Path(folder) / "output", Path(folder) / "status"
+        running = apart.PROCESSES.Process(target=apart.test, args=(tree, output, status, tests))
         running.start()
         running.join()
         said = output.read_text("utf-8", "replace").strip() if output.exists() else ""
-    return running.exitcode, said.splitlines() or ["no test ran"]
+        code = int(status.read_text("utf-8")) if status.exists() else running.exitcode
+    return code, said.splitlines() or ["no test ran"]
 
 
 def _of_the_commit() -> int:

@@ -25,8 +25,8 @@ if sys.platform != "win32":
     PROCESSES.set_forkserver_preload(_IMPORTED)
 
 
-def test(tree: Path, output: Path, tests: Sequence[str]) -> None:
-    """Run the tests of a tree, and leave with pytest's exit status."""
+def test(tree: Path, output: Path, status: Path, tests: Sequence[str]) -> None:
+    """Run the tests of a tree; pytest's exit status goes to a file: the fork server does not always hear of it."""
     with output.open("wb") as file, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         for stream in (1, 2):
@@ -35,9 +35,8 @@ def test(tree: Path, output: Path, tests: Sequence[str]) -> None:
     sys.path.insert(0, str(tree))
     os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": ""}  # for the processes that tests start
     os.environ["TEST_PATIENCE"] = _PATIENCE_S
-    sys.exit(
-        pytest.main(
-            ["-q", "-x", "-n0", "-W", "ignore::pytest.PytestAssertRewriteWarning",
-             "--hypothesis-profile", "unshrunk", "--hypothesis-seed", "0", "-p", "no:cacheprovider", *tests]
-        )
+    code = pytest.main(
+        ["-q", "-x", "-n0", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+         "--hypothesis-profile", "unshrunk", "--hypothesis-seed", "0", "-p", "no:cacheprovider", *tests]
     )  # fmt: skip
+    status.write_text(str(int(code)), "utf-8")
