@@ -18,6 +18,16 @@ def answer_with_pid(listener: socket.socket, news: News) -> None:
     told: list[object] = ["nothing"]
     ended = threading.Event()
     news.follow(told.append, ended.set)
+
+    def answer() -> object:
+        news.tell_parent(f"served by {os.getpid()}")
+        return told[-1]
+
+    _serve(listener, news, ended, answer)
+
+
+def _serve(listener: socket.socket, news: News, ended: threading.Event, answer: Callable[[], object]) -> None:
+    """Tell each client the process's number, and this, until the end."""
     listener.settimeout(0.02)
     news.tell_serving()
     while not ended.is_set():
@@ -26,8 +36,7 @@ def answer_with_pid(listener: socket.socket, news: News) -> None:
         except (TimeoutError, BlockingIOError):
             continue
         with client:
-            news.tell_parent(f"served by {os.getpid()}")
-            client.sendall(f"{os.getpid()} {told[-1]}".encode())
+            client.sendall(f"{os.getpid()} {answer()}".encode())
 
 
 def die_at_once(_listener: socket.socket, _news: News) -> None:
@@ -78,12 +87,4 @@ def answer_whether_it_drains(listener: socket.socket, news: News) -> None:
     """A worker: tells each client, beside its process's number, whether it has been told to let go of them."""
     draining, ended = threading.Event(), threading.Event()
     news.follow(lambda _told: None, ended.set, draining.set)
-    listener.settimeout(0.02)
-    news.tell_serving()
-    while not ended.is_set():
-        try:
-            client, _ = listener.accept()
-        except (TimeoutError, BlockingIOError):
-            continue
-        with client:
-            client.sendall(f"{os.getpid()} {draining.is_set()}".encode())
+    _serve(listener, news, ended, draining.is_set)
