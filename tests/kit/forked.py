@@ -8,6 +8,7 @@ What a test wants to see of the start of an interpreter, of its end, or of the i
 """
 
 import atexit
+import logging
 import multiprocessing
 import os
 import signal
@@ -164,6 +165,7 @@ def _ending_as_ever() -> Iterator[None]:
     finally:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
+        logging.shutdown()  # which later Pythons strike off that list in a child
 
 
 def _serve_forks() -> None:
