@@ -176,20 +176,20 @@ class HandOver:
 
     def _of_all(self, found: list[Reading], looking: Looking, ask: _Ask, *, are_last: bool) -> Found | None:
         """The first that is live in one of these places; Gone when none is and one was taken."""
-        gone: tuple[Gone, Place, str] | None = None
+        gone: tuple[str, Place, str] | None = None
         for place, canonical in found:
             looking(place.pool.name, place.dnis, canonical)
             try:
                 held = ask(place, canonical, are_last and place is found[-1][0] and not gone)
             except Gone as error:
-                gone = gone or (error, place, canonical)
+                gone = gone or (str(error), place, canonical)
                 continue
             if held:
                 return place, held
         if gone:
-            refusal, place, canonical = gone
+            said, place, canonical = gone  # the error itself, kept here, would wait for the collector
             looking(place.pool.name, place.dnis, canonical)
-            raise refusal
+            raise Gone(said)
         return None
 
     def _of_one_number(self, found: list[Reading]) -> list[Reading]:

@@ -185,7 +185,7 @@ def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except ResponseError as error:
-        return error
+        return error.with_traceback(None)  # by which it would refer to whoever keeps it
 
 
 def dial(client: Redis) -> socket.socket:

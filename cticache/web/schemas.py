@@ -111,6 +111,7 @@ class Fields:
         try:
             loaded: dict[str, Any] = schema.load(data)
         except ValidationError as error:
+            error.__traceback__ = None  # a frame of marshmallow's that it leads to refers to it: a circle
             raise WrongFields({str(name): list(faults) for name, faults in error.messages_dict.items()}) from None
         return loaded
 

@@ -1,13 +1,20 @@
-"""Requests that all differ leave nothing behind, whatever it is in which they differ."""
+"""Requests leave nothing behind: neither what it is in which they differ, nor circles that wait for the collector."""
 
 import gc
 import itertools
 import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from kit.samples import basic
-from kit.talk import CALL, CALLS, Talk
+from cticache.access.passwords import Verifier
+from cticache.web.app import create_app
+from cticache.web.audit import Audit
+from kit.circles import in_circles
+from kit.running import MAX_BODY, Service, Wire
+from kit.samples import USERS, basic
+from kit.talk import CALL, CALLS, Talk, asked, posting, request
 
 USER = f"Authorization: {basic('username')}"
 LONG = 15_000
@@ -73,3 +80,55 @@ def test_what_requests_differ_in_is_not_kept(talk: Talk, subtests: pytest.Subtes
     finally:
         tracemalloc.stop()
         gc.unfreeze()
+
+
+REQUESTS = {
+    "posted": (201, posting(b'{"value":"v","ani":"1234567890"}')),
+    "posted for another": (201, posting(b'{"value":"v","ani":"@@@"}')),
+    "read": (200, request(f"GET {CALL}")),
+    "taken": (200, request(f"DELETE {CALL}")),
+    "gone": (410, request(f"DELETE {CALL}")),
+    "never there": (404, request(f"GET {CALLS}/5559990000:1234567890")),
+    "no such method": (405, request(f"PATCH {CALL}")),
+    "no such pool": (404, request("GET /cticache/pools/x")),
+    "no JSON": (400, posting(b"{")),
+    "no ANI": (422, posting(b"{}")),
+    "too large": (413, posting(b" " * (MAX_BODY + 1))),
+    "a header that is none": (400, b"GET / HTTP/1.1\r\nHost: x\r\nx\r\n\r\n"),
+    "nobody": (401, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "may not": (403, request("GET /metrics", user="x-only")),
+}
+"""Each with its status the first time; ``@@@`` is another number each time."""
+
+
+@pytest.mark.parametrize("what", REQUESTS)
+def test_no_request_leaves_a_circle(what: str, wire: Wire) -> None:
+    numbers = itertools.count(100)
+
+    def ask(sent: bytes) -> int:
+        return asked(wire.port, sent.replace(b"@@@", b"%d" % next(numbers))).status
+
+    for name, (status, sent) in REQUESTS.items():
+        assert ask(sent) == status
+        if name == what:
+            break
+    assert not in_circles(lambda: ask(sent))
+
+
+@pytest.fixture
+def impatient(service: Service, dispatch: str) -> Iterator[Wire]:
+    """The service where nobody may wait for as long as a hash takes."""
+    verifier = Verifier(USERS, remember_s=3600, size=1000, wait_s=0.001)
+    app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=MAX_BODY)
+    wire = Wire(replace(service, app=app), dispatch)
+    yield wire
+    wire.stop()
+
+
+def test_a_login_that_waits_in_vain_leaves_no_circle(impatient: Wire) -> None:
+    names = itertools.count()
+
+    def ask() -> None:
+        assert asked(impatient.port, request("GET /metrics", user=f"nobody-{next(names)}")).status == 429
+
+    assert not in_circles(ask)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit import servers
 from kit.aging import everything
+from kit.circles import in_circles
 from kit.clusters import seen
 from kit.proxy import Proxy
 from kit.running import Service, Wire
@@ -308,3 +309,18 @@ def test_a_demoted_primary_is_noticed_and_its_connections_dropped(api: TestClien
     is_back(api)
     assert api.simulate_delete(CALL).json == {"value": "v"}
     assert {entry["id"] for entry in client.client_list()} - ours
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=_name)
+@pytest.mark.parametrize("fault", [Proxy.cut, Proxy.drop_replies, None], ids=["away", "silent", "demoted"])
+def test_no_request_leaves_a_circle(
+    api: TestClient, client: Redis, proxy: Proxy, fault: Callable[[Proxy], None] | None, request_: Asked
+) -> None:
+    with ExitStack() as stack:
+        if fault:
+            fault(proxy)
+        else:
+            stack.enter_context(demoted(client))
+        assert not in_circles(lambda: ask(api, request_))
+    proxy.restore()
+    is_back(api)
