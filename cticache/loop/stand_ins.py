@@ -16,7 +16,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 _log = logging.getLogger(__name__)
 
-_APART_S = 0.001
+_APART_S = 0.002
 """Between two that go on having waited in vain. Hundreds of them at once would hold up for as long all who are served,
 and then come again at once."""
 
