@@ -1,9 +1,9 @@
 """Run the tests on CPython for Windows, under Wine: ``python3 scripts/wine.py``. Arguments go to pytest.
 
-Without a test among them it runs tests/windows in its short form. With ``--long`` it runs that in its long
-form, and then all other tests, in their short form; each skip has its reason. The Redis under test is a program of this
-system. Debian's packages wine, wine64 and redis-server must be installed. One at a time: its end stops Wine. It exits
-with 69 if there is no Wine that can be started.
+Without a test among them it runs tests/windows in its short form, and sees that all others can be imported there. With
+``--long`` it runs that in its long form, and then all other tests, in their short form; each skip has its reason. The
+Redis under test is a program of this system. Debian's packages wine, wine64 and redis-server must be installed. One at
+a time: its end stops Wine. It exits with 69 if there is no Wine that can be started.
 """
 
 import argparse
@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from environment import ROOT, ready
 from wine_python import PYTHONS, Missing, Python, environment, started
 
-_OTHERS = ("tests", "--ignore=tests/windows", "--ignore=tests/scripts")
+_OTHERS = ["tests", "--ignore=tests/windows", "--ignore=tests/scripts"]
+_SHORT = [["tests/windows"], [*_OTHERS, "--collect-only", "-qq"]]
+_WHOLE = [["tests/windows", "--long"], _OTHERS]
 _HANGS_S = 300
 """A test that takes longer has every thread's stack printed."""
 _NO_WINE = 69
@@ -39,7 +41,7 @@ def main() -> int:
     try:
         with started():
             python.make(ready("embedded", "test"))
-            runs = [["tests/windows", "--long"], list(_OTHERS)] if options.long else [["tests/windows"]]
+            runs = _WHOLE if options.long else _SHORT
             if any((ROOT / argument.partition("::")[0]).exists() for argument in arguments):
                 runs = [["--long"] if options.long else []]
             codes = []

@@ -4,6 +4,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from cticache.access.passwords import hashed
-from kit.crowd import crowd
 from kit.samples import PASSWORD
 from kit.serving import Running
 from kit.talk import asked, get, request
+
+if sys.platform == "win32":
+    pytest.skip("a crowd waits for its sockets and its standard input at once", allow_module_level=True)
+
+from kit.crowd import crowd
 
 pytestmark = pytest.mark.usefixtures("client")  # the Redis is empty: who guessed before is remembered in it
 
