@@ -1,4 +1,7 @@
-"""Makes .venv with the project in it, once: with nothing changed, it does nothing the second time."""
+"""Makes .venv with the project in it, once: with nothing changed, it does nothing the second time.
+
+A .venv that somebody else has made is left alone, because a service may run from it: then it makes .venv-scripts.
+"""
 
 import hashlib
 import os
@@ -8,14 +11,23 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_FOLDER = ROOT / ".venv"
-_STAMP = _FOLDER / "installed"
+_STAMPED = "installed"
+"""A file that says what these scripts have installed there; nobody else's environment has it."""
+
+
+def _own(folder: Path) -> Path:
+    """This folder, or another one where this is somebody else's."""
+    return folder if not folder.exists() or (folder / _STAMPED).exists() else folder.with_name(f"{folder.name}-scripts")
+
+
+_FOLDER = _own(ROOT / ".venv")
+_STAMP = _FOLDER / _STAMPED
 _SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 OLDEST = (3, 11)
 
 
 def ready(*extras: str) -> Path:
-    """The interpreter of .venv, in which the project and these extras of it are installed."""
+    """The interpreter of the environment, in which the project and these extras of it are installed."""
     if sys.version_info < OLDEST:
         sys.exit(f"cticache needs Python {OLDEST[0]}.{OLDEST[1]} or later; this is {sys.version.split()[0]}")
     python = _FOLDER / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
@@ -23,16 +35,18 @@ def ready(*extras: str) -> Path:
     wanted = installed | set(extras)
     if python.exists() and fingerprint == _fingerprint() and wanted == installed:
         return python
-    print("Setting up .venv; this takes a minute, once.", flush=True)
-    _STAMP.unlink(missing_ok=True)
+    print(f"Setting up {_FOLDER.name}; this takes a minute, once.", flush=True)
     try:
         # Symbolic links as `python -m venv` makes them: a copied interpreter may not find its library.
         venv.EnvBuilder(
             with_pip=True, symlinks=os.name != "nt", clear=python.exists() and fingerprint != _fingerprint()
         ).create(_FOLDER)
+        _STAMP.write_text("", "utf-8")  # it is begun, and ours
         _install(python, wanted)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"Setting up .venv failed; the lines above say why. (On Debian, install python3-venv.) {error}")
+        sys.exit(
+            f"Setting up {_FOLDER.name} failed; the lines above say why. (On Debian, install python3-venv.) {error}"
+        )
     _STAMP.write_text(f"{_fingerprint()} {','.join(sorted(wanted))}", "utf-8")
     return python
 
@@ -53,7 +67,7 @@ def _install(python: Path, extras: set[str]) -> None:
     constraints = str(ROOT / "constraints.txt")
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", constraints,
-         "--editable", f".[{','.join(sorted(extras))}]"],
+         "--editable", f".[{','.join(sorted(extras))}]" if extras else "."],
         cwd=ROOT,
         env=os.environ | {"PIP_CONSTRAINT": constraints},  # for the build of the project, too
         check=True,

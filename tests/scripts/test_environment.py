@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,13 +14,20 @@ if not CHECKOUT:
 SCRIPT = ROOT / "scripts" / "environment.py"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the interpreter is copied there")
-def test_the_interpreter_is_linked_as_python_m_venv_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def environment() -> ModuleType:
     spec = importlib.util.spec_from_file_location("environment", SCRIPT)
     assert spec
     assert spec.loader
     environment = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(environment)
+    return environment
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the interpreter is copied there")
+def test_the_interpreter_is_linked_as_python_m_venv_does(
+    environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / ".venv"
     monkeypatch.setattr(environment, "_FOLDER", folder)
     monkeypatch.setattr(environment, "_STAMP", folder / "installed")
@@ -30,3 +38,22 @@ def test_the_interpreter_is_linked_as_python_m_venv_does(tmp_path: Path, monkeyp
     assert python.is_symlink()
     assert environment.ready("test") == python
     assert installed == [{"test"}]  # once
+
+
+def test_an_environment_of_somebody_else_is_left_alone(environment: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / ".venv"
+    assert environment._own(folder) == folder
+    folder.mkdir()
+    assert environment._own(folder) == tmp_path / ".venv-scripts"
+    (folder / "installed").write_text("", "utf-8")  # its making has begun
+    assert environment._own(folder) == folder
+
+
+@pytest.mark.parametrize(("extras", "what"), [(set(), "."), ({"test", "embedded"}, ".[embedded,test]")])
+def test_the_project_is_installed_with_its_extras_or_without(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, extras: set[str], what: str
+) -> None:
+    ran: list[list[object]] = []
+    monkeypatch.setattr(environment.subprocess, "run", lambda command, **_: ran.append(command))
+    environment._install(Path("python"), extras)
+    assert ran[0][-2:] == ["--editable", what]
