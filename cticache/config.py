@@ -241,6 +241,10 @@ class _Reader:
             return _section(section).load(given)
         except ValidationError as error:
             for option, wrong in error.messages_dict.items():
+                if path := options.get(f"{option}_file"):
+                    where = str(self._path.parent / path.strip())
+                    self._faults.append(self._fault(section, f"{option}_file", where, " ".join(wrong)))
+                    continue
                 value = given.get(option)
                 hint = _NO_COMMENT if value and re.search(r"\s#", value) else ""
                 self._faults.append(self._fault(section, option, value, " ".join(wrong) + hint))

@@ -132,6 +132,13 @@ def test_a_file_named_in_the_environment_comes_before_what_config_ini_says(tmp_p
     assert (read.users[0].password, read.redis.url) == (OTHER_HASH, "redis://variable")
 
 
+def test_what_is_wrong_in_a_file_of_a_secret_is_told_of_that_file(tmp_path: Path) -> None:
+    (tmp_path / "cut").write_text(HASH[:-9], "utf-8")
+    line = _fault(tmp_path, {}, TEXT.replace(f"password = {HASH}", "password_file = cut"))
+    assert f"[user:bob.b] password_file = {tmp_path / 'cut'}: must be a hash" in line
+    assert HASH[:-9] not in line
+
+
 def test_a_secret_in_the_environment_comes_before_a_file_that_config_ini_names(tmp_path: Path) -> None:
     text = TEXT.replace(f"password = {HASH}", "password_file = none")
     assert _read(tmp_path, {"CTICACHE_USER_BOB_B_PASSWORD": OTHER_HASH}, text).users[0].password == OTHER_HASH

@@ -15,7 +15,7 @@ _log = logging.getLogger("cticache.loop.door")
 
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
-        "gave_way": "to make room for newcomers",
+        "gave_way": "beyond [server] connections, to make room for newcomers",
         "silent": "nothing came within [server] header_timeout",
         "header": "the header of a request was not whole within [server] header_timeout",
         "body": "the body of a request was not whole within [server] body_timeout",

@@ -4,14 +4,21 @@ from collections.abc import Iterable, Sequence
 
 from cticache.access.users import ROLES, User
 from cticache.numbering.pools import Pool
-from cticache.operate.report import listed
+from cticache.operate.report import counted, listed
 
 
 def described(user: User) -> str:
-    """One line for a user: what he may do, and where."""
+    """One line for a user: what he may do, where, and from where; and what a rotation leaves behind."""
     roles = ", ".join(role for role in ROLES if role in user.roles) or "no role"
     where = "every pool" if user.pools is None else listed(user.pools) if user.pools else "no pool"
-    return f"user {user.name}: {roles} in {where}{'' if 'take' in user.roles else '; has no take'}"
+    more = (
+        f", at most {user.max_live} live leases in a pool" if user.max_live else "",
+        f"; only from {user.networks}" if user.networks else "",
+        "" if "take" in user.roles else "; has no take",
+        "; two passwords are right (password_next)" if len(user.hashes) > 1 else "",
+        f"; {counted(len(user.token), 'token')}" if user.token else "",
+    )
+    return f"user {user.name}: {roles} in {where}{''.join(more)}"
 
 
 def complaints(pools: Iterable[Pool], users: Sequence[User]) -> list[str]:

@@ -78,7 +78,7 @@ def said(error: RedisError, prefix: str) -> str:
     text = _PLACE.sub("", str(error)).strip()
     if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
         if _OF_KEYS.search(text):
-            return f"the user may not use the keys that begin with {prefix}: allow ~{prefix}:*{_FILE}"
+            return f"the user may not use the keys under [redis] prefix = {prefix}; allow ~{prefix}:*{_FILE}"
         if command := _COMMAND.search(text):
             return _missing([_WITHOUT_SUBCOMMAND.get(command[1], command[1])])
     if isinstance(error, AskError):

@@ -491,7 +491,7 @@ def test_the_log_tells_who_went_and_why_now_and_then(
         house.look()
     assert sorted(message for message in caplog.messages if "waitress" not in message) == [
         "1 connection closed, the header of a request was not whole within [server] header_timeout: 1 from 127.0.0.1",
-        "6 connections closed, to make room for newcomers: 6 from 127.0.0.1",
+        "6 connections closed, beyond [server] connections, to make room for newcomers: 6 from 127.0.0.1",
     ]
 
 

@@ -106,8 +106,8 @@ def test_a_wrong_prefix_is_told(check: Check, as_user: Callable[..., str]) -> No
     code, told = check(as_user("~ctl:*", "+@all"))
     assert code == 1
     assert told == [
-        "the user may not use the keys that begin with cti: allow ~cti:*; `cticache acl` prints the whole file of "
-        "users",
+        "the user may not use the keys under [redis] prefix = cti; allow ~cti:*; `cticache acl` prints the whole file "
+        "of users",
         "1 complaint",
     ]
 
@@ -116,7 +116,7 @@ def test_a_pool_whose_keys_the_user_may_not_use_is_told_by_its_name(check: Check
     pools = "".join(f"[pool:p{n}]\nnumbers = {n}\n" for n in range(10, 17))
     code, told = check(as_user("~cti:{@all}:*", "~cti:{p10}:*", "+@all"), pools)
     assert code == 1
-    assert told[0].startswith("pool p11, p12, p13, p14, p15 and 1 more: the user may not use the keys that begin with ")
+    assert told[0].startswith("pool p11, p12, p13, p14, p15 and 1 more: the user may not use the keys under ")
     assert told[1:] == ["1 complaint"]
 
 
@@ -206,21 +206,28 @@ def test_what_the_environment_overrides_is_shown_and_no_secret(
     assert not [line for line in lines if "secret-word" in line or HASH[-20:] in line]
 
 
+TOKEN = "sha256:" + "0" * 64
+
+
 def _users(**rights: str) -> str:
     return "".join(f"[user:{name}]\npassword = {HASH}\n{right}\n" for name, right in rights.items())
 
 
 def test_who_may_do_what_is_told(check: Check) -> None:
     users = _users(
-        ivr="roles = lease", centre="roles = take, read\npools = x", idle="pools =", all="", watcher="roles = watch"
+        ivr="roles = lease\nmax_live = 9\nnetworks = 192.0.2.0/24, ::1",
+        centre="roles = take, read\npools = x",
+        idle="pools =",
+        all=f"password_next = {HASH}\ntoken = {TOKEN}",
+        watcher="roles = watch",
     )
     code, lines = check(rest=POOL + users, whole=True)
     assert code == 1  # for the one who may do nothing
     assert lines[2 : _of_redis(lines)] == [
-        "  user ivr: lease in every pool; has no take",
+        "  user ivr: lease in every pool, at most 9 live leases in a pool; only from 192.0.2.0/24, ::1; has no take",
         "  user centre: read, take in x",
         "  user idle: lease, read, take in no pool",
-        "  user all: lease, read, take in every pool",
+        "  user all: lease, read, take in every pool; two passwords are right (password_next); 1 token",
         "  user watcher: watch in every pool; has no take",
     ]
 
