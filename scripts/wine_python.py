@@ -101,7 +101,7 @@ class Python:
             "--implementation", "cp", "--only-binary", ":all:", "-c", ROOT / "constraints.txt", "--target", packages,
             *_requirements(),
         )  # fmt: skip
-        (project,) = (ROOT / ".venv").glob("lib/python*/site-packages/cticache-*.dist-info")
+        (project,) = pip.parents[1].glob("lib/python*/site-packages/cticache-*.dist-info")
         shutil.copytree(project, packages / project.name)
         (packages / "cticache.pth").write_text(f"{of_windows(ROOT)}\n", "utf-8")
         (packages / "sitecustomize.py").write_text(_LACKS, "utf-8")

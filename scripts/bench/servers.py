@@ -258,7 +258,7 @@ def has_workers(tree: Path) -> bool:
 
 def node_modules() -> Path:
     """Express and node-redis, installed beside the venv; Missing where there is no npm or it fails."""
-    folder = ROOT / ".venv" / "bench-node"
+    folder = Path(sys.prefix) / "bench-node"
     npm = shutil.which("npm")
     if not (npm and shutil.which("node")):
         raise Missing("node and npm are not on PATH (on Debian: apt-get install nodejs npm)")
