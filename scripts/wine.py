@@ -1,14 +1,16 @@
 """Run the tests on CPython for Windows, under Wine: ``python3 scripts/wine.py``. Arguments go to pytest.
 
 Without a test among them it runs tests/windows in its short form, and sees that all others can be imported there. With
-``--long`` it runs that in its long form, and then all other tests, in their short form; each skip has its reason. The
-Redis under test is a program of this system. Debian's packages wine, wine64 and redis-server must be installed. One at
-a time: its end stops Wine. It exits with 69 if there is no Wine that can be started.
+``--long`` it runs that in its long form, and then all other tests in their short form, a folder at a time, because
+Wine's own server may end in the middle of one; each skip has its reason. The Redis under test is a program of this
+system. Debian's packages wine, wine64 and redis-server must be installed. One at a time: its end stops Wine. It exits
+with 69 if there is no Wine that can be started.
 """
 
 import argparse
 import codecs
 import os
+import select
 import shutil
 import signal
 import socket
@@ -21,11 +23,13 @@ from contextlib import contextmanager
 from environment import ROOT, ready
 from wine_python import PYTHONS, Missing, Python, environment, started
 
-_OTHERS = ["tests", "--ignore=tests/windows", "--ignore=tests/scripts"]
+_APART = ("windows", "scripts")
+_OTHERS = ["tests", *(f"--ignore=tests/{folder}" for folder in _APART)]
 _SHORT = [["tests/windows"], [*_OTHERS, "--collect-only", "-qq"]]
-_WHOLE = [["tests/windows", "--long"], _OTHERS]
 _HANGS_S = 300
 """A test that takes longer has every thread's stack printed."""
+_LOOK_S = 1.0
+"""How often it is looked whether they have ended without a word."""
 _NO_WINE = 69
 """sysexits.h's EX_UNAVAILABLE."""
 
@@ -41,7 +45,7 @@ def main() -> int:
     try:
         with started():
             python.make(ready("embedded", "test"))
-            runs = _WHOLE if options.long else _SHORT
+            runs = [["tests/windows", "--long"], *_folders()] if options.long else _SHORT
             if any((ROOT / argument.partition("::")[0]).exists() for argument in arguments):
                 runs = [["--long"] if options.long else []]
             codes = []
@@ -69,11 +73,28 @@ def _pytest(python: Python, redis_url: str, *arguments: str) -> int:
         try:
             assert tests.stdout  # noqa: S101 - it is a pipe
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            while chunk := tests.stdout.read1():
+            while chunk := _next(tests):
                 print(decoder.decode(chunk).replace("\r", ""), end="", flush=True)
             return 0 if tests.wait() == 0 else 1
         finally:
             tests.kill()
+
+
+def _next(tests: "subprocess.Popen[bytes]") -> bytes:
+    """What they say next; nothing once they have ended, whoever else holds their pipe."""
+    assert tests.stdout  # noqa: S101 - it is a pipe
+    while not select.select([tests.stdout], [], [], _LOOK_S)[0]:
+        if tests.poll() is not None:
+            return b""
+    return os.read(tests.stdout.fileno(), 65536)
+
+
+def _folders() -> Iterator[list[str]]:
+    """The other tests: those of each folder, and those above."""
+    tests = ROOT / "tests"
+    yield sorted(str(path.relative_to(ROOT)) for path in tests.glob("test_*.py"))
+    for folder in sorted({path.parent for path in tests.glob("*/test_*.py")} - {tests / name for name in _APART}):
+        yield [str(folder.relative_to(ROOT))]
 
 
 @contextmanager
