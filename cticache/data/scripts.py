@@ -16,7 +16,7 @@ from typing import Any
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
 
 from cticache.errors import ScriptError
-from cticache.link.connection import Command, Runner
+from cticache.link.connection import Command, Runner, copied
 
 Argument = str | int | Sequence[str]
 """What goes into a slot of ARGV; several texts for a last slot that takes any number. They may be sent twice."""
@@ -72,7 +72,7 @@ class Scripts:
             if isinstance(reply, ResponseError):
                 if _DOES_NOT_COMPILE.search(str(reply)):
                     raise ScriptError(f"lua/{name}.lua does not compile: {reply}") from None
-                raise reply
+                raise copied(reply)
         self._known = known
 
     def run(self, invocations: Sequence[Invocation]) -> list[Any]:
@@ -161,7 +161,7 @@ class Scripts:
             if _NO_FLAGS in str(reply):
                 return False
             self._leave_if_demoted([reply])
-            raise reply
+            raise copied(reply)
         return True
 
 

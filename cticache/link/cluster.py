@@ -26,7 +26,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cticache.link.connection import Command, Runner, connect
+from cticache.link.connection import Command, Runner, connect, copied
 from cticache.link.redis_url import Address, addresses, node_url
 from cticache.link.trouble import told, trouble
 
@@ -249,13 +249,13 @@ class Cluster:
             try:
                 told = self._at(address, commands, None)
             except (RedisConnectionError, RedisTimeoutError) as error:
-                away = error
+                away = copied(error)
                 continue
             replies = [
                 one if isinstance(one, RedisError) else other for one, other in zip(replies or told, told, strict=True)
             ]
         if away and not replies:
-            raise away
+            raise copied(away)
         return replies
 
     def _at(self, address: Address, commands: Sequence[Command], began: float | None) -> list[Any]:

@@ -5,6 +5,7 @@ where a proxy may see another end of the request; and it keeps a line of any len
 """
 
 import re
+from collections.abc import Callable
 from typing import IO, Any
 
 from waitress.buffers import OverflowableBuffer
@@ -33,8 +34,8 @@ class Chunks:
         """Bytes of the chunk that are still to come."""
         self._line = b""
         """What has come of a line."""
-        self._read = self._size
-        """What the next line is read as."""
+        self._read: Callable[[Chunks, bytes], None] = Chunks._size
+        """What the next line is read as. Bound, it would have this refer to itself, for the collector alone to free."""
         self._trailer_bytes = 0
         self.completed = False
         self.refusal: Refusal | None = None
@@ -63,11 +64,11 @@ class Chunks:
             if end:
                 line, self._line = self._line, b""
                 if line[-2:] == b"\r\n" and b"\r" not in line[:-2]:
-                    self._read(line[:-2])
+                    self._read(self, line[:-2])
                 else:
                     self.refusal = BadRequest()
-            elif len(self._line) > (_LONGEST_TRAILER if self._read == self._trailer else _LONGEST_LINE):
-                self.refusal = HeadersTooLarge() if self._read == self._trailer else TooLarge()
+            elif len(self._line) > (_LONGEST_TRAILER if self._read is Chunks._trailer else _LONGEST_LINE):
+                self.refusal = HeadersTooLarge() if self._read is Chunks._trailer else TooLarge()
         return at
 
     def getfile(self) -> IO[bytes]:
@@ -87,11 +88,11 @@ class Chunks:
             self.refusal = TooLarge()
         else:
             self._left = int(said[1], 16)
-            self._read = self._end if self._left else self._trailer
+            self._read = Chunks._end if self._left else Chunks._trailer
 
     def _end(self, line: bytes) -> None:
         """After a chunk."""
-        self._read = self._size
+        self._read = Chunks._size
         if line:
             self.refusal = BadRequest()
 

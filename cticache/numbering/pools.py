@@ -180,14 +180,14 @@ Reading = tuple[Place, str]
 def readings(found: list[Place], bare: str) -> list[Reading]:
     """The places whose pools can read this ANI, which is bare; ValueError when none can."""
     read_there: list[Reading] = []
-    wrong = None
+    wrong = ""  # the error itself, kept here, would wait for the collector
     for place in found:
         try:
             read_there.append((place, place.pool.canonical(bare)))
         except ValueError as error:
-            wrong = error
+            wrong = str(error)
     if wrong and not read_there:
-        raise wrong
+        raise ValueError(wrong)
     return read_there
 
 

@@ -4,12 +4,17 @@ import gc
 from collections.abc import Callable
 
 from falcon import Request
+from waitress.buffers import OverflowableBuffer
 from waitress.parser import HTTPRequestParser
 from waitress.task import Task
 
+from cticache.loop.chunks import Chunks
+
+_KINDS = (Request, Task, HTTPRequestParser, Chunks, OverflowableBuffer)
+
 
 def in_circles(ask: Callable[[], object]) -> list[str]:
-    """What requests leave in circles: the names of its types."""
+    """What requests leave in circles, by the names of its types."""
     ask()
     gc.collect()
     gc.disable()
@@ -18,7 +23,7 @@ def in_circles(ask: Callable[[], object]) -> list[str]:
             ask()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        return [type(each).__name__ for each in gc.garbage if isinstance(each, Request | Task | HTTPRequestParser)]
+        return [type(each).__name__ for each in gc.garbage if isinstance(each, _KINDS)]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()

@@ -4,6 +4,7 @@ import gc
 import itertools
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from cticache.access.passwords import Verifier
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.circles import in_circles
-from kit.running import MAX_BODY, Service, Wire
+from kit.running import MAX_BODY, Service, Wire, until
 from kit.samples import USERS, basic
 from kit.talk import CALL, CALLS, Talk, asked, posting, request
 
@@ -89,6 +90,12 @@ REQUESTS = {
     "taken": (200, request(f"DELETE {CALL}")),
     "gone": (410, request(f"DELETE {CALL}")),
     "never there": (404, request(f"GET {CALLS}/5559990000:1234567890")),
+    "no number": (422, request(f"GET {CALLS}/5551234560:x1")),
+    "no number to explain": (422, request("GET /cticache/explain?dnis=5551234560&ani=x1")),
+    "chunked": (
+        201,
+        request(f"POST {CALLS}", "Transfer-Encoding: chunked", body=b'19\r\n{"value":"v","ani":"@@@"}\r\n0\r\n\r\n'),
+    ),
     "no such method": (405, request(f"PATCH {CALL}")),
     "no such pool": (404, request("GET /cticache/pools/x")),
     "no JSON": (400, posting(b"{")),
@@ -113,6 +120,18 @@ def test_no_request_leaves_a_circle(what: str, wire: Wire) -> None:
         if name == what:
             break
     assert not in_circles(lambda: ask(sent))
+
+
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", "Content-Length: 1000"])
+def test_a_request_that_is_cut_off_leaves_no_circle(framing: str, wire: Wire) -> None:
+    def ask() -> None:
+        with closing(Talk(wire.port)) as talk:
+            talk.send(f"POST {CALLS} HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n100\r\n{{".encode())
+            talk.end()
+            talk.rest()
+        until(lambda: not wire.server.active_channels)
+
+    assert not in_circles(ask)
 
 
 @pytest.fixture
