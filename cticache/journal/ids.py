@@ -4,8 +4,9 @@ import itertools
 import re
 import secrets
 
-_OWN = re.compile(r"[!-~]{1,64}")
-"""What a client may send for an id: visible ASCII, so that it can stand in a line of the log and in a header."""
+_OWN = re.compile(r"(?!\+?[0-9().-]{5,32}\Z)[!-~]{1,64}")
+"""What a client may send for an id: visible ASCII, so that it can stand in a line of the log and in a header; but not
+what may be a telephone number, which would stand in the log in full."""
 
 
 class RequestIds:

@@ -308,7 +308,9 @@ def test_where_the_audit_is_off_there_is_no_line_and_a_requests_id_is_still_told
 # The request's id
 
 
-@pytest.mark.parametrize("sent", ["a", "8e03978e-40d5-43dd-bc93-6894a57f9324", "x" * 64, "a=b;c/d%20"])
+@pytest.mark.parametrize(
+    "sent", ["a", "8e03978e-40d5-43dd-bc93-6894a57f9324", "x" * 64, "a=b;c/d%20", "1234", "5" * 33, "20261128-1a"]
+)
 def test_a_requests_id_is_told_back_and_stands_in_the_line(service: Service, lines: Lines, sent: str) -> None:
     api = audited(service)
     headers = {"X-Request-Id": sent}
@@ -331,7 +333,9 @@ def test_a_requests_id_is_told_back_whatever_the_answer(service: Service) -> Non
         assert answer.headers["x-request-id"] == "req-1"
 
 
-@pytest.mark.parametrize("sent", ["", "a b", "x" * 65, "k\u00e4", "a\tb"])
+@pytest.mark.parametrize(
+    "sent", ["", "a b", "x" * 65, "k\u00e4", "a\tb", "12345678901", "+12345678901", "(555)123-4567"]
+)
 def test_an_id_that_cannot_stand_in_a_line_is_replaced(service: Service, lines: Lines, sent: str) -> None:
     answer = post(audited(service), headers={"X-Request-Id": sent})
     assert answer.status_code == 201
