@@ -19,6 +19,7 @@ from cticache.data.clock import Clocks
 from cticache.data.keys import EVERY_POOL, Keys
 from cticache.data.outage import Outage
 from cticache.data.replies import (
+    NONE_FAILED,
     Beat,
     Explanation,
     FailedLogins,
@@ -35,7 +36,7 @@ from cticache.data.replies import (
 )
 from cticache.data.scripts import Argument, Invocation, Scripts
 from cticache.data.tokens import token
-from cticache.errors import BadArgument, Gone, NotReady, PoolExhausted, Refusal, TooManyLive, refusals
+from cticache.errors import BadArgument, Gone, NotReady, PoolExhausted, RedisUnavailable, Refusal, TooManyLive, refusals
 from cticache.link.trouble import trouble
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
 
@@ -281,8 +282,15 @@ class Store:
         return FailedLogins.of(self._run("login_failures", self._keys.login_failures()))
 
     def figures(self, pools: Sequence[Pool]) -> tuple[list[PoolStats], FailedLogins]:
-        """How full each of the pools is, and how many wrong passwords there have been, all in one round trip."""
-        *stats, failed = self._run_all([*self._asked_of(pools), ("login_failures", self._keys.login_failures(), {})])
+        """How full each of the pools is, and how many wrong passwords there have been, all in one round trip.
+
+        The latter are beside no pool: where their node of a Cluster is away, there are none.
+        """
+        asked = self._asked_of(pools)
+        try:
+            *stats, failed = self._run_all([*asked, ("login_failures", self._keys.login_failures(), {})])
+        except RedisUnavailable:
+            return [PoolStats.of(*reply) for reply in self._run_all(asked)], NONE_FAILED
         return [PoolStats.of(*reply) for reply in stats], FailedLogins.of(failed)
 
     def pool_claim(

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from cticache.access.passwords import Verifier
+from cticache.data.replies import NONE_FAILED
 from cticache.numbering.pools import Pool
 from kit import clusters
 from kit.clusters import THREADS, Burst, Call, Cluster, Front, seen, slot
@@ -138,6 +139,21 @@ def test_a_node_that_hangs_holds_up_the_calls_to_no_other(cluster: Cluster, new_
     waiting.close()
     assert answered == [201]
     settle(front, [call, *calls])
+
+
+def test_the_figures_of_pools_are_told_while_the_node_of_the_failed_logins_hangs(
+    cluster: Cluster, new_front: NewFront, dispatch: str
+) -> None:
+    front = new_front(dispatch, timeout=0.3)
+    hanging = cluster.owner(slot("@logins"))
+    elsewhere = [pool for pool in pools() if cluster.owner(slot(pool.name)) is not hanging]
+    hanging.signal(signal.SIGSTOP)
+    try:
+        stats, failed = front.store.figures(elsewhere)
+    finally:
+        hanging.signal(signal.SIGCONT)
+    assert [figures.free for figures in stats] == [1000] * len(elsewhere)
+    assert failed == NONE_FAILED
 
 
 def test_many_who_wait_for_a_node_that_hangs_hold_up_nobody_else(
