@@ -9,21 +9,33 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
-_STAMPED = "installed"
-"""A file that says what these scripts have installed there; nobody else's environment has it."""
+_MARK = "made-by = cticache/scripts"
+"""A line of pyvenv.cfg. Who makes the environment anew writes that file anew, and has it for himself."""
 
 
 def _own(folder: Path) -> Path:
     """This folder, or another one where this is somebody else's."""
-    return folder if not folder.exists() or (folder / _STAMPED).exists() else folder.with_name(f"{folder.name}-scripts")
+    marked = folder / "pyvenv.cfg"
+    is_ours = _MARK in marked.read_text("utf-8").splitlines() if marked.exists() else not any(folder.glob("*"))
+    return folder if is_ours else folder.with_name(f"{folder.name}-scripts")
 
 
 _FOLDER = _own(ROOT / ".venv")
-_STAMP = _FOLDER / _STAMPED
+_STAMP = _FOLDER / "installed"
 _SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 OLDEST = (3, 11)
+
+
+class _Marked(venv.EnvBuilder):
+    """Marks the environment as soon as it is begun: what is broken off is gone on with."""
+
+    def create_configuration(self, context: SimpleNamespace) -> None:
+        super().create_configuration(context)
+        with Path(context.cfg_path).open("a", encoding="utf-8") as file:
+            file.write(f"{_MARK}\n")
 
 
 def ready(*extras: str) -> Path:
@@ -36,12 +48,12 @@ def ready(*extras: str) -> Path:
     if python.exists() and fingerprint == _fingerprint() and wanted == installed:
         return python
     print(f"Setting up {_FOLDER.name}; this takes a minute, once.", flush=True)
+    _STAMP.unlink(missing_ok=True)
     try:
         # Symbolic links as `python -m venv` makes them: a copied interpreter may not find its library.
-        venv.EnvBuilder(
+        _Marked(
             with_pip=True, symlinks=os.name != "nt", clear=python.exists() and fingerprint != _fingerprint()
         ).create(_FOLDER)
-        _STAMP.write_text("", "utf-8")  # it is begun, and ours
         _install(python, wanted)
     except subprocess.CalledProcessError as error:
         sys.exit(

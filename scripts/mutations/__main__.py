@@ -12,7 +12,7 @@ from pathlib import Path
 import apart
 from rows import ROOT, Mutation, WrongRows, read
 
-_LEAVE_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist")
+_LEAVE_OUT = shutil.ignore_patterns(".git", ".venv*", ".wine", "__pycache__", ".*_cache", ".hypothesis", "dist")
 _TESTED = "--tested"
 """The argument that says that all tests have just passed with nothing changed."""
 _THIRD = "--third"

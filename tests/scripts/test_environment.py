@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import venv
 from pathlib import Path
 from types import ModuleType
 
@@ -40,13 +41,30 @@ def test_the_interpreter_is_linked_as_python_m_venv_does(
     assert installed == [{"test"}]  # once
 
 
-def test_an_environment_of_somebody_else_is_left_alone(environment: ModuleType, tmp_path: Path) -> None:
-    folder = tmp_path / ".venv"
+def test_an_environment_of_somebody_else_is_left_alone(
+    environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("venv.EnvBuilder._setup_pip", lambda *_args: None)
+    folder, other = tmp_path / ".venv", tmp_path / ".venv-scripts"
+    assert environment._own(folder) == folder  # there is none
+    environment._Marked(with_pip=True).create(folder)
     assert environment._own(folder) == folder
-    folder.mkdir()
-    assert environment._own(folder) == tmp_path / ".venv-scripts"
-    (folder / "installed").write_text("", "utf-8")  # its making has begun
-    assert environment._own(folder) == folder
+    (folder / "installed").write_text("of the scripts", "utf-8")
+    venv.EnvBuilder(with_pip=True).create(folder)  # made anew over it, by hand
+    assert environment._own(folder) == other
+
+
+def test_one_that_was_broken_off_is_gone_on_with(
+    environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("venv.EnvBuilder._setup_pip", interrupted)
+    for clear in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            environment._Marked(with_pip=True, clear=clear).create(tmp_path / ".venv")
+        assert environment._own(tmp_path / ".venv") == tmp_path / ".venv"
 
 
 @pytest.mark.parametrize(("extras", "what"), [(set(), "."), ({"test", "embedded"}, ".[embedded,test]")])
