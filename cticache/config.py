@@ -148,6 +148,8 @@ class _Reader:
         self._environment = {name: text for name, text in environment.items() if name.startswith(_ENVIRONMENT)}
         self._faults: list[str] = []
         self._overrides: list[str] = []
+        self._files: dict[tuple[str, str], Path] = {}
+        """Where the secrets are that are in a file of their own, by section and option."""
 
     def config(self) -> Config:
         sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}} | self._sections()
@@ -241,10 +243,6 @@ class _Reader:
             return _section(section).load(given)
         except ValidationError as error:
             for option, wrong in error.messages_dict.items():
-                if path := options.get(f"{option}_file"):
-                    where = str(self._path.parent / path.strip())
-                    self._faults.append(self._fault(section, f"{option}_file", where, " ".join(wrong)))
-                    continue
                 value = given.get(option)
                 hint = _NO_COMMENT if value and re.search(r"\s#", value) else ""
                 self._faults.append(self._fault(section, option, value, " ".join(wrong) + hint))
@@ -263,19 +261,22 @@ class _Reader:
                 continue
             try:
                 given[secret] = path.read_text("utf-8-sig").strip()
+                self._files[section, secret] = path
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
                 self._faults.append(self._fault(section, option, str(path), f"cannot be read: {reason}"))
         return given
 
     def _fault(self, section: str, option: str, value: str | None, allowed: str) -> str:
+        secret = option in _section(section).secrets
+        if file := self._files.get((section, option)):
+            option, value, secret = f"{option}_file", str(file), False
         variable = _variable(section, option)
         where = (
             f"environment variable {variable}"
             if variable in self._environment
             else f"{self._path}: [{section}] {option}"
         )
-        secret = option in _section(section).secrets
         return f"{where}{'' if secret or value is None else ' = ' + ' '.join(value.split())}: {allowed}"
 
     def _across(self, pools: tuple[Pool, ...], users: tuple[User, ...]) -> None:

@@ -133,10 +133,19 @@ def test_a_file_named_in_the_environment_comes_before_what_config_ini_says(tmp_p
 
 
 def test_what_is_wrong_in_a_file_of_a_secret_is_told_of_that_file(tmp_path: Path) -> None:
-    (tmp_path / "cut").write_text(HASH[:-9], "utf-8")
-    line = _fault(tmp_path, {}, TEXT.replace(f"password = {HASH}", "password_file = cut"))
-    assert f"[user:bob.b] password_file = {tmp_path / 'cut'}: must be a hash" in line
-    assert HASH[:-9] not in line
+    text = TEXT.replace(f"password = {HASH}", "password_file = secret")
+    for cut, hint in ((HASH[:-9], False), (f"{HASH} # mine", True)):
+        (tmp_path / "secret").write_text(cut, "utf-8")
+        line = _fault(tmp_path, {}, text)
+        assert f"[user:bob.b] password_file = {tmp_path / 'secret'}: must be a hash" in line
+        assert ("; a comment after a value begins with ; and not with #" in line) == hint
+        assert HASH[:-9] not in line
+
+
+def test_a_token_of_two_users_is_told_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sha256:" + "0" * 64, "utf-8")
+    line = _fault(tmp_path, {}, TEXT + "".join(f"[user:{name}]\ntoken_file = token\n" for name in "xy"))
+    assert f"[user:y] token_file = {tmp_path / 'token'}: is one of user x's, too" in line
 
 
 def test_a_secret_in_the_environment_comes_before_a_file_that_config_ini_names(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ def described(user: User) -> str:
     roles = ", ".join(role for role in ROLES if role in user.roles) or "no role"
     where = "every pool" if user.pools is None else listed(user.pools) if user.pools else "no pool"
     more = (
-        f", at most {user.max_live} live leases in a pool" if user.max_live else "",
+        f", at most {counted(user.max_live, 'live lease')} in a pool" if user.max_live else "",
         f"; only from {user.networks}" if user.networks else "",
         "" if "take" in user.roles else "; has no take",
         "; two passwords are right (password_next)" if len(user.hashes) > 1 else "",
