@@ -28,8 +28,8 @@ _OTHERS = ["tests", *(f"--ignore=tests/{folder}" for folder in _APART)]
 _SHORT = [["tests/windows"], [*_OTHERS, "--collect-only", "-qq"]]
 _HANGS_S = 300
 """A test that takes longer has every thread's stack printed."""
-_LOOK_S = 1.0
-"""How often it is looked whether they have ended without a word."""
+_SILENT_S = _HANGS_S + 60
+"""Seconds without a word after which they are given up."""
 _NO_WINE = 69
 """sysexits.h's EX_UNAVAILABLE."""
 
@@ -81,12 +81,16 @@ def _pytest(python: Python, redis_url: str, *arguments: str) -> int:
 
 
 def _next(tests: "subprocess.Popen[bytes]") -> bytes:
-    """What they say next; nothing once they have ended, whoever else holds their pipe."""
+    """What they say next; nothing once they have ended, whoever else holds their pipe, or hang with Wine's server."""
     assert tests.stdout  # noqa: S101 - it is a pipe
-    while not select.select([tests.stdout], [], [], _LOOK_S)[0]:
+    for _ in range(_SILENT_S):
+        if select.select([tests.stdout], [], [], 1.0)[0]:
+            return os.read(tests.stdout.fileno(), 65536)
         if tests.poll() is not None:
             return b""
-    return os.read(tests.stdout.fileno(), 65536)
+    print(f"Nothing was heard for {_SILENT_S} s: Wine's own server has ended, or hangs. What came before counts.")
+    tests.kill()
+    return b""
 
 
 def _folders() -> Iterator[list[str]]:
