@@ -118,7 +118,7 @@ def test_a_byte_order_mark_is_no_fault() -> None:
         pytest.param(b'{"value":1', "','", id="no closing brace"),
         pytest.param(b'{"value":1,', "double quotes", id="ends after a comma"),
         pytest.param(b'{"value":1,}', "double quotes", id="comma before the brace"),
-        pytest.param(b'{"value":[1,]}', "Expecting value", id="comma before the bracket"),
+        pytest.param(b'{"value":[1,]}', " at character 1", id="comma before the bracket"),
         pytest.param(b'{"value":1 "ani":2}', "','", id="no comma"),
         pytest.param(b'{"value" 1}', "':'", id="no colon"),
         pytest.param(b"{'value':1}", "double quotes", id="single quotes"),
