@@ -228,6 +228,7 @@ class Wire(Served):
         self, service: Service, dispatch: str = "batch", timeout: float = 5.0, probe: float = 0.05, **settings: Any
     ) -> None:
         self.hub = Watched()
+        self._breaker: Breaker | None = None
         if dispatch == "batch":
             client = as_service(service.client)
             self.channel = RedisChannel(self.hub, lambda: dial(client), timeout, probe)
@@ -236,10 +237,15 @@ class Wire(Served):
             super().__init__(service.app, self.hub, **settings)
         else:
             self.hub.close()
-            service.store._scripts._runner = Breaker(
-                Direct(service.client), lambda: dial(service.client).close(), probe
-            )
+            self._breaker = Breaker(Direct(service.client), lambda: dial(service.client).close(), probe)
+            service.store._scripts._runner = self._breaker
             super().__init__(service.app, None, **settings)
+
+    def stop(self) -> None:
+        """As for any; and look no longer for a Redis that is away."""
+        super().stop()
+        if self._breaker:
+            self._breaker.close()
 
 
 BIG = 24 << 20
