@@ -19,7 +19,6 @@ from cticache.data.clock import Clocks
 from cticache.data.keys import EVERY_POOL, Keys
 from cticache.data.outage import Outage
 from cticache.data.replies import (
-    NONE_FAILED,
     Beat,
     Explanation,
     FailedLogins,
@@ -281,16 +280,16 @@ class Store:
         """How many wrong passwords there have been."""
         return FailedLogins.of(self._run("login_failures", self._keys.login_failures()))
 
-    def figures(self, pools: Sequence[Pool]) -> tuple[list[PoolStats], FailedLogins]:
+    def figures(self, pools: Sequence[Pool]) -> tuple[list[PoolStats], FailedLogins | None]:
         """How full each of the pools is, and how many wrong passwords there have been, all in one round trip.
 
-        The latter are beside no pool: where their node of a Cluster is away, there are none.
+        The latter are beside no pool: None where their node of a Cluster is away.
         """
         asked = self._asked_of(pools)
         try:
             *stats, failed = self._run_all([*asked, ("login_failures", self._keys.login_failures(), {})])
         except RedisUnavailable:
-            return [PoolStats.of(*reply) for reply in self._run_all(asked)], NONE_FAILED
+            return [PoolStats.of(*reply) for reply in self._run_all(asked)], None
         return [PoolStats.of(*reply) for reply in stats], FailedLogins.of(failed)
 
     def pool_claim(

@@ -18,7 +18,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 def exposition(
     figures: Mapping[str, PoolStats],
     condition: Condition,
-    failed_logins: FailedLogins = NONE_FAILED,
+    failed_logins: FailedLogins | None = NONE_FAILED,
     refused: Mapping[str, int] = MappingProxyType({}),
     closed: Mapping[str, int] = MappingProxyType({}),
 ) -> bytes:
@@ -26,7 +26,8 @@ def exposition(
     connections that were closed on clients by cause.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Logins(failed_logins))
+    if failed_logins is not None:  # None: nobody knows, which is not 0
+        registry.register(_Logins(failed_logins))
     registry.register(_Pools(figures, condition))
     registry.register(_Refusals(refused, closed))
     return generate_latest(registry)
