@@ -53,7 +53,7 @@ class Audit:
         request_id = req.context.request_id
         resp.set_header("X-Request-Id", request_id)
         call: dict[str, Any] | None = getattr(req.context, "call", None) if self._enabled else None
-        # It knows where it was raised and so this request: kept, both would wait for the collector, at which all stand.
+        # Its traceback leads back to this request: if it were kept, both would wait for the garbage collector.
         refusal: Refusal | None = req.context.pop("refusal", None)
         if refusal:
             self.refused.count(refusal)
