@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cticache.config import Config
 from cticache.logs import NO_NUMBERS
-from cticache.web.resources import CALLS
+from cticache.web.calls import CALLS
 
 _log = logging.getLogger(__name__)
 

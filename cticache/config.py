@@ -16,7 +16,9 @@ from typing import Any
 import platformdirs
 from marshmallow import ValidationError
 
+from cticache.access import origins
 from cticache.access.networks import NOWHERE, Networks, trusted
+from cticache.access.origins import Origins
 from cticache.access.users import MISSING, User
 from cticache.errors import ConfigError
 from cticache.link import redis_url
@@ -88,6 +90,9 @@ class ServerConfig:
     trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
     refusal_lines: int = declared(Whole(1, 1_000_000, "lines a second"), 20)
     refusal_burst: int = declared(Whole(1, 1_000_000, "lines"), 200)
+    origins: Origins = declared(Text(Origins.parse), origins.NOWHERE)
+    get_writes: bool = declared(YesNo(), False)
+    single_quotes: bool = declared(YesNo(), False)
     audit: bool = declared(YesNo(), True)
     audit_key: str = declared(Text(_audit_key), "", secret=True)
 

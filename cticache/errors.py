@@ -23,6 +23,8 @@ class Refusal(Exception):
     """The code under which a script of lua/ reports it; empty where none does."""
     is_planned = False
     """Whether whoever operates the service wants it so: nobody need be warned."""
+    is_miss = False
+    """Whether it is about a call or a lease, which was understood, rather than about the request or the service."""
 
     def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
         if not (detail or self.says):
@@ -33,9 +35,10 @@ class Refusal(Exception):
 
     def body(self) -> str:
         """The JSON object of the answer, the same for every status: IVR scripts test for the key ``error``."""
-        return json.dumps(self._members(), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(self.members(), ensure_ascii=False, separators=(",", ":"))
 
-    def _members(self) -> dict[str, Any]:
+    def members(self) -> dict[str, Any]:
+        """The same, as Python's own."""
         return {"error": self.code, "detail": str(self), "status": self.status}
 
 
@@ -53,10 +56,22 @@ class Internal(Refusal):
     says = "A fault in cticache; its log tells where."
 
 
+class BadBody(Refusal):
+    """The body is in none of the forms that are read here, or not text at all."""
+
+    status, code = 400, "bad_body"
+
+
 class NotJson(Refusal):
-    """The body is not JSON text (RFC 8259), or not text at all."""
+    """The body begins as JSON and is not JSON text (RFC 8259)."""
 
     status, code = 400, "bad_json"
+
+
+class NotXml(Refusal):
+    """The body begins as XML and is not well-formed (XML 1.0), or declares a document type or an entity."""
+
+    status, code = 400, "bad_xml"
 
 
 class BadRequest(Refusal):
@@ -86,6 +101,12 @@ class Forbidden(Refusal):
     status, code = 403, "forbidden"
 
 
+class CrossOrigin(Refusal):
+    """A browser was told by a page of another site to send this."""
+
+    status, code = 403, "cross_origin"
+
+
 class WrongNetwork(Refusal):
     """The credentials are right, but the user may not come from this address."""
 
@@ -102,15 +123,23 @@ class ForeignCall(Forbidden):
 class NoSuchCall(Refusal):
     """Nothing is live under this key."""
 
+    is_miss = True
     status, code = 404, "not_found"
     says = "No live call under this number and ANI: it expired, was taken, or never was."
 
 
 class NoSuchUrl(Refusal):
-    """The URL leads nowhere."""
+    """The URL leads nowhere: an address that was set up wrongly, which must not look like a call that is not there."""
 
-    status, code = 404, "not_found"
-    says = "There is nothing at this URL."
+    status, code = 404, "no_such_url"
+    says = "There is nothing at this URL. Calls are at /cticache/DNIS-ANI."
+
+
+class NoSuchPool(Refusal):
+    """No pool has this name."""
+
+    status, code = 404, "no_such_pool"
+    says = "There is no pool of this name."
 
 
 class NoSuchMethod(Refusal):
@@ -130,6 +159,7 @@ class RequestTimeout(Refusal):
 class Ambiguous(Refusal):
     """More than one live call fits the number and the ANI, and nothing is guessed."""
 
+    is_miss = True
     status, code, script = 409, "ambiguous", "AMBIGUOUS"
     says = "More than one live call fits this number and ANI; none of them is guessed."
 
@@ -137,6 +167,7 @@ class Ambiguous(Refusal):
 class Gone(Refusal):
     """The call was taken a moment ago."""
 
+    is_miss = True
     status, code = 410, "gone"
 
 
@@ -174,7 +205,7 @@ class UnsupportedEncoding(Refusal):
 
 
 class UnsupportedType(Refusal):
-    """A content type that is not read here."""
+    """A charset that is not read here."""
 
     status, code = 415, "unsupported_type"
 
@@ -195,8 +226,9 @@ class WrongFields(Refusal):
         super().__init__("These fields are missing, unknown or wrong: " + ", ".join(sorted(fields)) + ".")
         self.fields = dict(fields)
 
-    def _members(self) -> dict[str, Any]:
-        return super()._members() | {"fields": self.fields}
+    def members(self) -> dict[str, Any]:
+        """The same, and the faults."""
+        return super().members() | {"fields": self.fields}
 
 
 class KeyReused(Refusal):
@@ -209,6 +241,7 @@ class KeyReused(Refusal):
 class TooManyLive(Refusal):
     """The user has as many live leases in the pool as ``max_live`` allows."""
 
+    is_miss = True
     status, code = 429, "max_live"
 
 
@@ -250,6 +283,7 @@ class UnsupportedVersion(Refusal):
 class PoolExhausted(Refusal):
     """No number of the pool can be leased now."""
 
+    is_miss = True
     status, code = 503, "pool_exhausted"
 
 

@@ -139,6 +139,23 @@ class HandOver:
         """Whether this is a number of some pool; what a client took for one may be a caller's."""
         return bool(self._pools.of(dnis))
 
+    def is_one_number(self, one: str, other: str) -> bool:
+        """Whether two texts mean the same number of a pool."""
+        if one == other:
+            return True
+        meant, also = ({place.dnis for place in self._pools.of(dnis)} for dnis in (one, other))
+        return bool(meant) and meant == also
+
+    def is_one_caller(self, dnis: str, one: str, other: str) -> bool:
+        """Whether two bare ANI are the same caller's in every pool in which the number's call may be."""
+        if one == other:
+            return True
+        return all(_alike(place.pool, one, other) for place in self._pools.of(dnis))
+
+    def leases_alike(self, user: User, one: Ani, other: Ani, *, pool: str | None) -> bool:
+        """Whether two ANI are the same caller's in the pool that would lend. Raises what ``lease`` does for that."""
+        return one.bare == other.bare or _alike(self._lender(user, pool), one.bare, other.bare)
+
     def _lender(self, user: User, name: str | None) -> Pool:
         if name is None:
             for pool in self._pools:
@@ -217,9 +234,9 @@ def places(pools: Pools, dnis: str, user: User | None = None, condition: Conditi
     if not found and "rules" in condition.notes:  # it may be the fallback number of the other service
         raise _uncertain(condition)
     if not found:
-        raise _for_sure(NoSuchCall("The number before the colon is in no pool."), pools, found, condition)
+        raise _for_sure(NoSuchCall("The DNIS is in no pool."), pools, found, condition)
     if user and not (theirs := [place for place in found if user.may_use(place.pool.name)]):
-        refusal = Forbidden(f"The number before the colon is not in a pool of user {user.name}'s.")
+        refusal = Forbidden(f"The DNIS is not in a pool of user {user.name}'s.")
         raise _for_sure(refusal, pools, found, condition)
     return unambiguous(theirs if user else found)
 
@@ -246,6 +263,13 @@ def _uncertain(condition: Condition) -> NotReady:
         "Give both the same pools and numbers, or stop that one.",
         retry_after=1,
     )
+
+
+def _alike(pool: Pool, one: str, other: str) -> bool:
+    try:
+        return pool.canonical(one) == pool.canonical(other)
+    except ValueError:
+        return False
 
 
 def _wrong_ani(error: ValueError) -> WrongFields:

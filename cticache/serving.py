@@ -36,6 +36,7 @@ from cticache.numbering.pools import Pools
 from cticache.reach import MOST_AT_NODE, new_clocks, new_runner, new_store
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from cticache.web.front import Leniency
 
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter to itself: with Python's 5 ms, a burst stalls the loop."""
@@ -134,6 +135,7 @@ def serve_on(
             keeper,
             audit=Audit(site.audit_key, enabled=config.audit, refused=refused),
             max_body=config.max_body,
+            reads=Leniency(config.origins, get_writes=config.get_writes, single_quotes=config.single_quotes),
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,
             closed=closed,

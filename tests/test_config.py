@@ -12,6 +12,7 @@ from redis.connection import SSLConnection
 
 from cticache import config
 from cticache.access.networks import Networks
+from cticache.access.origins import Origins
 from cticache.access.passwords import hashed
 from cticache.config import SAMPLE, SECTIONS, Config
 from cticache.errors import ConfigError
@@ -73,6 +74,9 @@ auth_wait = 2.5
 auth_failures = 7
 trusted_proxy = 10.0.0.5, 192.168.0.0/16
     fd00::/8
+origins = cti.example.com, https://CTI.example.com:8443
+get_writes = yes
+single_quotes = yes
 audit = no
 audit_key = sixteen-letters-
 [redis]
@@ -142,6 +146,9 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
         PROXIES,
         7,
         8,
+        Origins.parse("https://cti.example.com:8443 cti.example.com"),
+        True,
+        True,
         False,
         "sixteen-letters-",
     )
@@ -273,6 +280,12 @@ _WRONG = [
     Wrong("pool:x", "exhausted", "never", "share, reject"),
     Wrong("pool:x", "exhausted", "Share", "share, reject"),
     Wrong("server", "audit", "on", "yes or no"),
+    Wrong("server", "get_writes", "1", "yes or no"),
+    Wrong("server", "single_quotes", "true", "yes or no"),
+    *(
+        Wrong("server", "origins", f"cti.example.com, {word}", f"has {word}, which is no host such as cti.example.com")
+        for word in ("https://", "cti.example.com/", "ftp://cti.example.com", "bob@cti.example.com", "a?b")
+    ),
     Wrong(
         "server", "trusted_proxy", "10.0.0.5, proxy.example", "'proxy.example' is no IP address or network: write it"
     ),

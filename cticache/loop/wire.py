@@ -90,6 +90,7 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.response_headers += [
             ("Content-Type", "application/json; charset=utf-8"),
             ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
         ]
         # After a fault of the application waitress answers another request than the one that it was in.
         asked = next(iter(self.channel.requests), self.request)

@@ -27,14 +27,24 @@ from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit, became
 from cticache.web.auth import Authentication, challenges
+from cticache.web.bodies import Bodies
+from cticache.web.calls import CALLS, Call, Calls, Take, TakeByGet, told_of_get
+from cticache.web.figures import Explain, Metrics, PoolFigures
+from cticache.web.formats import as_json
+from cticache.web.formats.choice import FORMATS, SUFFIX
+from cticache.web.front import STRICT, Front, Leniency
 from cticache.web.origin import TRUSTED
-from cticache.web.resources import CALLS, Call, Calls, Explain, Health, Metrics, PoolFigures, Ready, Take
+from cticache.web.probes import Health, Ready
+from cticache.web.replies import refuse
+from cticache.web.same_origin import SameOrigin
 
 _log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
 _BELOW_CALLS = CALLS + "/"
-_JSON = "application/json; charset=utf-8"
+_JSON = as_json.MEDIA_TYPE
+_ALWAYS = [("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+"""Headers of every answer: no cache may keep a caller's data, and no browser may guess what it is."""
 _OF_FALCON: dict[int, type[Refusal]] = {kind.status: kind for kind in (NoSuchUrl, NoSuchMethod)}
 """What falcon's own refusals become, by their status; any other becomes a BadRequest."""
 
@@ -47,18 +57,26 @@ def create_app(
     *,
     audit: Audit,
     max_body: int,
+    reads: Leniency = STRICT,
     proxies: Networks = NOWHERE,
     is_ending: Callable[[], bool] = lambda: False,
     closed: Closed | None = None,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration."""
-    app = _App(media_type=_JSON, middleware=[audit, _NoStore(), Authentication(verifier, _PROBES)])
+    bodies = Bodies(max_body, single_quotes=reads.single_quotes)
+    same_origin = SameOrigin(reads.origins)
+    app = _App(media_type=_JSON, middleware=[audit, Authentication(verifier, _PROBES), Front(bodies, same_origin)])
     app.proxies, app.audit = proxies, audit
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
     calls = HandOver(store, pools, keeper)
-    app.add_route(CALLS, Calls(calls, max_body))
-    app.add_route(CALLS + "/{key}", Call(calls, max_body))
-    app.add_route(CALLS + "/{key}/take", Take(calls, max_body))
+    call = Call(calls, bodies)
+    take = TakeByGet(calls, bodies, same_origin) if reads.get_writes else Take(calls, bodies)
+    app.add_route(CALLS, Calls(calls, bodies, same_origin if reads.get_writes else None))
+    app.add_route(CALLS + "/take", take)
+    app.add_route(CALLS + "/{key}", call)
+    app.add_route(CALLS + "/{key}/take", take)
+    app.add_route(CALLS + "/{key}/{ani}", call)
+    app.add_route(CALLS + "/{key}/{ani}/take", take)
     figures = PoolFigures(store, pools)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
@@ -94,15 +112,22 @@ class _App(falcon.App[Request, Response]):
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         env[TRUSTED] = self.proxies
-        env["PATH_INFO"] = _escaped_path(env)
-        return super().__call__(env, start_response)
+        path = _escaped_path(env)
+        env["PATH_INFO"] = _without_suffix(env, path) if "." in path and path.startswith(CALLS) else path
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, headers + _ALWAYS, *more)
+
+        return super().__call__(env, begin)
 
 
-class _NoStore:
-    """Keeps every cache on the way from storing callers' data."""
-
-    def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
-        resp.set_header("Cache-Control", "no-store")
+def _without_suffix(env: dict[str, Any], path: str) -> str:
+    """The path without the format that it ends in; that is noted in the environment."""
+    front, _, suffix = path.rpartition(".")
+    if suffix.lower() not in FORMATS or not (front == CALLS or front.startswith(_BELOW_CALLS)) or "/" in suffix:
+        return path
+    env[SUFFIX] = suffix.lower()
+    return front
 
 
 def _escaped_path(env: dict[str, Any]) -> str:
@@ -137,7 +162,8 @@ def _refusal(req: Request, resp: Response, refusal: Refusal, _params: dict[str, 
 
 
 def _falcon_error(req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]) -> None:
-    _answer(req, resp, _OF_FALCON.get(error.status_code, BadRequest)())
+    kind = _OF_FALCON.get(error.status_code, BadRequest)
+    _answer(req, resp, kind(told_of_get(req.method, req.uri_template) if kind is NoSuchMethod else ""))
     resp.set_headers(error.headers or {})
 
 
@@ -151,5 +177,4 @@ def _internal(req: Request, resp: Response, error: Exception, _params: dict[str,
 def _answer(req: Request, resp: Response, refusal: Refusal) -> None:
     became(req, refusal.code)
     req.context.refusal = refusal  # the audit tells of it
-    resp.status = refusal.status
-    resp.text = refusal.body()
+    refuse(req, resp, refusal)

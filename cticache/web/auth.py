@@ -1,4 +1,7 @@
-"""Who may call: HTTP Basic authentication (RFC 7617) or a bearer token (RFC 6750), for every URL except the probes."""
+"""Who may call: HTTP Basic authentication (RFC 7617) or a token, for every URL except the probes.
+
+A token comes as a bearer token (RFC 6750), or in X-Api-Key for clients that have no other header to fill.
+"""
 
 import base64
 import binascii
@@ -48,6 +51,16 @@ class Authentication:
         req.context.user = user
 
     def _user(self, req: Request) -> User:
+        """The user of the Authorization, and of X-Api-Key, which must be the same if both are there."""
+        token = req.env.get("HTTP_X_API_KEY")
+        if token is None:
+            return self._authorized(req)
+        of_token = self._bearer(token)
+        if req.auth and self._authorized(req) is not of_token:
+            raise WrongCredentials("The token in X-Api-Key is another user's than the credentials beside it.")
+        return of_token
+
+    def _authorized(self, req: Request) -> User:
         header = req.auth
         if not header:
             raise WrongCredentials("Credentials are needed: send them with HTTP Basic authentication, or a token.")
@@ -64,12 +77,16 @@ class Authentication:
                         req.context.tried = name
                     raise
             case "bearer":
-                if not _TOKEN.fullmatch(rest.strip()):
-                    raise WrongCredentials("The token is not one: after Bearer stand letters, digits and . _ ~ + / -.")
-                if not (user := self._verifier.bearer(rest.strip())):
-                    raise WrongCredentials("The token is no user's.")
+                user = self._bearer(rest)
             case _:
                 raise WrongCredentials("Only HTTP Basic authentication and bearer tokens are understood.")
+        return user
+
+    def _bearer(self, token: str) -> User:
+        if not _TOKEN.fullmatch(token.strip()):
+            raise WrongCredentials("The token is not one: it is letters, digits and . _ ~ + / -.")
+        if not (user := self._verifier.bearer(token.strip())):
+            raise WrongCredentials("The token is no user's.")
         return user
 
 

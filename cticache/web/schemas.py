@@ -69,7 +69,7 @@ class LeaseSchema(Schema):
 
 
 class RenewSchema(Schema):
-    """The body of PUT /cticache/DNIS-ANI/{dnis}:{ani}; all of it is optional."""
+    """The body of a PUT; the key may be in the URL, and all else is optional."""
 
     class Meta:
         """A field that is not listed is an error, so that a misspelt one is noticed."""
@@ -78,10 +78,12 @@ class RenewSchema(Schema):
 
     value = fields.Raw(allow_none=True)
     ttl = SecondsField()
+    dnis = fields.String()
+    ani = AniField()
 
 
 class TakeSchema(Schema):
-    """The body of POST /cticache/DNIS-ANI/{dnis}:{ani}/take, and what a take's URL may say; all of it is optional."""
+    """The body of POST .../take, of which all that the URL says may be left out."""
 
     class Meta:
         """A field that is not listed is an error, so that a misspelt one is noticed."""
@@ -89,6 +91,8 @@ class TakeSchema(Schema):
         unknown = RAISE
 
     idempotency_key = KeyField()
+    dnis = fields.String()
+    ani = AniField()
 
 
 class Fields:

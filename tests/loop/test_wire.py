@@ -37,6 +37,7 @@ def check(answer: Answer, status: int, *codes: str) -> None:
     assert answer.status == status
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert list(answer.json) == ["error", "detail", "status"] + ["fields"] * (status == 422)
     assert answer.json["error"] in codes
     assert answer.json["status"] == status
@@ -362,8 +363,8 @@ NOWHERE = [
     (f"POST {CALL}%2Ftake", 405, "method_not_allowed"),
     (f"GET {CALL}%2Ftake", 422, "invalid_fields"),
     (f"GET {CALLS}/5551234560%2F1234567890", 422, "invalid_fields"),
-    (f"GET {CALLS}%2F5551234560:1234567890", 404, "not_found"),
-    ("GET /cticache%2FDNIS-ANI", 404, "not_found"),
+    (f"GET {CALLS}%2F5551234560:1234567890", 404, "no_such_url"),
+    ("GET /cticache%2FDNIS-ANI", 404, "no_such_url"),
     (f"GET {CALLS}/5551234560", 422, "invalid_fields"),
     (f"GET {CALLS}/5551234560:%FF", 422, "invalid_fields"),
     (f"GET {CALLS}/%FF:1234567890", 422, "invalid_fields"),
@@ -375,42 +376,41 @@ NOWHERE = [
     (f"DELETE {CALLS}/5551234560:1", 404, "not_found"),
     (f"POST {CALLS}/5551234560:1/take", 404, "not_found"),
     (f"PUT {CALLS}/5551234561:1234567890", 404, "not_found"),
-    (f"POST {CALL}/take/x", 404, "not_found"),
-    (f"DELETE {CALL}/x", 404, "not_found"),
-    ("GET /", 404, "not_found"),
-    ("GET /metrics/", 404, "not_found"),
-    ("GET //metrics", 404, "not_found"),
-    ("GET /%6detrics", 404, "not_found"),
-    ("GET /metrics;x", 404, "not_found"),
-    ("GET /metrics%3Fx", 404, "not_found"),
-    ("GET /METRICS", 404, "not_found"),
-    ("GET /./metrics", 404, "not_found"),
-    ("GET /x/../metrics", 404, "not_found"),
-    ("GET http://x//metrics", 404, "not_found"),
-    ("GET http://x/metrics/", 404, "not_found"),
-    ("GET http://x/%6detrics", 404, "not_found"),
-    ("GET /healthz/", 404, "not_found"),
-    ("GET //healthz", 404, "not_found"),
-    ("GET /readyz%2F", 404, "not_found"),
-    ("GET /cticache/pools/", 404, "not_found"),
-    ("GET /cticache/pools/system%2Dy", 404, "not_found"),
-    ("GET /cticache/pools/system-y/", 404, "not_found"),
-    ("GET /cticache/explain/?dnis=1&ani=1", 404, "not_found"),
-    (f"GET /{CALL}", 404, "not_found"),
-    (f"DELETE http://x/{CALL}", 404, "not_found"),
-    ("DELETE /cticache/%44NIS-ANI/5551234560:1234567890", 404, "not_found"),
-    ("DELETE /cticache//DNIS-ANI/5551234560:1234567890", 404, "not_found"),
-    ("DELETE /CTICACHE/DNIS-ANI/5551234560:1234567890", 404, "not_found"),
-    ("DELETE /x/../cticache/DNIS-ANI/5551234560:1234567890", 404, "not_found"),
+    (f"POST {CALL}/take/x", 404, "no_such_url"),
+    (f"DELETE {CALL}/x", 422, "invalid_fields"),
+    ("GET /", 404, "no_such_url"),
+    ("GET /metrics/", 404, "no_such_url"),
+    ("GET //metrics", 404, "no_such_url"),
+    ("GET /%6detrics", 404, "no_such_url"),
+    ("GET /metrics;x", 404, "no_such_url"),
+    ("GET /metrics%3Fx", 404, "no_such_url"),
+    ("GET /METRICS", 404, "no_such_url"),
+    ("GET /./metrics", 404, "no_such_url"),
+    ("GET /x/../metrics", 404, "no_such_url"),
+    ("GET http://x//metrics", 404, "no_such_url"),
+    ("GET http://x/metrics/", 404, "no_such_url"),
+    ("GET http://x/%6detrics", 404, "no_such_url"),
+    ("GET /healthz/", 404, "no_such_url"),
+    ("GET //healthz", 404, "no_such_url"),
+    ("GET /readyz%2F", 404, "no_such_url"),
+    ("GET /cticache/pools/", 404, "no_such_pool"),
+    ("GET /cticache/pools/system%2Dy", 404, "no_such_pool"),
+    ("GET /cticache/pools/system-y/", 404, "no_such_url"),
+    ("GET /cticache/explain/?dnis=1&ani=1", 404, "no_such_url"),
+    (f"GET /{CALL}", 404, "no_such_url"),
+    (f"DELETE http://x/{CALL}", 404, "no_such_url"),
+    ("DELETE /cticache/%44NIS-ANI/5551234560:1234567890", 404, "no_such_url"),
+    ("DELETE /cticache//DNIS-ANI/5551234560:1234567890", 404, "no_such_url"),
+    ("DELETE /CTICACHE/DNIS-ANI/5551234560:1234567890", 404, "no_such_url"),
+    ("DELETE /x/../cticache/DNIS-ANI/5551234560:1234567890", 404, "no_such_url"),
     (f"DELETE {CALLS}//5551234560:1234567890", 404, "not_found"),
-    (f"DELETE {CALL}//", 404, "not_found"),
-    (f"DELETE {CALL}/.", 404, "not_found"),
-    (f"DELETE {CALLS}/../DNIS-ANI/5551234560:1234567890", 404, "not_found"),
-    (f"DELETE {CALLS}/5551234560:%2531234567890", 422, "invalid_fields"),
+    (f"DELETE {CALL}//", 422, "invalid_fields"),
+    (f"DELETE {CALL}/.", 422, "invalid_fields"),
+    (f"DELETE {CALLS}/../DNIS-ANI/5551234560:1234567890", 404, "no_such_url"),
     (f"DELETE {CALLS}/5551234560%253A1234567890", 422, "invalid_fields"),
     (f"GET {CALLS}/%2e%2e", 422, "invalid_fields"),
-    ("OPTIONS *", 404, "not_found"),
-    (f"GET {CALLS}/../../healthz", 404, "not_found"),
+    ("OPTIONS *", 404, "no_such_url"),
+    (f"GET {CALLS}/../../healthz", 404, "no_such_url"),
     (f"FOO {CALLS}", 501, "not_implemented"),
     (f"GET {CALLS}/5551234560:J\u00c3\u00b6rg", 400, "bad_request"),
 ]
@@ -430,11 +430,15 @@ def test_what_leads_nowhere_is_refused_and_touches_no_call(
     "target",
     [
         f"http://example.com{CALL}",
-        f"https://example.com:8443{CALL}?x=y",
-        f"{CALL}?detail=none",
+        f"https://example.com:8443{CALL}?detail=0",
+        f"{CALL}?",
         f"{CALL}/",
-        f"{CALL}/?x=/",
+        f"{CALL}/?idempotency_key=/",
         f"{CALLS}/5551234560%3a1234567890",
+        f"{CALLS}/5551234560:%2531234567890",
+        f"{CALLS}/5551234560/1234567890",
+        f"{CALLS}/5551234560/1234567890/",
+        f"{CALLS}?dnis=5551234560&ani=1234567890",
         f"{CALLS}/%35551234560:123456789%30/",
         f"{CALLS}/5551234560:tel:1234567890",
         f"{CALLS}/5551234560:123%2F4567890",
@@ -444,6 +448,21 @@ def test_a_call_is_found_under_every_form_of_its_target(talk: Talk, client: Redi
     talk.send(posting(BODY)).answer()
     assert talk.send(request(f"DELETE {target}")).answer().json == {"value": "v"}
     assert client.keys("cti:*:call:*") == []
+
+
+def test_a_word_that_no_query_has_is_forgiven_where_nothing_changes_and_nowhere_else(talk: Talk) -> None:
+    talk.send(posting(BODY)).answer()
+    for target in (f"https://example.com:8443{CALL}?x=y", f"{CALL}/?x=/"):
+        assert talk.send(request(f"GET {target}")).answer().json == {"value": "v"}
+    for line in (f"PUT {CALL}?x=y", f"DELETE {CALL}?x=y", f"POST {CALL}/take?x=y", f"DELETE {CALL}/?x=/"):
+        answer = talk.send(request(line)).answer()
+        check(answer, 422, "invalid_fields")
+        assert answer.json["fields"].keys() == {"x"}
+    talk.send(request(f"POST {CALLS}?x=y", f"Content-Length: {len(BODY)}", body=BODY))
+    check(talk.answer(), 422, "invalid_fields")
+    for method in ("GET", "DELETE"):
+        check(talk.send(request(f"{method} {CALL}?detail=none")).answer(), 422, "invalid_fields")
+    assert talk.send(request(f"DELETE {CALL}")).answer().json == {"value": "v"}
 
 
 def test_a_slash_at_the_end_and_escapes_are_forgiven_below_the_calls(talk: Talk) -> None:
@@ -462,9 +481,12 @@ def test_no_other_spelling_of_an_open_path_is_open(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        (CALLS, {"POST"}),
+        (CALLS, {"GET", "POST", "PUT", "DELETE"}),
         (CALL, {"GET", "PUT", "DELETE"}),
         (CALL + "/take", {"POST"}),
+        (f"{CALLS}/5551234560/1234567890", {"GET", "PUT", "DELETE"}),
+        (f"{CALLS}/5551234560/1234567890/take", {"POST"}),
+        (CALLS + "/take", {"POST"}),
         ("/cticache/pools", {"GET"}),
         ("/cticache/pools/system-y", {"GET"}),
         ("/metrics", {"GET", "HEAD"}),

@@ -42,6 +42,7 @@ def check(answer: Result, status: str, body: str) -> None:
     assert answer.text == body
     assert answer.headers["content-type"] == JSON
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-length"] == str(len(body.encode()))
     assert re.fullmatch(r'"[A-Za-z0-9_-]{16}"', answer.headers["etag"])
 
@@ -80,6 +81,7 @@ def test_the_exchange_works_to_the_byte_with_curl(wire: Wire) -> None:
         "content-type": JSON,
         "content-length": str(len(ANSWER)),
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
     }
     for method in ("GET", "DELETE"):
         status, headers, body = curl(wire, "-X", method, LOCATION)
@@ -309,7 +311,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json; charset=UTF-8", "text/plain", "text/xml", "", None, FORM, f"{FORM}; charset=x"]
+    "content_type", ["application/json; charset=UTF-8", "text/plain", "text/xml", "", None, FORM, "image/png"]
 )
 def test_json_is_read_whatever_an_old_client_calls_it(api: TestClient, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type is not None else {}

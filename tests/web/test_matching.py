@@ -210,13 +210,32 @@ def test_detail_adds_to_the_byte(client: Redis, new_service: NewService) -> None
         assert re.fullmatch(re.escape(start) + f"(?:{expires_in})}}", answer.text)
 
 
-@pytest.mark.parametrize("query", ["", "detail", "detail=", "detail=0", "detail=true", "details=1"])
+@pytest.mark.parametrize("query", ["", "detail=0", "format=json"])
 def test_without_detail_an_answer_is_as_ever(new_service: NewService, query: str) -> None:
     api = api_of(new_service(one_number("exact")))
     posted = api.simulate_post(CALLS, body=json.dumps({"value": 1, "ani": A}), query_string=query)
     assert posted.text == f'{{"dnis":"{NUMBER}","ani":"{A}","value":1}}'
     for method, suffix in VERBS[:3]:
         assert api.simulate_request(method, call(A) + suffix, query_string=query).text == '{"value":1}'
+
+
+@pytest.mark.parametrize(("query", "name"), [*((f"detail{more}", "detail") for more in ("", "=", "=true", "=2")),
+                                             ("details=1", "details")])  # fmt: skip
+def test_detail_is_1_or_0_and_is_not_misspelt_where_something_changes(
+    client: Redis, new_service: NewService, query: str, name: str
+) -> None:
+    api = api_of(new_service(one_number("exact")))
+    body = json.dumps({"value": 1, "ani": A})
+    assert api.simulate_post(CALLS, body=body, query_string=query).json["fields"].keys() == {name}
+    assert client.keys("cti:*:call:*") == []
+    api.simulate_post(CALLS, body=body)
+    for method, suffix in VERBS[:3]:
+        answer = api.simulate_request(method, call(A) + suffix, query_string=query)
+        if (method, name) == ("GET", "details"):
+            assert answer.text == '{"value":1}'
+        else:
+            assert (answer.status_code, answer.json["fields"].keys()) == (422, {name})
+    assert api.simulate_delete(call(A)).text == '{"value":1}'
 
 
 # By the lease: If-Match

@@ -158,7 +158,7 @@ def test_a_restricted_user_does_not_learn_which_other_pools_there_are(service: S
 
 @pytest.mark.parametrize("name", ["nowhere", "SYSTEM-Y", "system-y%20", "%F0%9F%98%80", "{system-y}"])
 def test_a_pool_that_is_not_there_is_404(api: TestClient, name: str) -> None:
-    assert refused(api.simulate_get(f"{POOLS}/{name}"), 404, "not_found")
+    assert refused(api.simulate_get(f"{POOLS}/{name}"), 404, "no_such_pool")
 
 
 def test_the_metrics_are_in_the_text_format_of_prometheus(api: TestClient) -> None:

@@ -90,13 +90,17 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, object], dict[str, str]]] = {
     "without the role": ("x-only", PASSWORD, f"GET {CALL}", {}, line("x-only", "forbidden", 403, KEY)),
     "without a pool": ("no-pools", PASSWORD, f"POST {CALLS}", {"body": BODY},
                        line("no-pools", "forbidden", 403, CALLS, "POST")),
-    "nothing there": ("username", PASSWORD, "GET /5551234560/wp-login.php", {}, line("username", "not_found", 404)),
+    "nothing there": ("username", PASSWORD, "GET /5551234560/wp-login.php", {},
+                      line("username", "no_such_url", 404)),
     "no such method": ("username", PASSWORD, f"PATCH {CALL}", {},
                        line("username", "method_not_allowed", 405, KEY, "PATCH")),
     "no JSON": ("username", PASSWORD, f"POST {CALLS}", {"body": "{"}, line("username", "bad_json", 400, CALLS, "POST")),
     "wrong fields": ("username", PASSWORD, f"POST {CALLS}", {"body": '{"x":1}'},
                      line("username", "invalid_fields", 422, CALLS, "POST")),
-    "another type": ("username", PASSWORD, f"POST {CALLS}", {"body": BODY, "content_type": "image/png"},
+    "no body": ("username", PASSWORD, f"POST {CALLS}", {"body": ""}, line("username", "bad_body", 400, CALLS, "POST")),
+    "another site's page": ("username", PASSWORD, f"DELETE {CALL}", {"headers": {"Origin": "http://evil.example"}},
+                            line("username", "cross_origin", 403, method="DELETE")),
+    "another charset": ("username", PASSWORD, f"POST {CALLS}", {"body": BODY, "content_type": "text/plain;charset=x"},
                      line("username", "unsupported_type", 415, CALLS, "POST")),
     "too long": ("username", PASSWORD, f"POST {CALLS}", {"body": b" " * (MAX_BODY + 1)},
                  line("username", "too_large", 413, CALLS, "POST")),
@@ -147,8 +151,9 @@ def test_a_refused_operation_on_a_call_has_its_line_in_the_audit_or_without_one_
 def test_what_is_not_refused_leaves_no_line_and_is_not_counted(service: Service, told: Told) -> None:
     client = api(service, enabled=False)
     assert ask(client, f"POST {CALLS}", body=BODY).status_code == 201
-    for asked in (f"GET {CALL}", "GET /healthz", "HEAD /readyz", "GET /metrics", "OPTIONS /healthz"):
+    for asked in (f"GET {CALL}", "GET /healthz", "HEAD /readyz", "GET /metrics"):
         assert ask(client, asked).status_code == 200
+    assert ask(client, "OPTIONS /healthz").status_code == 204
     assert told() == []
     assert not any(client.app.audit.refused.totals().values())  # type: ignore[attr-defined]
 

@@ -38,7 +38,7 @@ def test_a_fault_of_the_program_tells_nobody_what_it_was_about(
     assert "RuntimeError" not in answer.text
     assert "Traceback" not in answer.text
     assert "RuntimeError" in caplog.text  # the log says where
-    assert "resources.py" in caplog.text
+    assert "calls.py" in caplog.text
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

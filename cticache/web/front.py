@@ -1,0 +1,55 @@
+"""What is looked at before any resource: the format that is asked for, the verb that is meant, and who has it sent."""
+
+from typing import NamedTuple
+
+from falcon import Request, Response
+
+from cticache.access.origins import NOWHERE, Origins
+from cticache.errors import WrongFields
+from cticache.web.bodies import Bodies
+from cticache.web.formats import as_json
+from cticache.web.formats.choice import choice
+from cticache.web.same_origin import SameOrigin
+from cticache.web.verbs import override
+
+_OURS = "/cticache/"
+_CALLS = "/cticache/DNIS-ANI"
+_CHANGE_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Leniency(NamedTuple):
+    """What else is understood, as the configuration has it."""
+
+    origins: Origins = NOWHERE
+    get_writes: bool = False
+    single_quotes: bool = False
+
+
+STRICT = Leniency()
+
+
+class Front:
+    """Falcon middleware, after authentication."""
+
+    def __init__(self, bodies: Bodies, same_origin: SameOrigin) -> None:
+        self._bodies = bodies
+        self._same_origin = same_origin
+
+    def process_request(self, req: Request, _resp: Response) -> None:
+        """Refuse what asks for a wrong format, or comes from another site's page; let a POST mean another verb.
+
+        Raises WrongFields and CrossOrigin, and what reading a body raises, before anything is done.
+        """
+        path = req.path
+        if path.startswith(_OURS) and choice(req).otherwise is not as_json and not path.startswith(_CALLS):
+            raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})
+        if req.method in _CHANGE_NOTHING:
+            return
+        self._same_origin.check(req)
+        if req.method == "POST" and path.startswith(_CALLS):
+            override(req, self._bodies)
+
+    def process_response(self, req: Request, resp: Response, _resource: object, succeeded: bool) -> None:
+        """Have OPTIONS answered without content."""
+        if succeeded and req.method == "OPTIONS":
+            resp.status = 204
