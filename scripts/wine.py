@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from environment import ROOT, ready
 from wine_python import PYTHONS, Missing, Python, environment, started
 
-_APART = ("windows", "scripts")
+_APART = ("windows", "scripts", "telephony")
 _OTHERS = ["tests", *(f"--ignore=tests/{folder}" for folder in _APART)]
 _SHORT = [["tests/windows"], [*_OTHERS, "--collect-only", "-qq"]]
 _HANGS_S = 300

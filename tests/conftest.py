@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With a topology, leave out what is not run on it. The longest files go first, or one process would end alone."""
-    items.sort(key=lambda item: "process" not in item.path.parts)
+    items.sort(key=lambda item: not {"process", "telephony"} & set(item.path.parts))
     if config.getoption("--topology"):
         left_out = [item for item in items if "topology" not in _parameters(item)]
         config.hook.pytest_deselected(items=left_out)
