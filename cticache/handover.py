@@ -84,8 +84,10 @@ class HandOver:
             self._keeper.wake()  # another service has put other numbers in place
         return lender, lease
 
-    def read(self, user: User, dnis: str, ani: str, *, looking: Looking) -> Found:
+    def read(self, user: User, dnis: str, ani: str, *, peek: bool = False, looking: Looking) -> Found:
         """Find a call and leave it where it is; ``ani`` is bare, as cticache.numbering.ani.read leaves it.
+
+        With ``peek`` nothing is changed in Redis: the call is not picked up, and nothing is counted.
 
         Raises NoSuchCall, Forbidden, Gone, Ambiguous, WrongFields for an ANI that no pool can read, and NotReady while
         it is not certain that there is no such call.
@@ -95,7 +97,7 @@ class HandOver:
             dnis,
             ani,
             looking,
-            lambda place, canonical, last: self._store.read(place, canonical, user.name, last=last),
+            lambda place, canonical, last: self._store.read(place, canonical, user.name, last=last, peek=peek),
         )
 
     def take(self, user: User, dnis: str, ani: str, *, key: str = "", if_match: str = "", looking: Looking) -> Found:

@@ -2,7 +2,8 @@
 -- read -- the value of one call, left in place.
 --
 -- It writes when somebody other than the lessee asks for the call for the first time, and what it counts. It must do so
--- even when Redis is full; the ZREM comes first for Redis 6.2, which knows no flags.
+-- even when Redis is full; the ZREM comes first for Redis 6.2, which knows no flags. To peek is to be answered the same
+-- and to write nothing.
 --
 -- KEYS[1]  pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[2]  unclaimed     zset    DNIS -> how many of its calls in a row nobody asked for
@@ -20,9 +21,10 @@
 -- ARGV[5]  most_callers  most live callers looked at, integer > 0
 -- ARGV[6]  reader        the user who asks
 -- ARGV[7]  last          1 when the request asks no more: what is not found then is counted, else 0
+-- ARGV[8]  peek          1 to leave no trace, else 0
 --
 -- Writes    pending, unclaimed, stats, call_prefix, stats_prefix, presented
--- Includes  wrong_question, allowed, clock, tally, match, near, miss, refusal
+-- Includes  wrong_question, allowed, clock, tally, match, refusal, near, miss
 --
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
@@ -35,7 +37,7 @@ local pending, unclaimed, stats, callers, lost = KEYS[1], KEYS[2], KEYS[3], KEYS
 local call_prefix, gone_prefix, stats_prefix = KEYS[6], KEYS[7], KEYS[8]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
-local presented, last = KEYS[9], ARGV[7]
+local presented, last, peek = KEYS[9], ARGV[7], ARGV[8]
 
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
@@ -51,6 +53,9 @@ local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, ru
 local call = found and call_prefix .. found
 -- What finds nothing goes a way of its own: a tally reads both its keys, and few reads count anything.
 if not grade or grade == 'gone' or grade == 'ambiguous' then
+  if peek == '1' then
+    return include('refusal')(grade, found, function() end)
+  end
   local tally = new_tally(stats, stats_prefix, now or clock())
   if not grade and last == '1' then
     local near, miss = include('near'), include('miss')
@@ -62,7 +67,7 @@ end
 local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
 local member = dnis .. ':' .. found
 
-if held[4] ~= reader and redis.call('ZSCORE', pending, member) then
+if peek == '0' and held[4] ~= reader and redis.call('ZSCORE', pending, member) then
   local tally = new_tally(stats, stats_prefix, now or clock())
   redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)

@@ -139,8 +139,10 @@ class Store:
             return lease._replace(jumped=True)
         return lease
 
-    def read(self, place: Place, ani: str, reader: str, *, last: bool = True) -> Held | None:
+    def read(self, place: Place, ani: str, reader: str, *, last: bool = True, peek: bool = False) -> Held | None:
         """The call's value, left in place; None when nothing is live there, which is counted if ``last``.
+
+        With ``peek`` nothing is changed or counted: it is not known that anybody has asked.
 
         Raises Gone and Ambiguous.
         """
@@ -156,6 +158,7 @@ class Store:
                 most_callers=MOST_CALLERS,
                 reader=reader,
                 last=int(last),
+                peek=int(peek),
             )
         )
 

@@ -107,6 +107,11 @@ def everything(client: Redis) -> dict[str, Any]:
     return {key: read[client.type(key)](key) for key in client.scan_iter()}
 
 
+def dumped(client: Redis) -> dict[str, bytes]:
+    """All keys, and each as Redis itself would store it away."""
+    return {key: client.dump(key) for key in client.scan_iter()}
+
+
 def but_counts(client: Redis) -> dict[str, Any]:
     """The same without what is counted, and what is noted to count by."""
     stored = {key: held for key, held in everything(client).items() if not re.search(":(stats|presented)", key)}
