@@ -32,6 +32,8 @@ class Refusal(Exception):
         super().__init__(detail or self.says)
         self.retry_after = retry_after
         """Whole seconds after which the same request may succeed; None if waiting will not help."""
+        self.transfer_to = ""
+        """The number to which the call may go without its data; empty without one."""
 
     def body(self) -> str:
         """The JSON object of the answer, the same for every status: IVR scripts test for the key ``error``."""
@@ -39,7 +41,8 @@ class Refusal(Exception):
 
     def members(self) -> dict[str, Any]:
         """The same, as Python's own."""
-        return {"error": self.code, "detail": str(self), "status": self.status}
+        members: dict[str, Any] = {"error": self.code, "detail": str(self), "status": self.status}
+        return members | ({"transfer_to": self.transfer_to} if self.transfer_to else {})
 
 
 def refusals(family: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:

@@ -12,7 +12,18 @@ from cticache.data.condition import Condition
 from cticache.data.keeper import InPlace
 from cticache.data.replies import Held, Lease
 from cticache.data.store import Store
-from cticache.errors import Ambiguous, Forbidden, Gone, NoSuchCall, NotReady, Refusal, WrongFields
+from cticache.errors import (
+    Ambiguous,
+    Forbidden,
+    Gone,
+    NoSuchCall,
+    NotReady,
+    PoolExhausted,
+    RedisUnavailable,
+    Refusal,
+    TooManyLive,
+    WrongFields,
+)
 from cticache.numbering.ani import Ani
 from cticache.numbering.pools import Place, Pool, Pools, Reading, readings, unambiguous
 
@@ -52,10 +63,21 @@ class HandOver:
 
         Raises Forbidden, WrongFields for an unknown pool, an ANI that the pool cannot read or too long a time, NotReady
         for a pool that has other numbers under the service that rules or may still have those of one before this,
-        RedisUnavailable where Redis keeps this service from knowing that, and what Store.lease raises.
+        RedisUnavailable where Redis keeps this service from knowing that, and what Store.lease raises. Where it is for
+        no fault of the request that the data could not be kept, the refusal says where the call may go without it.
         """
+        lender = self._lender(user, pool)
+        try:
+            return self._lease(user, ani, value, lender, ttl_s=ttl_s, key=key, looking=looking)
+        except (PoolExhausted, TooManyLive, RedisUnavailable, NotReady) as refusal:
+            refusal.transfer_to = self._pools.without_data(lender)
+            raise
+
+    def _lease(
+        self, user: User, ani: Ani, value: str, lender: Pool, *, ttl_s: int | None, key: str, looking: Looking
+    ) -> tuple[Pool, Lease]:
         condition = self._keeper.condition
-        lender = self._pools.lendable(self._lender(user, pool))
+        lender = self._pools.lendable(lender)
         if condition.overruled and lender.exhausted == "fallback":
             lender = replace(lender, exhausted="reject")  # it may be a pool's number under the service that rules
         try:

@@ -101,6 +101,7 @@ match_digits = 9
 country_code = 44
 withheld = +266696687, 0000000000,  No Caller  ID
     Anonymous
+without_data = +8
 dnis_digits = 3
 retry_window = 4
 remember = 30
@@ -109,6 +110,7 @@ after_loss = 90
 numbers = 900
 exhausted = fallback
 fallback = +7
+without_data = +8
 [user:bob]
 password = {HASH}
 pools = a, B_2.c-d
@@ -162,6 +164,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
     assert (a.exhausted, a.share_scan, a.max_callers) == ("reject", 8, 3)
     assert (a.match, a.match_digits, a.dnis_digits, a.retry_window_ms, a.remember_ms) == ("sole", 9, 3, 4_000, 30_000)
     assert (a.after_loss_ms, b.after_loss_ms) == (90_000, b.ttl_ms + 60_000)
+    assert (a.without_data, b.without_data) == ("+8", "+8")
     assert a.country == Country.of("44")
     assert a.withheld == ("+266696687", "0000000000", "no caller id", "anonymous")
     assert (b.exhausted, b.fallback, b.country, b.withheld, b.dnis_digits) == ("fallback", "+7", None, (), 0)
@@ -307,6 +310,10 @@ _WRONG = [
     Wrong("pool:x", "fallback", "5", "is a number of [pool:x]; the fallback must be a number of no pool"),
     Wrong("pool:x", "fallback", "+5", "is the same number as 5, but for the plus; the fallback must be a number of no"),
     Wrong("pool:x", "fallback", "555-1234", "or empty; if this is one number, write it without dashes, as in 5551234"),
+    Wrong("pool:x", "without_data", "five", "one number of 1 to 32 digits"),
+    Wrong("pool:x", "without_data", "5550001-5550002", "must be one number of 1 to 32 digits"),
+    Wrong("pool:x", "without_data", "5", "is a number of [pool:x]; without_data must be a number of no pool, on which"),
+    Wrong("pool:x", "without_data", "+5", "is the same number as 5 of [pool:x], but for the plus; without_data must"),
     Wrong("pool:x", "numbers", "1-9 # nine", "a comment after a value begins with ; and not with #"),
     Wrong("pool:x", "ttl", "300 # seconds", "to 86400; a comment after a value begins with ; and not with #"),
     Wrong("pool:x", "withheld", "*", "'*' is no word or number as a carrier sends it, such as No Caller ID"),

@@ -1,55 +1,274 @@
 """The rules of a hand-over, asked without HTTP."""
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 from redis import Redis
 
+from cticache.access.users import User
+from cticache.data.heartbeat import Heartbeat
 from cticache.data.keeper import Keeper
+from cticache.data.keys import Keys
+from cticache.data.replies import Lease
+from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.errors import Gone, NoSuchCall
-from cticache.handover import HandOver
+from cticache.errors import (
+    Forbidden,
+    Gone,
+    KeyReused,
+    NoSuchCall,
+    NotReady,
+    PoolExhausted,
+    RedisRefuses,
+    RedisUnavailable,
+    Refusal,
+    TooManyLive,
+    WrongFields,
+)
+from cticache.handover import Found, HandOver
 from cticache.numbering.ani import read as read_ani
+from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool, Pools
-from kit.aging import dumped
+from kit.aging import age, dumped, set_clock
 from kit.model import outcome
 from kit.samples import make_pool, user
+from kit.servers import free_port
+from kit.topologies import WAYS, runner
 
 A, OTHER = "5551234567", "5557654321"
 X_AND_Y = user("username")
-MakeHandOver = Callable[..., HandOver]
+W = "5559990000"
+HOUR_MS = 3_600_000
+ONE = Country.of("1")
 
 
 def unseen(_pool: str, _dnis: str, _ani: str) -> None:
     """Nobody is told where it is looked."""
 
 
-@pytest.fixture
-def new_hand_over(store: Store) -> MakeHandOver:
-    """Makes one over the given pools, their numbers in place."""
+@dataclass
+class Site:
+    """A hand-over and what it stands on."""
 
-    def make(*pools: Pool) -> HandOver:
+    client: Redis
+    store: Store
+    pools: Pools
+    keeper: Keeper
+    calls: HandOver
+
+    def lease(
+        self, ani: str = A, pool: str | None = None, *, key: str = "", who: User = X_AND_Y, ttl: int = 60
+    ) -> Lease:
+        return self.calls.lease(who, read_ani(ani), "1", pool=pool, ttl_s=ttl, key=key, looking=unseen)[1]
+
+    def read(self, dnis: str, ani: str = A, *, peek: bool = False) -> Found:
+        return self.calls.read(X_AND_Y, dnis, ani, peek=peek, looking=unseen)
+
+    def take(self, dnis: str, ani: str = A) -> Found:
+        return self.calls.take(X_AND_Y, dnis, ani, looking=unseen)
+
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def new_site(client: Redis, store: Store) -> MakeSite:
+    """Makes one over the given pools, their numbers in place unless it has only just been started."""
+
+    def make(*pools: Pool, is_new: bool = False, store: Store = store) -> Site:
         directory = Pools(pools)
         keeper = Keeper(store, directory, interval=3600)  # not started: the pools are put in place here
-        sync(store, directory, take_over=True)
-        keeper.synced.set()
-        return HandOver(store, directory, keeper)
+        if not is_new:
+            sync(store, directory, take_over=True)
+            keeper.synced.set()
+            keeper._sync.unsure = frozenset()
+        return Site(client, store, directory, keeper, HandOver(store, directory, keeper))
 
     return make
 
 
-def test_who_peeks_leaves_no_trace_wherever_the_call_may_be(client: Redis, new_hand_over: MakeHandOver) -> None:
-    new_hand_over(make_pool("100", name="old"), make_pool("200", name="new")).lease(
-        X_AND_Y, read_ani(A), "1", pool="old", looking=unseen
-    )
-    moved = new_hand_over(make_pool("101", name="old"), make_pool("100,200", name="new"))
+# To peek
+
+
+def test_who_peeks_leaves_no_trace_wherever_the_call_may_be(client: Redis, new_site: MakeSite) -> None:
+    new_site(make_pool("100", name="old"), make_pool("200", name="new")).lease(pool="old")
+    moved = new_site(make_pool("101", name="old"), make_pool("100,200", name="new"))
     before = dumped(client)
-    place, held = moved.read(X_AND_Y, "100", A, peek=True, looking=unseen)
+    place, held = moved.read("100", peek=True)
     assert (place.pool.name, place.moved, held.value) == ("old", True, "1")
-    assert type(outcome(lambda: moved.read(X_AND_Y, "100", OTHER, peek=True, looking=unseen))) is NoSuchCall
+    assert type(outcome(lambda: moved.read("100", OTHER, peek=True))) is NoSuchCall
     assert dumped(client) == before
-    moved.take(X_AND_Y, "100", A, looking=unseen)
+    moved.take("100")
     before = dumped(client)
-    assert type(outcome(lambda: moved.read(X_AND_Y, "100", A, peek=True, looking=unseen))) is Gone
+    assert type(outcome(lambda: moved.read("100", peek=True))) is Gone
     assert dumped(client) == before
+
+
+# Where a call goes whose data could not be kept
+
+Refused = Callable[[MakeSite, Pool], Site]
+"""Makes a site of the pool, at which the next lease of A's is refused."""
+
+
+def none_free(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(replace(pool, exhausted="reject"))
+    site.lease(OTHER)
+    return site
+
+
+def no_numbers(new_site: MakeSite, pool: Pool) -> Site:
+    return new_site(make_pool("100", draining="100", without_data=pool.without_data))
+
+
+def too_many_live(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(pool)
+    site.lease(OTHER, who=X_WITH_ONE)
+    return site
+
+
+def not_in_place_here(new_site: MakeSite, pool: Pool) -> Site:
+    return new_site(pool, is_new=True)
+
+
+def not_in_place_in_redis(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(pool)
+    site.client.flushall()
+    return site
+
+
+def overruled(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(pool)
+    site.keeper._look()
+    new_site(make_pool("200"), is_new=True).keeper._look()
+    site.keeper._look()
+    assert site.keeper.condition.overruled
+    return site
+
+
+def calls_were_lost(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(replace(pool, match="sole", exhausted="reject"))
+    heartbeat = Heartbeat(site.store, site.pools, lambda *_said: None)
+    heartbeat.look()
+    site.client.flushall()
+    heartbeat.look()
+    sync(site.store, site.pools, take_over=True)
+    return site
+
+
+def the_clock_jumped(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(replace(pool, match="sole", exhausted="reject"))
+    Heartbeat(site.store, site.pools, lambda *_said: None).look()
+    set_clock(site.client, site.store, HOUR_MS)
+    return site
+
+
+def redis_not_heard_yet(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(pool, is_new=True)
+    site.keeper.not_heard()
+    return site
+
+
+def redis_refuses(new_site: MakeSite, pool: Pool) -> Site:
+    site = new_site(pool)
+    site.client.set("cti:{system-y}:shared", "of the wrong type", px=60_000)
+    site.lease(OTHER)  # it is on the pool's only number; the next one would share it
+    return site
+
+
+X_WITH_ONE = replace(X_AND_Y, max_live=1)
+REFUSED: dict[Refused, type[Refusal]] = {
+    none_free: PoolExhausted,
+    no_numbers: PoolExhausted,
+    too_many_live: TooManyLive,
+    not_in_place_here: NotReady,
+    not_in_place_in_redis: NotReady,
+    overruled: NotReady,
+    calls_were_lost: NotReady,
+    the_clock_jumped: NotReady,
+    redis_not_heard_yet: RedisUnavailable,
+    redis_refuses: RedisRefuses,
+}
+
+
+@pytest.mark.parametrize(("made", "kind"), REFUSED.items(), ids=[made.__name__ for made in REFUSED])
+@pytest.mark.parametrize("number", [W, ""])
+def test_a_lease_that_is_refused_for_no_fault_of_the_request_says_where_the_call_may_go(
+    new_site: MakeSite, made: Refused, kind: type[Refusal], number: str
+) -> None:
+    site = made(new_site, make_pool("100", without_data=number))
+    refusal = outcome(lambda: site.lease(who=X_WITH_ONE if kind is TooManyLive else X_AND_Y))
+    assert type(refusal) is kind
+    assert refusal.transfer_to == number
+    body = json.loads(refusal.body())
+    assert list(body) == ["error", "detail", "status", "transfer_to"][: 4 if number else 3]
+    assert body.get("transfer_to", "") == number
+
+
+@pytest.mark.parametrize("asking", WAYS)
+def test_a_lease_that_redis_does_not_answer_says_it_the_first_time_and_while_redis_is_known_to_be_away(
+    new_site: MakeSite, asking: str
+) -> None:
+    with runner(f"redis://127.0.0.1:{free_port()}", asking) as nobody:
+        site = new_site(make_pool("100", without_data=W))
+        away = Store(Scripts(nobody, read_scripts()), Keys("cti"), retry_after=2)
+        site.calls = HandOver(away, site.pools, site.keeper)
+        for _ in range(3):
+            refusal = outcome(site.lease)
+            assert type(refusal) is RedisUnavailable
+            assert refusal.transfer_to == W
+        for other in (outcome(lambda: site.read("100")), outcome(lambda: site.take("100"))):
+            assert type(other) is RedisUnavailable
+            assert "transfer_to" not in other.body()
+
+
+def test_no_other_refusal_of_a_lease_says_it(new_site: MakeSite) -> None:
+    site = new_site(make_pool("100", without_data=W))
+    dnis = site.lease(key="k").dnis
+    site.take(dnis)
+    for asked, kind in (
+        (lambda: site.lease(key="k"), Gone),
+        (lambda: site.lease(OTHER, key="k"), KeyReused),
+        (lambda: site.lease(OTHER, ttl=86_400), WrongFields),
+        (lambda: site.lease("nobody's word"), WrongFields),
+        (lambda: site.lease(pool="none"), WrongFields),
+        (lambda: site.lease(who=user("other", {"other"})), Forbidden),
+    ):
+        refusal = outcome(asked)
+        assert type(refusal) is kind
+        assert not refusal.transfer_to
+
+
+def test_it_is_the_number_of_the_pool_that_was_asked(new_site: MakeSite) -> None:
+    one = make_pool("100", name="one", exhausted="reject", without_data=W)
+    two = make_pool("200", name="two", exhausted="reject", without_data=W[:-1] + "1")
+    site = new_site(one, two, make_pool("300", name="three", exhausted="reject"))
+    for name, number in {"one": W, "two": W[:-1] + "1", "three": ""}.items():
+        site.lease(OTHER, name)
+        refusal = outcome(lambda name=name: site.lease(A, name))
+        assert (type(refusal), refusal.transfer_to) == (PoolExhausted, number)
+
+
+def test_nothing_is_found_on_that_number(new_site: MakeSite) -> None:
+    site = new_site(make_pool("100", match="sole", exhausted="reject", without_data=W))
+    site.lease()
+    for asked in (site.read, site.take):
+        assert type(outcome(lambda asked=asked: asked(W))) is NoSuchCall
+    assert not site.calls.knows(W)
+
+
+@pytest.mark.parametrize("number", ["5554000000", "+15554000000"])
+def test_it_is_not_said_while_a_call_from_before_may_be_live_on_that_number(new_site: MakeSite, number: str) -> None:
+    """The caller whose data was not kept would be given the data of that call's caller."""
+    rules = {"match": "sole", "exhausted": "reject", "without_data": number}
+    new_site(make_pool("5554000000")).lease(OTHER)
+    now = new_site(make_pool("100", **rules))
+    now = new_site(replace(now.pools.get("system-y"), country=ONE))  # type: ignore[type-var]
+    now.lease()
+    assert outcome(lambda: now.lease("5550000000")).transfer_to == ""
+    age(now.client, HOUR_MS)
+    now.lease()
+    sync(now.store, now.pools, take_over=True)
+    assert outcome(lambda: now.lease("5550000000")).transfer_to == number

@@ -1,6 +1,6 @@
 """Options of the pools that do not fit together, though each is right by itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ _MOST_TOLD = 100
 _MOST_COMPARED = 100
 """Of two ranges, how many numbers each has whose forms are compared."""
 _OF_NO_POOL = "the fallback must be a number of no pool"
+_NOTHING_WAITS = "without_data must be a number of no pool, on which no data waits: give another one"
 _FEWEST_DIGITS = 8
 """Of a number that may be asked for after a plus: fewer are an extension, or a number that is local somewhere."""
 
@@ -47,6 +48,7 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
     for pool in pools:
         fallbacks.setdefault(pool.fallback, []).append(pool)
     spellings = _spellings(pools)
+    findable = _Findable(pools, spellings)
     for pool in pools:
         if not pool.numbers and not pool.draining:
             yield Conflict(pool.name, "numbers", "", "give at least one number or range of the pool")
@@ -61,6 +63,8 @@ def conflicts(pools: Sequence[Pool]) -> Iterator[Conflict]:
             yield Conflict(pool.name, "dnis_digits", str(pool.dnis_digits), wanted)
         if wrong := _wrong_fallback(pool, [pools[at] for at in own.of(pool.fallback)], fallbacks[pool.fallback]):
             yield Conflict(pool.name, "fallback", pool.fallback, wrong)
+        if wrong := findable.wrong(pool):
+            yield Conflict(pool.name, "without_data", pool.without_data, f"{wrong}; {_NOTHING_WAITS}")
         yield from _withheld(pool, spellings[pool.country])
         if pool.share_scan * pool.max_callers > MOST_LOOKS:
             most = f"times max_callers = {pool.max_callers} must not be above {MOST_LOOKS}, or a call holds up Redis"
@@ -126,6 +130,58 @@ def _wrong_fallback(pool: Pool, owners: Sequence[Pool], fallback_of: Sequence[Po
         if other is not pool:
             return f"is the fallback of [pool:{other.name}], too; give each pool its own"
     return ""
+
+
+class _Findable:
+    """Where a question for the number of calls without data would look for a call, though none of them has one."""
+
+    def __init__(self, pools: Sequence[Pool], spellings: Mapping[Country | None, Spellings]) -> None:
+        self._pools = pools
+        self._spellings = spellings
+        self._owners = Owners(pool.every_number for pool in pools)
+        by_digits: dict[int, list[Span]] = {}
+        for pool in pools:
+            if pool.dnis_digits:
+                by_digits.setdefault(pool.dnis_digits, []).extend(pool.every_number.spans)
+        self._by_digits = {digits: NumberSet(spans) for digits, spans in by_digits.items()}
+
+    def wrong(self, pool: Pool) -> str:
+        """What is wrong with the pool's ``without_data``; empty where nothing is."""
+        number = pool.without_data
+        if not number:
+            return ""
+        for other in self._having(number):
+            return f"is {'the fallback' if number == other.fallback else 'a number'} of [pool:{other.name}]"
+        return self._in_another_spelling(number, pool) or self._by_ending(number, pool)
+
+    def _having(self, number: str) -> Iterator[Pool]:
+        return (self._pools[at] for at in self._owners.of(number))
+
+    def _in_another_spelling(self, number: str, pool: Pool) -> str:
+        turned = number.removeprefix("+") if number.startswith("+") else f"+{number}"
+        for other in self._having(turned):
+            return f"is the same number as {turned} of [pool:{other.name}], but for the plus"
+        for country, spellings in self._spellings.items():
+            for found in spellings.others(number, self._owners.of):
+                for other in self._having(found):
+                    is_one = country == pool.country and _are_one(
+                        number, found, spellings, self._spellings[other.country]
+                    )
+                    if country and (is_one or country == other.country):
+                        under = f"under country_code = {country.code}"
+                        return f"is the same number as {found} of [pool:{other.name}], {under}"
+        return ""
+
+    def _by_ending(self, number: str, pool: Pool) -> str:
+        """The pool's own system may name it by its last digits alone; to others it is what they see in full."""
+        digits, own = number.removeprefix("+"), pool.dnis_digits
+        if own and len(digits) >= own and (alike := pool.every_number.ending(digits[-own:])):
+            return f"ends like {alike[0]}, and dnis_digits = {own} does not tell them apart"
+        for count, numbers in self._by_digits.items():
+            if len(digits) >= count and (alike := numbers.agreeing(digits, count)):
+                other = next(self._having(alike[0]))
+                return f"ends in {alike[0]} of [pool:{other.name}], which has dnis_digits = {count}"
+        return ""
 
 
 def _withheld(pool: Pool, spellings: Spellings) -> Iterator[Conflict]:

@@ -79,6 +79,8 @@ class Pool:
     exhausted: Exhausted = declared(Word(*get_args(Exhausted)), "share")
     fallback: str = declared(Text(_number), "")
     """The number for callers beyond the pool's own; empty without one."""
+    without_data: str = declared(Text(_number), "")
+    """Where a call goes whose data could not be kept: a number of no pool; empty without one."""
     share_scan: int = declared(Whole(1, 1000, "numbers"), 64)
     max_callers: int = declared(Whole(1, MOST_CALLERS, "callers"), 20)
     match: Match = declared(Word(*get_args(Match)), "exact")
@@ -291,6 +293,17 @@ class Pools:
                 for name in self._left.pools.get(dnis, ())
             )
         return replace(pool, exhausted="reject") if taken[pool.name] else pool
+
+    def without_data(self, pool: Pool) -> str:
+        """The pool's number for a call whose data could not be kept; empty without one.
+
+        Nor is there one while calls from before may be live on it, left from when it was a number of some pool.
+        """
+        number = pool.without_data
+        if number and self._left.pools:
+            spelled = (number, *self._alike(number, pool.country))
+            return "" if any(dnis in self._left.pools for dnis in spelled) else number
+        return number
 
     def set_leaving(self, leaving: Mapping[str, Iterable[str]]) -> None:
         """Say which numbers left each pool, by its name, while calls were live on them."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cticache.numbering.ani import form_of
 from cticache.numbering.conflicts import conflicts, not_international, remarks, shared
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool
+from cticache.numbering.pools import Pool, Pools
 from kit.effort import counted_calls
 from kit.samples import make_pool
 
@@ -158,6 +158,91 @@ def test_numbers_are_told_just_if_a_comparison_of_each_with_each_finds_two_that_
     assert bool(faults) == bool(pairs)
     for fault in faults:
         assert any(all(number in fault for number in pair) for pair in pairs)
+
+
+_NOTHING_WAITS = "; without_data must be a number of no pool, on which no data waits: give another one"
+
+
+@pytest.mark.parametrize(
+    ("pools", "wrong"),
+    [
+        pytest.param([pool("100", without_data="100")], "is a number of [pool:p]", id="its own"),
+        pytest.param([pool("100", without_data="200"), pool("200", "u")], "is a number of [pool:u]", id="another's"),
+        pytest.param(
+            [pool("100", without_data="200"), pool("201", "u", draining="200")],
+            "is a number of [pool:u]",
+            id="draining",
+        ),
+        pytest.param([pool("100", fallback="200", without_data="200")], "is the fallback of [pool:p]", id="a fallback"),
+        pytest.param(
+            [pool("100", without_data="200"), pool("201", "u", fallback="200")],
+            "is the fallback of [pool:u]",
+            id="another's fallback",
+        ),
+        pytest.param(
+            [pool("100", without_data="+200", country=UK), pool("200", "u", ONE)],
+            "is the same number as 200 of [pool:u], but for the plus",
+            id="but for the plus",
+        ),
+        pytest.param(
+            [pool("100", without_data="0015554000003"), pool("5554000000-5554000009", "u", ONE)],
+            "is the same number as 5554000003 of [pool:u], under country_code = 1",
+            id="in a spelling of the other pool's country",
+        ),
+        pytest.param(
+            [pool("100", without_data="5554000003", country=ONE), pool("15554000000-15554000009", "u")],
+            "is the same number as 15554000003 of [pool:u], under country_code = 1",
+            id="in a spelling of the pool's own country",
+        ),
+        pytest.param(
+            [pool("100", without_data="442079460000", country=ONE), pool("1", "u", UK, fallback="02079460000")],
+            "is the same number as 02079460000 of [pool:u], under country_code = 44",
+            id="a fallback in another spelling, whatever the pool's own country says",
+        ),
+        pytest.param(
+            [pool("5554000000-5554000009", without_data="5559990013", dnis_digits=4)],
+            "",
+            id="digits that differ",
+        ),
+        pytest.param(
+            [pool("5554000000-5554000009", without_data="5559990003", dnis_digits=1)],
+            "ends like 5554000003, and dnis_digits = 1 does not tell them apart",
+            id="digits by which the number is asked for",
+        ),
+        pytest.param(
+            [pool("100", without_data="5559990003"), pool("0003", "u", dnis_digits=4)],
+            "ends in 0003 of [pool:u], which has dnis_digits = 4",
+            id="an extension of another pool",
+        ),
+        pytest.param(
+            [pool("100", without_data="5559990003"), pool("5554000003", "u", dnis_digits=4)],
+            "",
+            id="digits of another pool's numbers, whose system does not get the call",
+        ),
+        pytest.param([pool("100", without_data="200"), pool("101", "u", without_data="200")], "", id="of two pools"),
+        pytest.param(
+            [pool("100", without_data="5559990003", country=ONE), pool("101", "u", without_data="+15559990003")],
+            "",
+            id="of two pools in two spellings",
+        ),
+        pytest.param(
+            [pool("2079460000", country=ONE, without_data="+442079460000")], "", id="a number of another country"
+        ),
+    ],
+)
+def test_a_number_for_calls_without_data_is_no_pools(pools: list[Pool], wrong: str) -> None:
+    assert told(*pools) == [f"[pool:p] without_data = {pools[0].without_data}: {wrong}{_NOTHING_WAITS}"] * bool(wrong)
+
+
+@given(st.lists(st.tuples(_NUMBER, _COUNTRY, st.sampled_from([0, 0, 3, 8])), min_size=2, max_size=3))
+def test_on_a_number_for_calls_without_data_nothing_is_ever_found(
+    made: list[tuple[str, Country | None, int]],
+) -> None:
+    (number, country, _), *others = made
+    pools = [pool("777", "first", country, without_data=number)]
+    pools += [pool(other, f"p{at}", its, dnis_digits=digits) for at, (other, its, digits) in enumerate(others)]
+    if any(Pools(pools).of(number)):
+        assert any("] without_data = " in fault for fault in told(*pools))
 
 
 def test_ranges_of_millions_are_compared_unexpanded() -> None:
