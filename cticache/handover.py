@@ -106,10 +106,11 @@ class HandOver:
             self._keeper.wake()  # another service has put other numbers in place
         return lender, lease
 
-    def read(self, user: User, dnis: str, ani: str, *, peek: bool = False, looking: Looking) -> Found:
+    def read(self, user: User, dnis: str, ani: str, *, token: str = "", peek: bool = False, looking: Looking) -> Found:
         """Find a call and leave it where it is; ``ani`` is bare, as cticache.numbering.ani.read leaves it.
 
-        With ``peek`` nothing is changed in Redis: the call is not picked up, and nothing is counted.
+        With a ``token`` the call is the lease that has it, or none: ``ani`` may be anything. With ``peek`` nothing is
+        changed in Redis: the call is not picked up, and nothing is counted.
 
         Raises NoSuchCall, Forbidden, Gone, Ambiguous, WrongFields for an ANI that no pool can read, and NotReady while
         it is not certain that there is no such call.
@@ -119,19 +120,33 @@ class HandOver:
             dnis,
             ani,
             looking,
-            lambda place, canonical, last: self._store.read(place, canonical, user.name, last=last, peek=peek),
+            lambda place, canonical, last: self._store.read(
+                place, canonical, user.name, token=token, last=last, peek=peek
+            ),
+            is_certain=bool(token),
         )
 
-    def take(self, user: User, dnis: str, ani: str, *, key: str = "", if_match: str = "", looking: Looking) -> Found:
-        """Find a call and end it. Raises what ``read`` does, Stale and KeyReused."""
+    def take(
+        self,
+        user: User,
+        dnis: str,
+        ani: str,
+        *,
+        token: str = "",
+        key: str = "",
+        if_match: str = "",
+        looking: Looking,
+    ) -> Found:
+        """Find a call, as ``read`` does, and end it. Raises what that does, Stale and KeyReused."""
         return self._first(
             user,
             dnis,
             ani,
             looking,
             lambda place, canonical, last: self._store.take(
-                place, canonical, user.name, key=key, if_match=if_match, last=last
+                place, canonical, user.name, token=token, key=key, if_match=if_match, last=last
             ),
+            is_certain=bool(token),
         )
 
     def renew(
@@ -193,14 +208,23 @@ class HandOver:
             raise WrongFields({"pool": ["No such pool."]})
         return found
 
-    def _first(self, user: User, dnis: str, ani: str, looking: Looking, ask: _Ask) -> Found:
+    def _first(
+        self, user: User, dnis: str, ani: str, looking: Looking, ask: _Ask, *, is_certain: bool = False
+    ) -> Found:
         """The first call that is found; the next place is tried only when this one has none.
 
         One that is live under this very ANI anywhere outranks one that was taken (Gone). That outranks one that is
-        found by less than its ANI, and that outranks that there is none (NoSuchCall).
+        found by less than its ANI, and that outranks that there is none (NoSuchCall). Where the call is certain, known
+        by more than its ANI, it is in one place or in none.
         """
+        there = places(self._pools, dnis, user, self._keeper.condition)
+        if is_certain:
+            found = [(place, _if_readable(place, ani)) for place in there]
+            if held := self._of_all(found, looking, ask, are_last=True):
+                return held
+            raise _for_sure(NoSuchCall(), self._pools, there, self._keeper.condition)
         try:
-            found = readings(places(self._pools, dnis, user, self._keeper.condition), ani)
+            found = readings(there, ani)
         except ValueError as error:
             raise _wrong_ani(error) from None
         if self._pools.leaving is None:  # a call of this number's former pool may be on the line
@@ -263,6 +287,14 @@ def places(pools: Pools, dnis: str, user: User | None = None, condition: Conditi
         refusal = Forbidden(f"The DNIS is not in a pool of user {user.name}'s.")
         raise _for_sure(refusal, pools, found, condition)
     return unambiguous(theirs if user else found)
+
+
+def _if_readable(place: Place, ani: str) -> str:
+    """The canonical form that an ANI has there; empty where it has none."""
+    try:
+        return place.pool.canonical(ani)
+    except ValueError:
+        return ""
 
 
 def _for_sure(refusal: Refusal, pools: Pools, found: list[Place], condition: Condition) -> Refusal:

@@ -4,7 +4,7 @@
 -- KEYS[1]  callers       zset    ANI -> time (ms) at which its lease ends
 -- KEYS[2]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[3]  call_prefix   prefix  of call:<dnis>:<ani>, without the colon before the ANI
--- KEYS[4]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[4]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- ARGV[1]  ani           as presented, canonical; '' is withheld
 -- ARGV[2]  rule          'exact', 'suffix' or 'sole'
 -- ARGV[3]  match_digits  digits at the end that must agree for suffix, integer > 0

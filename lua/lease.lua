@@ -23,7 +23,7 @@
 -- KEYS[9]   lost            string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[10]  call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee
 -- KEYS[11]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
--- KEYS[12]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[12]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- KEYS[13]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
 -- ARGV[1]   ani             canonical; '' is withheld
 -- ARGV[2]   value           opaque text

@@ -12,7 +12,7 @@
 -- KEYS[5]  pending         zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- KEYS[6]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- KEYS[7]  call_prefix     prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
--- KEYS[8]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[8]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- KEYS[9]  live_prefix     prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
 -- ARGV[1]  step            'numbers' or 'leaving' to list those with a time to come, 'rescore' to set theirs anew
 -- ARGV[2]  cursor          list: time (ms) from which to list, integer >= 0
@@ -73,8 +73,10 @@ local function rescore(dnis, elsewhere_ms)
     local ends = right_end(member, tonumber(listed[i + 1]))
     live[#live + 1] = ends
     redis.call('ZADD', callers, ms(ends or now), listed[i])
-    if not ends and redis.call('EXISTS', gone_prefix .. member) == 1 then
-      redis.call('SET', gone_prefix .. member, ms(now), 'PX', ms(math.max(pair_rest_ms, 1)))
+    local gone = not ends and redis.call('GET', gone_prefix .. member)
+    if gone then
+      local token = gone:match('^%d+(.*)$')
+      redis.call('SET', gone_prefix .. member, ms(now) .. token, 'PX', ms(math.max(pair_rest_ms, 1)))
     end
   end
   table.sort(live, function(a, b) return a > b end)

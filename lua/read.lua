@@ -11,7 +11,7 @@
 -- KEYS[4]  callers       zset    ANI -> time (ms) at which its lease ends
 -- KEYS[5]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[6]  call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
--- KEYS[7]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[7]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- KEYS[8]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
 -- KEYS[9]  presented     string  the ANI at the last miss beside a live call that it is unlike
 -- ARGV[1]  dnis          the number
@@ -22,14 +22,15 @@
 -- ARGV[6]  reader        the user who asks
 -- ARGV[7]  last          1 when the request asks no more: what is not found then is counted, else 0
 -- ARGV[8]  peek          1 to leave no trace, else 0
+-- ARGV[9]  token         of the lease that is meant, whatever ani and rule are; '' to go by these
 --
 -- Writes    pending, unclaimed, stats, call_prefix, stats_prefix, presented
--- Includes  wrong_question, allowed, clock, tally, match, refusal, near, miss
+-- Includes  wrong_question, clock, tally, by_token, allowed, match, refusal, near, miss
 --
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
--- Returns  {value, token, grade, leased_ms, left_ms}; an integer, the time (ms) at which it was taken; nil when nothing
---          is live under this key.
+-- Returns  {value, token, grade, leased_ms, left_ms}, grade 'exact', 'suffix', 'sole', or 'uui' by its token; an
+--          integer, the time (ms) at which it was taken; nil when nothing is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 
@@ -37,19 +38,24 @@ local pending, unclaimed, stats, callers, lost = KEYS[1], KEYS[2], KEYS[3], KEYS
 local call_prefix, gone_prefix, stats_prefix = KEYS[6], KEYS[7], KEYS[8]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
-local presented, last, peek = KEYS[9], ARGV[7], ARGV[8]
+local presented, last, peek, token = KEYS[9], ARGV[7], ARGV[8], ARGV[9]
 
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
   return wrong
 end
 
-if rule ~= 'exact' or ani == '' then
-  rule = include('allowed')(lost, rule, ani)
-end
 local clock, new_tally = include('clock'), include('tally')
-local now = rule ~= 'exact' and clock() -- an exact call is there or is not, whatever the time
-local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+local now, grade, found
+if token ~= '' then
+  grade, found = include('by_token')(call_prefix, callers, gone_prefix, token, most_callers)
+else
+  if rule ~= 'exact' or ani == '' then
+    rule = include('allowed')(lost, rule, ani)
+  end
+  now = rule ~= 'exact' and clock() -- an exact call is there or is not, whatever the time
+  grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
+end
 local call = found and call_prefix .. found
 -- What finds nothing goes a way of its own: a tally reads both its keys, and few reads count anything.
 if not grade or grade == 'gone' or grade == 'ambiguous' then
@@ -59,7 +65,10 @@ if not grade or grade == 'gone' or grade == 'ambiguous' then
   local tally = new_tally(stats, stats_prefix, now or clock())
   if not grade and last == '1' then
     local near, miss = include('near'), include('miss')
-    local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    local kind, other
+    if token == '' then
+      kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    end
     miss(tally, presented, ani, kind, other and call_prefix .. other)
   end
   return include('refusal')(grade, found, tally)

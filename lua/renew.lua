@@ -12,7 +12,7 @@
 -- KEYS[6]   callers       zset    ANI -> time (ms) at which its lease ends
 -- KEYS[7]   lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[8]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
--- KEYS[9]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[9]   gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- KEYS[10]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
 -- KEYS[11]  reply_prefix  prefix  of reply:<user>:<key>, a hash: what the lease was answered, token, over_ms
 -- KEYS[12]  promised      zset    DNIS -> time (ms) from which another pool was told that it may lease it

@@ -15,7 +15,7 @@
 -- KEYS[7]   callers       zset    ANI -> time (ms) at which its lease ends
 -- KEYS[8]   lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[9]   call_prefix   prefix  of call:<dnis>:<ani>, a hash: value, token, leased_ms, lessee, reply
--- KEYS[10]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken
+-- KEYS[10]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- KEYS[11]  live_prefix   prefix  of live:<user>, a zset: dnis:ani -> time (ms) at which it ends
 -- KEYS[12]  reply_prefix  prefix  of reply:<user>:<key>, a hash: what the lease was answered, token, over_ms
 -- KEYS[13]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
@@ -31,15 +31,17 @@
 -- ARGV[9]   keyed         1 when the answer is kept under a key for as long, else 0
 -- ARGV[10]  if_match      quoted tokens, of which the lease must have one; '' for any
 -- ARGV[11]  last          1 when the request asks no more: what is not found then is counted, else 0
+-- ARGV[12]  token         of the lease that is meant, whatever ani and rule are; '' to go by these
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
 --           reply_prefix, stats_prefix, presented
--- Includes  whole, wrong_question, ms, ends, clock, tally, allowed, match, near, miss, refusal
+-- Includes  whole, wrong_question, ms, ends, clock, tally, by_token, allowed, match, near, miss, refusal
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
--- Returns  {value, token, grade, leased_ms, left_ms, replayed}, replayed 1 or 0; an integer, the time (ms) at which it
---          was taken; nil when nothing is live under this key.
+-- Returns  {value, token, grade, leased_ms, left_ms, replayed}, grade 'exact', 'suffix', 'sole', or 'uui' by its
+--          token, replayed 1 or 0; an integer, the time (ms) at which it was taken; nil when nothing is live under this
+--          key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 --          REUSED     the key was used for another call.
@@ -51,7 +53,7 @@ local reply_prefix, stats_prefix = KEYS[12], KEYS[13]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local gone_ms, keyed, if_match = tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local presented, last = KEYS[14], ARGV[11]
+local presented, last, token = KEYS[14], ARGV[11], ARGV[12]
 
 local whole = include('whole')
 
@@ -66,10 +68,11 @@ end
 local ms, ends = include('ms'), include('ends')
 local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
+local asked = dnis .. ':' .. (token == '' and ani or 'uui ' .. token)
 
 if keyed == '1' then
   local said = redis.call('HMGET', taken, 'value', 'token', 'grade', 'leased_ms', 'fingerprint')
-  if said[1] and said[5] ~= dnis .. ':' .. ani then
+  if said[1] and said[5] ~= asked then
     return redis.error_reply('REUSED the key was used for another call')
   end
   if said[1] then
@@ -78,15 +81,23 @@ if keyed == '1' then
   end
 end
 
-if rule ~= 'exact' or ani == '' then
-  rule = include('allowed')(lost, rule, ani)
+local grade, found
+if token ~= '' then
+  grade, found = include('by_token')(call_prefix, callers, gone_prefix, token, most_callers)
+else
+  if rule ~= 'exact' or ani == '' then
+    rule = include('allowed')(lost, rule, ani)
+  end
+  grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 end
-local grade, found = include('match')(call_prefix, callers, gone_prefix, ani, rule, match_digits, most_callers, now)
 local call = found and call_prefix .. found
 if not grade or grade == 'gone' or grade == 'ambiguous' then
   if not grade and last == '1' then
     local near, miss = include('near'), include('miss')
-    local kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    local kind, other
+    if token == '' then
+      kind, other = near(callers, call_prefix, ani, match_digits, pending, dnis)
+    end
     miss(tally, presented, ani, kind, other and call_prefix .. other)
   end
   return include('refusal')(grade, found, tally)
@@ -111,15 +122,17 @@ local reply_key = held[5] and reply_prefix .. held[5]
 local is_kept = reply_key and redis.call('HGET', reply_key, 'token') == held[2]
 local last_end = stay[1] or now
 
+local taken_at = ms(now) .. ' ' .. held[2]
+
 redis.call('DEL', call)
-redis.call('SET', gone_prefix .. found, ms(now), 'PX', ms(gone_ms))
-if found ~= ani then
-  redis.call('SET', gone_prefix .. ani, ms(now), 'PX', ms(gone_ms))
+redis.call('SET', gone_prefix .. found, taken_at, 'PX', ms(gone_ms))
+if found ~= ani and token == '' then
+  redis.call('SET', gone_prefix .. ani, taken_at, 'PX', ms(gone_ms))
   redis.call('ZADD', callers, ms(now), ani) -- who asked for it rests with the number, too
 end
 if keyed == '1' then
   redis.call('HSET', taken, 'value', held[1], 'token', held[2], 'grade', grade, 'leased_ms', held[3],
-    'fingerprint', dnis .. ':' .. ani)
+    'fingerprint', asked)
   redis.call('PEXPIRE', taken, ms(gone_ms))
 end
 redis.call('ZADD', callers, 'XX', ms(now), found)

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from cticache.access.users import User
+from cticache.data import uui
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
@@ -64,11 +66,11 @@ class Site:
     ) -> Lease:
         return self.calls.lease(who, read_ani(ani), "1", pool=pool, ttl_s=ttl, key=key, looking=unseen)[1]
 
-    def read(self, dnis: str, ani: str = A, *, peek: bool = False) -> Found:
-        return self.calls.read(X_AND_Y, dnis, ani, peek=peek, looking=unseen)
+    def read(self, dnis: str, ani: str = A, *, who: User = X_AND_Y, **more: Any) -> Found:
+        return self.calls.read(who, dnis, ani, **{"looking": unseen} | more)
 
-    def take(self, dnis: str, ani: str = A) -> Found:
-        return self.calls.take(X_AND_Y, dnis, ani, looking=unseen)
+    def take(self, dnis: str, ani: str = A, *, who: User = X_AND_Y, **more: Any) -> Found:
+        return self.calls.take(who, dnis, ani, **{"looking": unseen} | more)
 
 
 MakeSite = Callable[..., Site]
@@ -105,6 +107,60 @@ def test_who_peeks_leaves_no_trace_wherever_the_call_may_be(client: Redis, new_s
     before = dumped(client)
     assert type(outcome(lambda: moved.read("100", peek=True))) is Gone
     assert dumped(client) == before
+
+
+# By the token of its lease
+
+
+@pytest.mark.parametrize("ani", [A, OTHER, "", "no number at all", "1" * 60])
+def test_a_call_is_found_by_its_uui_whatever_became_of_its_ani(new_site: MakeSite, ani: str) -> None:
+    site = new_site(make_pool("+15551234560,100", country=ONE))
+    leased = site.lease()
+    dnis, token = uui.read(leased.uui)
+    for asked in (site.read, site.take):
+        place, held = asked(dnis, ani, token=token)
+        assert (place.dnis, held.token, held.grade) == (leased.dnis, leased.token, "uui")
+    for asked in (site.read, site.take):
+        assert type(outcome(lambda asked=asked: asked(dnis, ani, token=token))) is Gone
+        assert type(outcome(lambda asked=asked: asked(dnis, A, token="A" * 16))) is NoSuchCall
+
+
+def test_where_it_is_looked_the_ani_is_told_as_far_as_it_can_be_read(new_site: MakeSite) -> None:
+    site = new_site(make_pool("100", country=ONE))
+    leased = site.lease()
+    seen: list[tuple[str, ...]] = []
+    for ani in ("+15557654321", "no number at all"):
+        site.read("100", ani, token=leased.token, looking=lambda *place: seen.append(place))
+    assert seen == [("system-y", "100", f"1{OTHER}"), ("system-y", "100", "")]
+
+
+def test_on_a_number_that_moved_each_pool_is_asked_for_the_token(client: Redis, new_site: MakeSite) -> None:
+    old = new_site(make_pool("100", name="old"), make_pool("200", name="new")).lease(pool="old")
+    moved = new_site(make_pool("101", name="old"), make_pool("100", name="new", match="sole", exhausted="reject"))
+    assert type(outcome(lambda: moved.lease(A, "new"))) is PoolExhausted
+    client.zadd("cti:{new}:numbers", {"100": 0})
+    new = moved.lease(A, "new")
+    assert old.dnis == new.dnis == "100"
+    assert type(outcome(lambda: moved.take("100", OTHER, token="A" * 16))) is NoSuchCall
+    for leased, name in ((new, "new"), (old, "old")):
+        place, held = moved.take("100", OTHER, token=leased.token, key="k" + name)
+        assert (place.pool.name, held.token) == (name, leased.token)
+    for leased, name in ((new, "new"), (old, "old")):
+        assert moved.take("100", OTHER, token=leased.token, key="k" + name)[1].replayed
+        assert type(outcome(lambda leased=leased: moved.read("100", OTHER, token=leased.token))) is Gone
+
+
+def test_a_token_opens_no_pool_that_is_not_the_users(new_site: MakeSite) -> None:
+    site = new_site(make_pool("100"), make_pool("200", name="other"))
+    leased = site.lease()
+    stranger = user("stranger", {"other"})
+    for asked in (site.read, site.take):
+        assert type(outcome(lambda asked=asked: asked("100", token=leased.token, who=stranger))) is Forbidden
+        assert type(outcome(lambda asked=asked: asked("200", token=leased.token))) is NoSuchCall
+        assert type(outcome(lambda asked=asked: asked("300", token=leased.token))) is NoSuchCall
+    site.pools.leaving = None
+    assert type(outcome(lambda: site.read("200", token=leased.token))) is NotReady
+    assert site.read("100", token=leased.token)
 
 
 # Where a call goes whose data could not be kept

@@ -53,6 +53,7 @@ COUNTERS = (
     Counter("match_exact", "claims", "Calls asked for, by how found", "found exact", "match", "exact"),
     Counter("match_suffix", "claims", "Calls asked for, by how found", "found suffix", "match", "suffix"),
     Counter("match_sole", "claims", "Calls asked for, by how found", "found sole", "match", "sole"),
+    Counter("match_uui", "claims", "Calls asked for, by how found", "found by uui", "match", "uui"),
     Counter("ambiguous", "ambiguous", "Questions that more than one live caller fitted", "ambiguous"),
     Counter("missed", "misses", "Questions for a call that is not there", "found nothing"),
     Counter("gone", "gone", "Questions for a call that was taken before", "taken before"),

@@ -17,7 +17,8 @@ begin the script.
 - ``cti:{pool}:unclaimed``, a zset: DNIS -> how many of its calls in a row nobody asked for; eight days
 - ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + the pair's rest
 - ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee, reply, other (a near miss was counted); its TTL
-- ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, also under the ANI presented; a minute
+- ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, and its token, after older releases without;
+  also under the ANI presented; a minute
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
 - ``cti:{pool}:retry:USER:FINGERPRINT``, a hash: the same for a POST without a key; the pool's retry window

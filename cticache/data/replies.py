@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
+from cticache.data import uui
 from cticache.data.counters import COUNTERS, PEAK, TRANSIT
 
-Grade = Literal["exact", "suffix", "sole"]
+Grade = Literal["exact", "suffix", "sole", "uui"]
 Difference = Literal["more", "less", "tail", "withheld", "unlike"]
 """How two ANI differ, as lua/include/near.lua has it."""
 
@@ -30,6 +31,11 @@ class Lease(NamedTuple):
     """How long it lasts from now."""
     jumped: bool = False
     """Whether the clock of Redis is not what it should be."""
+
+    @property
+    def uui(self) -> str:
+        """What names this lease where the ANI may be lost on the way: hex digits, see data.uui."""
+        return uui.written(self.dnis, self.token)
 
 
 class Held(NamedTuple):

@@ -34,7 +34,7 @@ from cticache.data.replies import (
     utc,
 )
 from cticache.data.scripts import Argument, Invocation, Scripts
-from cticache.data.tokens import token
+from cticache.data.tokens import token as new_token
 from cticache.errors import BadArgument, Gone, NotReady, PoolExhausted, RedisUnavailable, Refusal, TooManyLive, refusals
 from cticache.link.trouble import trouble
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
@@ -112,7 +112,7 @@ class Store:
             keys,
             ani=ani,
             value=value,
-            token=token(),
+            token=new_token(),
             lessee=lessee,
             ttl_ms=ttl_ms,
             rest_ms=pool.rest_ms,
@@ -139,10 +139,13 @@ class Store:
             return lease._replace(jumped=True)
         return lease
 
-    def read(self, place: Place, ani: str, reader: str, *, last: bool = True, peek: bool = False) -> Held | None:
+    def read(
+        self, place: Place, ani: str, reader: str, *, token: str = "", last: bool = True, peek: bool = False
+    ) -> Held | None:
         """The call's value, left in place; None when nothing is live there, which is counted if ``last``.
 
-        With ``peek`` nothing is changed or counted: it is not known that anybody has asked.
+        With a ``token`` the call is the lease that has it, or none, whatever the ANI and the rule are. With ``peek``
+        nothing is changed or counted: it is not known that anybody has asked.
 
         Raises Gone and Ambiguous.
         """
@@ -159,16 +162,26 @@ class Store:
                 reader=reader,
                 last=int(last),
                 peek=int(peek),
+                token=token,
             )
         )
 
     def take(
-        self, place: Place, ani: str, user: str, *, key: str = _NO_KEY, if_match: str = "", last: bool = True
+        self,
+        place: Place,
+        ani: str,
+        user: str,
+        *,
+        token: str = "",
+        key: str = _NO_KEY,
+        if_match: str = "",
+        last: bool = True,
     ) -> Held | None:
         """The call's value, handed over once, and again to whoever repeats ``key``; None when nothing is live there.
 
-        That is counted if ``last``: a request that asks in several places is to be counted once. ``if_match`` is a list
-        of quoted tokens of which the lease must have one; empty for any.
+        That is counted if ``last``: a request that asks in several places is to be counted once. With a ``token`` the
+        call is the lease that has it, or none, whatever the ANI and the rule are. ``if_match`` is a list of quoted
+        tokens of which the lease must have one; empty for any.
 
         Raises Gone, Ambiguous, Stale and KeyReused.
         """
@@ -188,6 +201,7 @@ class Store:
                 keyed=int(key != _NO_KEY),
                 if_match=if_match,
                 last=int(last),
+                token=token,
             )
         )
 
@@ -356,7 +370,7 @@ class Store:
                     self._keys.pool_beat(pool.name),
                     {
                         "known_id": last.id if last else "",
-                        "fresh_id": token(),
+                        "fresh_id": new_token(),
                         "least_nth": before.nth if last and before and before.id == last.id else 0,
                         "last_nth": last.nth if last else 0,
                         "known_ms": last.now if last else 0,
@@ -424,7 +438,7 @@ class Store:
 
         No service looks at them. Without a pool it is beside what all pools share.
         """
-        ran, *refused = self._run("try_out", self._keys.try_out(pool, token()), left_ms=_TRIED_MS)
+        ran, *refused = self._run("try_out", self._keys.try_out(pool, new_token()), left_ms=_TRIED_MS)
         return Trial(int(ran), dict(pairs(refused)))
 
     def _run(self, script: str, keys: list[str], **arguments: Argument) -> Any:

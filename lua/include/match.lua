@@ -43,7 +43,7 @@ return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_calle
   end
   local gone = redis.call('GET', gone_prefix .. ani)
   if gone then
-    return 'gone', tonumber(gone)
+    return 'gone', tonumber(gone:match('^%d+')) -- the token of the call comes after it
   end
   if tails > 0 then
     return tails == 1 and 'suffix' or 'ambiguous', tail

@@ -50,7 +50,8 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     moved_field(key, 'over_ms', leased and over)
     moved_field(key, 'ms', not leased and nth and ms)
   elseif key:find(':gone:', 1, true) then
-    redis.call('SET', key, moved(redis.call('GET', key)), 'KEEPTTL')
+    local ms, token = redis.call('GET', key):match('^(%d+)(.*)$')
+    redis.call('SET', key, moved(ms) .. token, 'KEEPTTL')
   end
   if to_live >= 0 then
     redis.call('PEXPIRE', key, string.format('%.0f', left(to_live)))  -- deletes it where no time is left

@@ -111,6 +111,8 @@ class PoolModel:
     """DNIS no longer leased -> until when its calls may be asked for."""
     gone: dict[tuple[str, str], int] = field(default_factory=dict)
     """DNIS and presented ANI of a call that was taken -> when."""
+    taken: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The same -> the token of that call."""
     replies: dict[tuple[str, str], Said] = field(default_factory=dict)
     takes: dict[tuple[str, str], Said] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
@@ -265,19 +267,32 @@ class PoolModel:
             return Refused(Ambiguous)
         return Found(candidates[0], grade) if candidates else None
 
+    def by_token(self, dnis: str, token: str) -> Found | Refused | None:
+        """The call whose lease has this token; None when it is not live, and was not taken of late."""
+        for call in self.live(dnis):
+            if call.token == token:
+                return Found(call, "uui")
+        for (on, ani), at in self.gone.items():
+            if on == dnis and self.taken[on, ani] == token and at + self.pool.remember_ms > self.now:
+                return Refused(Gone)
+        return None
+
     def has_read(self, call: Call, grade: str, reader: str) -> None:
         """The value was read."""
         if reader != call.user:
             self._asked(call, grade)
 
     def take(
-        self, dnis: str, ani: str, rule: str, *, user: str, key: str, tags: Iterable[str]
+        self, dnis: str, ani: str, rule: str, *, user: str, key: str, tags: Iterable[str], token: str = ""
     ) -> Found | Said | Refused | None:
-        """What a take must be answered; ``tags`` are the tokens of If-Match, none for any."""
+        """What a take must be answered; ``tags`` are the tokens of If-Match, none for any.
+
+        With a ``token`` it is of that lease, whatever the ANI and the rule are.
+        """
         said = self.takes.get((user, key)) if key else None
         if said and said.until > self.now:
-            return said if said.request == (dnis, ani) else Refused(KeyReused)
-        return self.checked(self.find(dnis, ani, rule), tags)
+            return said if said.request == _asked_of(dnis, ani, token) else Refused(KeyReused)
+        return self.checked(self.by_token(dnis, token) if token else self.find(dnis, ani, rule), tags)
 
     def checked(self, found: Found | Refused | None, tags: Iterable[str], only: str = "") -> Found | Refused | None:
         """The same, or Stale, or ForeignCall if another user than ``only`` leased the call."""
@@ -287,19 +302,21 @@ class PoolModel:
             return Refused(Stale)
         return found
 
-    def has_taken(self, found: Found, ani: str, user: str, key: str) -> None:
-        """The value was handed over."""
+    def has_taken(self, found: Found, ani: str, user: str, key: str, token: str = "") -> None:
+        """The value was handed over; whoever asks by the token leaves no trace of an ANI."""
         call, grade = found
+        ani = call.ani if token else ani
         self._asked(call, grade)
         self.held_ms += self.now - call.end
         call.end = self.now
         self._settle(call.dnis)
         self.gone[call.dnis, call.ani] = self.gone[call.dnis, ani] = self.now
+        self.taken[call.dnis, call.ani] = self.taken[call.dnis, ani] = call.token
         if ani != call.ani:  # who asked for it rests with the number, too
             self.calls.append(Call(call.dnis, ani, user, "", "", self.now, self.now, asked_for=True))
         if key:
             until = self.now + self.pool.remember_ms
-            self.takes[user, key] = Said((call.dnis, ani), call, call.value, grade, until)
+            self.takes[user, key] = Said(_asked_of(call.dnis, ani, token), call, call.value, grade, until)
         self.counted["taken"] += 1
 
     def has_renewed(self, call: Call, ttl: int, value: str | None) -> None:
@@ -327,9 +344,11 @@ class PoolModel:
                 kinds.setdefault(difference(ani, call.ani, self.pool.match_digits), []).append(call)
         return next(((kind, kinds[kind]) for kind in DIFFERENCES if kind in kinds), ("", []))
 
-    def has_missed(self, dnis: str, ani: str) -> None:
-        """A question found nothing."""
+    def has_missed(self, dnis: str, ani: str, token: str = "") -> None:
+        """A question found nothing; one for a token tells nothing of an ANI."""
         self.counted["missed"] += 1
+        if token:
+            return
         kind, calls = self.near(dnis, ani, unasked=True)
         if not calls or calls[0].other:
             return
@@ -454,6 +473,11 @@ def configure(models: Mapping[str, PoolModel], pools: Iterable[Pool]) -> None:
         models[pool.name].drop(pool)
     for model in models.values():
         model.add(models.values())
+
+
+def _asked_of(dnis: str, ani: str, token: str) -> tuple[str, ...]:
+    """What a take asked for, to tell it from others under the same key."""
+    return (dnis, "the token", token) if token else (dnis, ani)
 
 
 def same_tail(one: str, other: str, digits: int) -> bool:

@@ -129,6 +129,15 @@ def a_sole_take_after_two_reads(store: Store, new_pool: MakePool) -> None:
     store.take(at(pool, "100"), A, "y")
 
 
+def a_take_by_uui_a_repeated_one_and_a_miss(store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100")
+    token = store.lease(pool, A, '"v"', "x", 60_000).token
+    assert store.take(at(pool, "100"), PBX, "y", token=token)
+    with pytest.raises(Gone):
+        store.take(at(pool, "100"), PBX, "y", token=token)
+    assert store.take(at(pool, "100"), PBX, "y", token="none") is None
+
+
 def a_replayed_take(store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100")
     lease(store, pool, A)
@@ -180,6 +189,15 @@ COUNTS: dict[Callable[[Store, MakePool], None], dict[str, int]] = {
     an_exact_take: {"leased": 1, "match_exact": 1, "gone": 1, "held_ms": 0, "peak": 1} | TAKEN,
     a_take_by_suffix: {"leased": 1, "match_suffix": 1, "held_ms": 0, "peak": 1} | TAKEN,
     a_sole_take_after_two_reads: {"leased": 1, "match_sole": 1, "held_ms": 0, "peak": 1} | TAKEN,
+    a_take_by_uui_a_repeated_one_and_a_miss: {
+        "leased": 1,
+        "match_uui": 1,
+        "gone": 1,
+        "missed": 1,
+        "held_ms": 0,
+        "peak": 1,
+    }
+    | TAKEN,
     a_replayed_take: {"leased": 1, "match_exact": 1, "replayed": 1, "held_ms": 0, "peak": 1} | TAKEN,
     three_ambiguous_questions: {"leased": 2, "shared": 1, "ambiguous": 3, "held_ms": 120_000, "peak": 1},
     what_is_not_there: {"missed": 3},

@@ -204,12 +204,16 @@ def test_a_taken_call_is_gone_under_the_ani_presented_and_the_ani_kept(
 ) -> None:
     pool = live(client, new_pool, store, grade, [A])
     before = now_ms(client)
-    assert store.take(at(pool, "100"), BY[grade], "y").grade == grade  # type: ignore[union-attr]
+    taken = store.take(at(pool, "100"), BY[grade], "y")
+    assert taken
+    assert taken.grade == grade
     assert set(client.keys("*:gone:*")) == {f"cti:{{system-y}}:gone:100:{ani}" for ani in (A, BY[grade])}
     for key in client.keys("*:gone:*"):
-        assert before <= int(client.get(key)) <= now_ms(client)
+        taken_ms, token = client.get(key).split(" ")
+        assert before <= int(taken_ms) <= now_ms(client)
+        assert token == taken.token
         assert REST_S * 1000 - 1000 < client.pttl(key) <= REST_S * 1000
-    when = datetime.fromtimestamp(int(client.get(f"cti:{{system-y}}:gone:100:{A}")) / 1000, UTC)
+    when = datetime.fromtimestamp(int(client.get(f"cti:{{system-y}}:gone:100:{A}").split()[0]) / 1000, UTC)
     said = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     left = but_counts(client)
     for ani in {A, BY[grade]}:

@@ -77,6 +77,25 @@ PICKS = st.builds(
     st.sampled_from(["same"] * 6 + ["prefixed"] * 3 + ["cut", "", "888", "912"]),
     st.sampled_from([""] * 5 + RULES),
 )
+
+
+class Named(NamedTuple):
+    """One of the leases, live or over, and the number on which it is looked for."""
+
+    number: int
+    """Of the live ones; beyond MOST_PICKED of all there ever were."""
+    dnis: str
+    """'' for its own."""
+    token: str
+    """'' for its own."""
+
+
+NAMED = st.builds(
+    Named,
+    st.integers(0, 2 * MOST_PICKED),
+    st.sampled_from([""] * 12 + DNISES[:2] + [FALLBACK]),
+    st.sampled_from([""] * 12 + ["AAAAAAAAAAAAAAAA"]),
+)
 KEYS = st.sampled_from(["", "", FRESH, FRESH, "k1", "k2"])
 TAGS = st.sampled_from(["", "", "", "right", "wrong", "both"])
 STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
@@ -104,9 +123,20 @@ STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
     ),
     "read": (2, {"pick": PICKS, "reader": st.sampled_from(["y", "y", "lessee"])}),
     "take": (4, {"pick": PICKS, "user": st.sampled_from("yyx"), "key": KEYS, "tags": TAGS}),
+    "read_by_token": (1, {"named": NAMED, "ani": st.sampled_from(PRESENTED), "reader": st.sampled_from("yyx")}),
+    "take_by_token": (
+        2,
+        {
+            "named": NAMED,
+            "ani": st.sampled_from(PRESENTED),
+            "user": st.sampled_from("yyx"),
+            "key": KEYS,
+            "tags": st.sampled_from(["", "", "", "", "another"]),
+        },
+    ),
     "take_again": (
         2,
-        {"number": st.integers(0, 50), "change": st.sampled_from(["", "", "", "", "", "ani", "user", "key"])},
+        {"number": st.integers(0, 50), "change": st.sampled_from(["", "", "", "", "", "ani", "token", "user", "key"])},
     ),
     "renew": (
         3,
@@ -212,7 +242,7 @@ class HandOver(RuleBasedStateMachine):
         self.models = {name: PoolModel(self.clock, self._pool(name)) for name in "abc"}
         self.count = 0
         self.requests: list[tuple[str, Request]] = []
-        self.takes: list[tuple[str, str, str, str, str, str]] = []
+        self.takes: list[tuple[str, str, str, str, str, str, str]] = []
         self.transits: dict[str, Counter[int]] = {name: Counter() for name in "abc"}
         self.held_at = now_ms(self.client)
         self._configure()
@@ -373,38 +403,73 @@ class HandOver(RuleBasedStateMachine):
         if place:
             self.count += 1
             key = f"k{self.count}" if key == FRESH else key
-            self.takes.append((place.pool.name, place.dnis, place.rule, ani, user, key))
+            self.takes.append((place.pool.name, place.dnis, place.rule, ani, user, key, ""))
             self._take("take", place, ani, user=user, key=key, tags=self._tags(tags, place, ani))
 
     def take_again(self, number: int, change: str) -> None:
         """The same take once more, or one that differs in this."""
         if not self.takes:
             return
-        name, dnis, rule_, ani, user, key = self.takes[-1 - number % len(self.takes)]
+        name, dnis, rule_, ani, user, key, token = self.takes[-1 - number % len(self.takes)]
         place = self._place(name, dnis, rule_)
         if place:
             ani = ani + "2" if change == "ani" else ani
+            token = {"ani": "", "token": "AAAAAAAAAAAAAAAA"}.get(change, token)
             user, key = "m" if change == "user" else user, "" if change == "key" else key
-            self._take("take again", place, ani, user=user, key=key, tags=[])
+            self._take("take again", place, ani, user=user, key=key, tags=[], token=token)
 
-    def _take(self, step: str, place: Place, ani: str, *, user: str, key: str, tags: list[str]) -> None:
+    def _take(
+        self, step: str, place: Place, ani: str, *, user: str, key: str, tags: list[str], token: str = ""
+    ) -> None:
         self._step(step)
         model = self.models[place.pool.name]
-        right = model.take(place.dnis, ani, place.rule, user=user, key=key, tags=tags)
+        right = model.take(place.dnis, ani, place.rule, user=user, key=key, tags=tags, token=token)
         if_match = " ".join(f'"{tag}"' for tag in tags)
-        got = outcome(lambda: self.store.take(place, ani, user, key=key, if_match=if_match))
+        got = outcome(lambda: self.store.take(place, ani, user, token=token, key=key, if_match=if_match))
         if isinstance(right, Said):
             assert isinstance(got, Held), f"{got!r} where {right} was right"
             assert (got.value, got.token, got.grade) == (right.value, right.call.token, right.grade)
             assert (got.left_ms, got.replayed) == (0, True)
             self._check_time(got.leased_ms - self.held_at, right.call.leased - self.clock.now)
             model.counted["replayed"] += 1
-        elif self._check_held(place, ani, got, right):
+        elif self._check_held(place, ani, got, right, token):
             assert isinstance(right, Found)
             assert not got.replayed
             self._check_time(got.left_ms, right.call.end - self.clock.now)
             self._check_transit(place.pool, right.call)
-            model.has_taken(right, ani, user, key)
+            model.has_taken(right, ani, user, key, token)
+
+    def read_by_token(self, named: Named, ani: str, reader: str) -> None:
+        place, token = self._named(named)
+        if not place:
+            return
+        self._step("read by token")
+        model = self.models[place.pool.name]
+        right = model.by_token(place.dnis, token)
+        got = outcome(lambda: self.store.read(place, ani, reader, token=token))
+        if self._check_held(place, ani, got, right, token):
+            assert isinstance(right, Found)
+            self._check_time(got.left_ms, right.call.end - self.clock.now)
+            model.has_read(right.call, right.grade, reader)
+
+    def take_by_token(self, named: Named, ani: str, user: str, key: str, tags: str) -> None:
+        place, token = self._named(named)
+        if place:
+            self.count += 1
+            key = f"k{self.count}" if key == FRESH else key
+            self.takes.append((place.pool.name, place.dnis, place.rule, ani, user, key, token))
+            names = [tags] if tags else []
+            self._take("take by token", place, ani, user=user, key=key, tags=names, token=token)
+
+    def _named(self, named: Named) -> tuple[Place | None, str]:
+        """The place and the token that are meant."""
+        live = [(name, call) for name, model in self.models.items() for call in model.live()]
+        ever = [(name, call) for name, model in self.models.items() for call in model.calls if call.token]
+        among = live if live and named.number < MOST_PICKED else ever
+        if not among:
+            return None, ""
+        name, call = among[-1 - named.number % len(among)]
+        return self._place(name, named.dnis or call.dnis), named.token or call.token
 
     def renew(self, pick: Pick, ttl: int, replace: bool, tags: str, only: str) -> None:
         place, ani = self._picked(pick)
@@ -423,12 +488,12 @@ class HandOver(RuleBasedStateMachine):
             assert isinstance(right, Found)
             self._check_time(got.left_ms, right.call.end - self.clock.now)
 
-    def _check_held(self, place: Place, ani: str, got: Any, right: Found | Refused | None) -> bool:
+    def _check_held(self, place: Place, ani: str, got: Any, right: Found | Refused | None, token: str = "") -> bool:
         """The answer is right; whether it is a call."""
         model = self.models[place.pool.name]
         if right is None:
             assert got is None, f"{got} where nothing was right"
-            model.has_missed(place.dnis, ani)
+            model.has_missed(place.dnis, ani, token)
             return False
         if isinstance(right, Refused):
             self._check_refused(got, right)
@@ -551,6 +616,11 @@ class HandOver(RuleBasedStateMachine):
             *(partial(self.store.pool_hours, model.pool, MOST_HOURS) for model in self.models.values()),
             *(partial(self.store.explain, place, ani) for _, place, ani in asked),
             *(partial(self.store.read, place, call.ani, call.user, last=False) for call, place in read if place),
+            *(
+                partial(self.store.read, place, "888", "y", token=call.token, peek=True)
+                for call, place in read
+                if place
+            ),
         )
         answers = iter(rest)
         for model, of_pool in zip(self.models.values(), figures, strict=True):
@@ -562,6 +632,8 @@ class HandOver(RuleBasedStateMachine):
         for call, place in read:
             assert place
             self._check_read(self.models[place.pool.name], call, next(answers))
+        for call, _ in read:
+            assert next(answers)[:3] == (call.value, call.token, "uui")
         self._check_stored()
 
     def _check_figures(self, model: PoolModel, figures: PoolStats) -> None:

@@ -81,7 +81,7 @@ def test_pools_tells_what_was_done(client: Redis, store: Store, new_pool: MakePo
         "refused for want of a number 1, refused by max_live 0,",
         "taken 2,",
         "answered again 1,",
-        "found exact 2, found suffix 0, found sole 0, ambiguous 0,",
+        "found exact 2, found suffix 0, found sole 0, found by uui 0, ambiguous 0,",
         "never asked for 3",
         "from lease to take: 50% within 7 s, 99% within 7 s",
     ):

@@ -64,6 +64,7 @@ FRESH = {
     "match_exact_total": 0,
     "match_suffix_total": 0,
     "match_sole_total": 0,
+    "match_uui_total": 0,
     "ambiguous_total": 0,
     "missed_total": 0,
     "gone_total": 0,
