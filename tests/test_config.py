@@ -102,6 +102,7 @@ country_code = 44
 withheld = +266696687, 0000000000,  No Caller  ID
     Anonymous
 without_data = +8
+uui = yes
 dnis_digits = 3
 retry_window = 4
 remember = 30
@@ -164,7 +165,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
     assert (a.exhausted, a.share_scan, a.max_callers) == ("reject", 8, 3)
     assert (a.match, a.match_digits, a.dnis_digits, a.retry_window_ms, a.remember_ms) == ("sole", 9, 3, 4_000, 30_000)
     assert (a.after_loss_ms, b.after_loss_ms) == (90_000, b.ttl_ms + 60_000)
-    assert (a.without_data, b.without_data) == ("+8", "+8")
+    assert (a.without_data, b.without_data, a.uui, b.uui) == ("+8", "+8", True, False)
     assert a.country == Country.of("44")
     assert a.withheld == ("+266696687", "0000000000", "no caller id", "anonymous")
     assert (b.exhausted, b.fallback, b.country, b.withheld, b.dnis_digits) == ("fallback", "+7", None, (), 0)
@@ -314,6 +315,7 @@ _WRONG = [
     Wrong("pool:x", "without_data", "5550001-5550002", "must be one number of 1 to 32 digits"),
     Wrong("pool:x", "without_data", "5", "is a number of [pool:x]; without_data must be a number of no pool, on which"),
     Wrong("pool:x", "without_data", "+5", "is the same number as 5 of [pool:x], but for the plus; without_data must"),
+    Wrong("pool:x", "uui", "1", "yes or no"),
     Wrong("pool:x", "numbers", "1-9 # nine", "a comment after a value begins with ; and not with #"),
     Wrong("pool:x", "ttl", "300 # seconds", "to 86400; a comment after a value begins with ; and not with #"),
     Wrong("pool:x", "withheld", "*", "'*' is no word or number as a carrier sends it, such as No Caller ID"),

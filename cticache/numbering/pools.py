@@ -11,7 +11,7 @@ from cticache.numbering.ani import MOST_CHARACTERS, WITHHELD, form_of, read, ste
 from cticache.numbering.country import Country
 from cticache.numbering.numbers import MAX_DIGITS, NumberSet, Owners, hint, listed, unspaced
 from cticache.numbering.spellings import Spellings
-from cticache.options import Text, Whole, Word, declared
+from cticache.options import Text, Whole, Word, YesNo, declared
 
 Exhausted = Literal["share", "reject", "fallback"]
 Match = Literal["exact", "suffix", "sole"]
@@ -98,6 +98,9 @@ class Pool:
     careful_ms: int = declared(
         Whole(0, 86_400, "seconds", times=1000, empty=_LIKE_A_CALL), _LIKE_A_CALL, name="after_loss"
     )
+
+    uui: bool = declared(YesNo(), False)
+    """Whether a lease is always answered with its uui, by which the call is found whatever becomes of its ANI."""
 
     def canonical(self, bare: str) -> str:
         """The canonical form of a caller's number that is bare already (cticache.numbering.ani.read).
