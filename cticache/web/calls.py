@@ -24,7 +24,7 @@ from cticache.web.audit import about, became, told
 from cticache.web.auth import require
 from cticache.web.bodies import Bodies
 from cticache.web.escapes import number
-from cticache.web.key import WORDS, Named, in_path, named
+from cticache.web.key import UUI, WORDS, Named, in_path, named
 from cticache.web.query import one, words
 from cticache.web.replies import reply
 from cticache.web.same_origin import SameOrigin, refuse_prefetch
@@ -34,7 +34,8 @@ CALLS = "/cticache/DNIS-ANI"
 _KEY = "idempotency_key"
 _TO_LEASE = ("ani", _KEY)
 _TO_LEASE_BY_GET = (*_TO_LEASE, "value", "pool", "ttl")
-_TO_TAKE = (*WORDS, _KEY)
+_TO_READ = (*WORDS, UUI)
+_TO_TAKE = (*_TO_READ, _KEY)
 _LONGEST_EXTENSION = 5
 """Digits of a number that is nobody's outside."""
 _NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
@@ -53,10 +54,10 @@ class _OneCall:
         self._calls = calls
         self._bodies = bodies
 
-    def _read(self, req: Request, resp: Response, place: _Place) -> None:
+    def _read(self, req: Request, resp: Response, place: _Place, *, peek: bool = False) -> None:
         user = require(req, "read")
-        whose = named(self._calls, place, words(req, WORDS, strict=False), {})
-        self._answer(req, resp, "read", whose, partial(self._calls.read, user))
+        whose = named(self._calls, place, words(req, _TO_READ, strict=False), {})
+        self._answer(req, resp, "read", whose, partial(self._calls.read, user, token=whose.token, peek=peek))
 
     def _renew(self, req: Request, resp: Response, place: _Place) -> None:
         user = require(req, "lease")
@@ -72,11 +73,12 @@ class _OneCall:
         asked = TAKE.load(fields)
         key = _key(req, asked, said.pop(_KEY, None))
         whose = named(self._calls, place, said, _whose(asked))
-        self._answer(req, resp, "take", whose, partial(self._calls.take, user, key=key, if_match=_if_match(req)))
+        find = partial(self._calls.take, user, token=whose.token, key=key, if_match=_if_match(req))
+        self._answer(req, resp, "take", whose, find)
 
     def _answer(self, req: Request, resp: Response, op: str, whose: Named, find: Callable[..., Found]) -> None:
         """Answer with the call that ``find`` finds, given the DNIS and the ANI."""
-        dnis, ani, sent = whose
+        dnis, ani, sent, _ = whose
         req.context.asked = Asked(dnis, sent)
         try:
             place, held = find(dnis, ani, looking=partial(about, req, op))
@@ -100,6 +102,10 @@ class Call(_OneCall):
     def on_get(self, req: Request, resp: Response, key: str, ani: str | None = None) -> None:
         """Answer with the value, and leave it there."""
         self._read(req, resp, in_path(key, ani))
+
+    def on_head(self, req: Request, resp: Response, key: str, ani: str | None = None) -> None:
+        """Answer as to a GET, and change nothing: the call is not picked up by it."""
+        self._read(req, resp, in_path(key, ani), peek=True)
 
     def on_put(self, req: Request, resp: Response, key: str, ani: str | None = None) -> None:
         """Start the call's time again, with a new value if one is sent."""
@@ -170,6 +176,12 @@ class Calls(_OneCall):
             said["ani"] = number(said["ani"])
         self._lease(req, resp, user, LEASE.load(said), key)
 
+    def on_head(self, req: Request, resp: Response) -> None:
+        """Answer as to a GET of a call, and change nothing."""
+        if one(req, "value") is not None:
+            self._refuse_get(resp)
+        self._read(req, resp, (None, None), peek=True)
+
     def on_put(self, req: Request, resp: Response) -> None:
         """Start the time of the call of the query or the body again, with a new value if one is sent."""
         self._renew(req, resp, (None, None))
@@ -193,7 +205,10 @@ class Calls(_OneCall):
         became(req, lease.outcome, dnis=lease.dnis, token=lease.token)
         resp.status = 201
         members = [("dnis", encoded(lease.dnis)), ("ani", encoded(ani.sent)), ("value", value)]
-        members += _detail(req, pool, None, lease.leased_ms, lease.left_ms)
+        detail = _detail(req, pool, None, lease.leased_ms, lease.left_ms)
+        members += detail
+        if pool.uui or detail:
+            members.append((UUI, encoded(lease.uui)))
         reply(req, resp, Hit(members, "dnis", lease.dnis, ani.sent or ""))
         resp.location = f"{CALLS}/{quote(lease.dnis, safe='')}:{quote(ani.sent or '', safe='')}"
         resp.etag = lease.token
@@ -203,7 +218,7 @@ class Calls(_OneCall):
         return self._calls.leases_alike(user, asked["ani"], other, pool=asked.get("pool"))
 
     def _refuse_get(self, resp: Response) -> NoReturn:
-        resp.set_header("Allow", "DELETE, GET, OPTIONS, POST, PUT")
+        resp.set_header("Allow", "DELETE, GET, HEAD, OPTIONS, POST, PUT")
         raise NoSuchMethod(_NOT_BY_GET)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from cticache.data import uui
 from cticache.errors import WrongFields
 from cticache.handover import HandOver
 from cticache.numbering.ani import Ani, read
@@ -11,6 +12,8 @@ from cticache.web.escapes import decoded_again, number, segment
 
 WORDS = ("dnis", "ani")
 """What a query or a body may say of it."""
+UUI = "uui"
+"""What a query may say instead, where the call is to be read or taken."""
 _ADDRESS = re.compile(
     r"((?:sips?:|tel:)?[^:@]*(?:@(?:\[[^\]]*\]|[^:]*)(?::[0-9]{1,5}(?=:|\Z))?)?)(?::(.*))?", re.IGNORECASE | re.DOTALL
 )
@@ -27,6 +30,8 @@ class Named(NamedTuple):
     """Bare, as cticache.numbering.ani.read leaves it."""
     sent: str
     """The ANI as it was sent; empty where that was null."""
+    token: str = ""
+    """That of the lease, by which alone the call is found; empty where it is found by its ANI."""
 
 
 def split(key: str) -> tuple[str, str | None]:
@@ -74,14 +79,32 @@ def named(
             dnises.append(number(str(said["dnis"])) if said is words else str(said["dnis"]))
         if "ani" in said:
             anis.append(number(str(said["ani"])) if said is words else said["ani"])
+    if UUI in words:
+        return _by_uui(calls, words[UUI], dnises, anis)
     if missing := [name for name, found in (("dnis", dnises), ("ani", anis)) if not found]:
         raise WrongFields({name: ["Missing."] for name in missing})
     first, *others = (_read(dnises[0], each) for each in anis)
-    if not all(calls.is_one_number(first.dnis, other) for other in dnises[1:]):
-        raise WrongFields({"dnis": [_TWICE]})
+    _refuse_two(calls, dnises)
     if not all(calls.is_one_caller(first.dnis, first.ani, other.ani) for other in others):
         raise WrongFields({"ani": [_TWICE]})
     return first
+
+
+def _by_uui(calls: HandOver, said: str, dnises: list[str], anis: list[str | Ani]) -> Named:
+    """The lease that a uui names. The ANI may be anything: it is what gets lost on the way."""
+    try:
+        dnis, token = uui.read(said)
+    except ValueError as error:
+        raise WrongFields({UUI: [f"It {error}."]}) from None
+    _refuse_two(calls, [dnis, *dnises])
+    ani = anis[0] if anis else ""
+    sent = (ani.sent or "") if isinstance(ani, Ani) else ani
+    return Named(dnises[0] if dnises else dnis, "", sent, token)
+
+
+def _refuse_two(calls: HandOver, dnises: list[str]) -> None:
+    if not all(calls.is_one_number(dnises[0], other) for other in dnises[1:]):
+        raise WrongFields({"dnis": [_TWICE]})
 
 
 def _read(dnis: str, ani: str | Ani) -> Named:
