@@ -201,7 +201,7 @@ def test_detail_adds_to_the_byte(client: Redis, new_service: NewService) -> None
     assert leased_at.endswith(f"{leased_ms % 1000:03d}Z")
     assert posted.text == (
         f'{{"dnis":"{NUMBER}","ani":"+1 (212) 555-1234","value":{{"a": [1]}},'
-        f'"pool":"system-y","match":null,"leased_at":"{leased_at}","expires_in":120}}'
+        f'"pool":"system-y","match":null,"leased_at":"{leased_at}","expires_in":120,"uui":"{posted.json["uui"]}"}}'
     )
     assert posted.headers["content-length"] == str(len(posted.text))
     for method, suffix, expires_in in (("GET", "", "119|120"), ("PUT", "", "300"), ("POST", "/take", "299|300")):

@@ -1,4 +1,4 @@
-"""A VoiceXML 2.1 document for <subdialog>: it returns six variables at once, and plays nothing.
+"""A VoiceXML 2.1 document for <subdialog>: it returns six variables at once, and plays nothing; one line of ASCII.
 
 What fetches it sees nothing but these variables, and must find each of them.
 """
@@ -32,7 +32,7 @@ def _document(found: str, **variables: str) -> str:
     declared = "".join(f'<var name="{name}" expr="{_literal(text)}"/>' for name, text in variables.items())
     names = " ".join(["found", *variables])
     return (
-        '<?xml version="1.0" encoding="UTF-8"?><vxml version="2.1" xmlns="http://www.w3.org/2001/vxml"><form>'
+        '<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml"><form>'
         f'<var name="found" expr="{found}"/>{declared}<block><return namelist="{names}"/></block></form></vxml>'
     )
 
