@@ -25,7 +25,7 @@ from cticache.web.answers import Asked, Hit, encoded
 from cticache.web.formats import as_form, as_found_json, as_json, as_txt, as_vxml, as_xml
 
 _VXML = "{http://www.w3.org/2001/vxml}"
-_CHARACTERS = st.characters(exclude_categories=("Cs",))
+_CHARACTERS = st.characters(exclude_categories=["Cs"])
 _HARD = "ü<&%+\"' \r\n\t\\\0\x01\x7f\x85\u2028\u2029\ufeff\ufffe\uffff\U0001f600]]>"
 TEXTS = st.text(_CHARACTERS | st.sampled_from(_HARD), max_size=60)
 VALUES = st.recursive(
