@@ -19,10 +19,9 @@
 -- ARGV[3]  rule          'exact', 'suffix' or 'sole'
 -- ARGV[4]  match_digits  digits at the end that must agree for suffix, integer > 0
 -- ARGV[5]  most_callers  most live callers looked at, integer > 0
--- ARGV[6]  reader        the user who asks
+-- ARGV[6]  reader        the user who asks; '' to peek
 -- ARGV[7]  last          1 when the request asks no more: what is not found then is counted, else 0
--- ARGV[8]  peek          1 to leave no trace, else 0
--- ARGV[9]  token         of the lease that is meant, whatever ani and rule are; '' to go by these
+-- ARGV[8]  token         of the lease that is meant, whatever ani and rule are; '' to go by these
 --
 -- Writes    pending, unclaimed, stats, call_prefix, stats_prefix, presented
 -- Includes  wrong_question, clock, tally, by_token, allowed, match, refusal, near, miss
@@ -38,7 +37,7 @@ local pending, unclaimed, stats, callers, lost = KEYS[1], KEYS[2], KEYS[3], KEYS
 local call_prefix, gone_prefix, stats_prefix = KEYS[6], KEYS[7], KEYS[8]
 local dnis, ani, rule, match_digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_callers, reader = tonumber(ARGV[5]), ARGV[6]
-local presented, last, peek, token = KEYS[9], ARGV[7], ARGV[8], ARGV[9]
+local presented, last, token = KEYS[9], ARGV[7], ARGV[8]
 
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
 if wrong then
@@ -59,7 +58,7 @@ end
 local call = found and call_prefix .. found
 -- What finds nothing goes a way of its own: a tally reads both its keys, and few reads count anything.
 if not grade or grade == 'gone' or grade == 'ambiguous' then
-  if peek == '1' then
+  if reader == '' then
     return include('refusal')(grade, found, function() end)
   end
   local tally = new_tally(stats, stats_prefix, now or clock())
@@ -76,7 +75,7 @@ end
 local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
 local member = dnis .. ':' .. found
 
-if peek == '0' and held[4] ~= reader and redis.call('ZSCORE', pending, member) then
+if reader ~= '' and held[4] ~= reader and redis.call('ZSCORE', pending, member) then
   local tally = new_tally(stats, stats_prefix, now or clock())
   redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)

@@ -159,9 +159,8 @@ class Store:
                 rule=rule,
                 match_digits=pool.match_digits,
                 most_callers=MOST_CALLERS,
-                reader=reader,
+                reader="" if peek else reader,
                 last=int(last),
-                peek=int(peek),
                 token=token,
             )
         )
