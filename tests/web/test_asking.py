@@ -296,6 +296,7 @@ def test_a_get_leases_and_takes_where_that_is_allowed(lenient: TestClient) -> No
     assert lenient.simulate_head(f"{CALLS}/{DNIS}:{ANI}/take").status_code == 405
     wrong(lenient.simulate_get(CALLS, query_string=WRITE + "&dnis=1"), "dnis")
     wrong(lenient.simulate_get(CALLS, query_string="value=1"), "ani")
+    wrong(lenient.simulate_get(CALLS, query_string="value=J%F6rg&ani=777"), "value")  # Latin-1
     wrong(lenient.simulate_get(f"{CALLS}/{DNIS}:{ANI}/take", query_string="_=1"), "_")
     for header in ("Sec-Purpose", "Purpose"):
         prefetch = {header: "prefetch;anonymous-client-ip"}

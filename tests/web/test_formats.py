@@ -120,6 +120,8 @@ _PLAIN = {"ani": "ü", "dnis": "5551234560"}
 
 @given(hits())
 @example(hit(json.dumps(_HARD), "1", _HARD, is_lease=True, detail=True))
+@example(hit('"a\\rb\\r\\nc\\nd"', "1", "\r\n", is_lease=True, detail=False))
+@example(hit('"a\\rb\\r\\nc\\nd"', "1", "", is_lease=False, detail=False))
 @example(hit('"\\\\n"', "1", "", is_lease=False, detail=False))
 def test_every_hit_comes_back_from_every_format(answer: Hit) -> None:
     members = dict(answer.members)
