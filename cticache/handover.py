@@ -229,11 +229,17 @@ class HandOver:
             raise _wrong_ani(error) from None
         if self._pools.leaving is None:  # a call of this number's former pool may be on the line
             found = [(place._replace(rule="exact"), canonical) for place, canonical in found]
+        if len(found) == 1:
+            ((place, canonical),) = found
+            looking(place.pool.name, place.dnis, canonical)
+            if alone := ask(place, canonical, True):
+                return place, alone
+            raise _for_sure(NoSuchCall(), self._pools, [place], self._keeper.condition)
         found = self._of_one_number(found)
         # What one place finds by a tail, or because it is alone there, must not hide what another has or had under this
         # very ANI.
-        exactly = [(place._replace(rule="exact"), canonical) for place, canonical in found] if len(found) > 1 else []
-        loosely = [reading for reading in found if not exactly or reading[0].rule != "exact"]
+        exactly = [(place._replace(rule="exact"), canonical) for place, canonical in found]
+        loosely = [reading for reading in found if reading[0].rule != "exact"]
         for readings_now, are_last in ((exactly, not loosely), (loosely, True)):
             if held := self._of_all(readings_now, looking, ask, are_last=are_last):
                 return held
@@ -262,7 +268,7 @@ class HandOver:
 
         Finding out takes a round trip for each place. Raises Ambiguous where two numbers have one.
         """
-        if len(found) == 1 or len({place.dnis for place, _ in found}) == 1:
+        if len({place.dnis for place, _ in found}) == 1:
             return found
         having = [reading for reading in found if self._store.explain(*reading).grade in ("exact", "gone")]
         if len({place.dnis for place, _ in having}) > 1:

@@ -6,7 +6,7 @@ value is kept as the very text that was sent.
 
 import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from cticache.errors import Refusal
 
@@ -14,7 +14,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 Members = list[tuple[str, str]]
 
 
-class Hit(NamedTuple):
+@dataclass(slots=True)
+class Hit:
     """A lease, or a call that was found."""
 
     members: Members
@@ -27,11 +28,8 @@ class Hit(NamedTuple):
     """The caller's number as it was sent; empty where null was."""
 
 
-class Asked(NamedTuple):
-    """Whose call a request is about, as it was sent; empty where it said nothing."""
-
-    dnis: str = ""
-    ani: str = ""
+Asked = tuple[str, str]
+"""The DNIS and the ANI that a request is about, as they were sent; empty where it said nothing."""
 
 
 def encoded(text: str | None) -> str:

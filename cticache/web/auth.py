@@ -41,7 +41,7 @@ class Authentication:
         """
         if req.path in self._open_paths:
             return
-        user = self._user(req)
+        user = self._of_key(req) if "HTTP_X_API_KEY" in req.env else self._authorized(req)
         if user.networks and not user.networks.contains(address(req)):
             req.context.tried = user.name
             raise WrongNetwork(
@@ -50,12 +50,9 @@ class Authentication:
             )
         req.context.user = user
 
-    def _user(self, req: Request) -> User:
-        """The user of the Authorization, and of X-Api-Key, which must be the same if both are there."""
-        token = req.env.get("HTTP_X_API_KEY")
-        if token is None:
-            return self._authorized(req)
-        of_token = self._bearer(token)
+    def _of_key(self, req: Request) -> User:
+        """The user of X-Api-Key, and of the Authorization beside it, which must be the same one."""
+        of_token = self._bearer(req.env["HTTP_X_API_KEY"])
         if req.auth and self._authorized(req) is not of_token:
             raise WrongCredentials("The token in X-Api-Key is another user's than the credentials beside it.")
         return of_token

@@ -19,7 +19,8 @@ from cticache.handover import Found, HandOver
 from cticache.numbering.ani import Ani, masked, read
 from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool
-from cticache.web.answers import Asked, Hit, Members, encoded
+from cticache.web.allowing import Allowing
+from cticache.web.answers import Hit, Members, encoded
 from cticache.web.audit import about, became, told
 from cticache.web.auth import require
 from cticache.web.bodies import Bodies
@@ -47,7 +48,7 @@ _Place = tuple[str | None, str | None]
 """The DNIS and the ANI that the path names."""
 
 
-class _OneCall:
+class _OneCall(Allowing):
     """What the URLs of one call share: whose it is, and the answer."""
 
     def __init__(self, calls: HandOver, bodies: Bodies) -> None:
@@ -56,7 +57,8 @@ class _OneCall:
 
     def _read(self, req: Request, resp: Response, place: _Place, *, peek: bool = False) -> None:
         user = require(req, "read")
-        whose = named(self._calls, place, words(req, _TO_READ, strict=False), {})
+        said = words(req, _TO_READ, strict=False) if req.env["QUERY_STRING"] else {}
+        whose = named(self._calls, place, said, {})
         self._answer(req, resp, "read", whose, partial(self._calls.read, user, token=whose.token, peek=peek))
 
     def _renew(self, req: Request, resp: Response, place: _Place) -> None:
@@ -78,8 +80,8 @@ class _OneCall:
 
     def _answer(self, req: Request, resp: Response, op: str, whose: Named, find: Callable[..., Found]) -> None:
         """Answer with the call that ``find`` finds, given the DNIS and the ANI."""
-        dnis, ani, sent, _ = whose
-        req.context.asked = Asked(dnis, sent)
+        dnis, ani, sent = whose.dnis, whose.ani, whose.sent
+        req.context.asked = dnis, sent
         try:
             place, held = find(dnis, ani, looking=partial(about, req, op))
         except Refusal:
@@ -192,7 +194,7 @@ class Calls(_OneCall):
 
     def _lease(self, req: Request, resp: Response, user: User, asked: dict[str, Any], key: str | None) -> None:
         ani, value = asked["ani"], asked["value"]
-        req.context.asked = Asked(ani=ani.sent or "")
+        req.context.asked = "", ani.sent or ""
         pool, lease = self._calls.lease(
             user,
             ani,

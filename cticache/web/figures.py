@@ -17,12 +17,13 @@ from cticache.numbering.ani import read
 from cticache.numbering.pools import Pool, Pools, readings
 from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE, exposition
+from cticache.web.allowing import Allowing
 from cticache.web.audit import Audit
 from cticache.web.auth import require
 from cticache.web.escapes import number
 
 
-class Explain:
+class Explain(Allowing):
     """GET /cticache/explain?dnis=...&ani=...: where a call's data went, step by step, values hidden."""
 
     def __init__(self, store: Store, pools: Pools, keeper: InPlace, audit: Audit) -> None:
@@ -47,7 +48,7 @@ class Explain:
         resp.media = {"dnis": dnis, "ani": ani, "places": explained}
 
 
-class PoolFigures:
+class PoolFigures(Allowing):
     """GET /cticache/pools and /cticache/pools/{name}: how full each pool is."""
 
     def __init__(self, store: Store, pools: Pools) -> None:
@@ -69,12 +70,14 @@ class PoolFigures:
             raise NoSuchPool
         resp.media = self._figures([pool])[0]
 
+    on_options_one = Allowing.on_options
+
     def _figures(self, pools: list[Pool]) -> list[dict[str, Any]]:
         stats = self._store.pool_stats(pools)
         return [{"pool": pool.name, **figures.figures()} for pool, figures in zip(pools, stats, strict=True)]
 
 
-class Metrics:
+class Metrics(Allowing):
     """GET /metrics: the figures of the user's pools for Prometheus."""
 
     def __init__(self, store: Store, pools: Pools, keeper: InPlace, refused: Refused, closed: Closed) -> None:

@@ -45,11 +45,7 @@ class Front:
             raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})
         if req.method in _CHANGE_NOTHING:
             return
-        self._same_origin.check(req)
+        if "HTTP_ORIGIN" in req.env or "HTTP_SEC_FETCH_SITE" in req.env:
+            self._same_origin.check(req)
         if req.method == "POST" and path.startswith(_CALLS):
             override(req, self._bodies)
-
-    def process_response(self, req: Request, resp: Response, _resource: object, succeeded: bool) -> None:
-        """Have OPTIONS answered without content."""
-        if succeeded and req.method == "OPTIONS":
-            resp.status = 204

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from cticache.data import uui
 from cticache.errors import WrongFields
@@ -22,7 +22,8 @@ _MAY_BE_ADDRESS = frozenset("sStT")
 _TWICE = "Given twice, and not the same."
 
 
-class Named(NamedTuple):
+@dataclass(slots=True)
+class Named:
     """Whose call it is."""
 
     dnis: str
@@ -51,7 +52,7 @@ def in_path(key: str, ani: str | None = None, *, alone: bool = False) -> tuple[s
 
     ``alone``: one segment may be the DNIS alone. WrongFields where it is that and may not be.
     """
-    dnis, found = split(segment(key))
+    dnis, found = split(segment(key) if "%" in key else key)
     if ani is not None:
         if found is not None:
             raise WrongFields({"key": ["Two ANI in the path: one after a colon, and one after a slash."]})
@@ -71,7 +72,7 @@ def named(
     """
     dnis, ani = place
     if not words and not fields and dnis is not None and ani is not None:
-        return _read(decoded_again(dnis), decoded_again(ani))
+        return _read(decoded_again(dnis), decoded_again(ani)) if "%" in dnis + ani else _read(dnis, ani)
     dnises = [decoded_again(dnis)] if dnis is not None else []
     anis: list[str | Ani] = [decoded_again(ani)] if ani is not None else []
     for said in (words, fields):

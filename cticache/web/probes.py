@@ -8,9 +8,10 @@ from cticache.data.keeper import InPlace
 from cticache.data.store import Store
 from cticache.errors import NotReady, RedisUnavailable, Stopping
 from cticache.numbering.pools import Pools
+from cticache.web.allowing import Allowing
 
 
-class Health:
+class Health(Allowing):
     """GET /healthz: the process is up."""
 
     def on_get(self, _req: Request, resp: Response) -> None:
@@ -20,7 +21,7 @@ class Health:
     on_head = on_get
 
 
-class Ready:
+class Ready(Allowing):
     """GET /readyz: the pools are in place, Redis answers, and the service is not about to end."""
 
     def __init__(self, store: Store, pools: Pools, keeper: InPlace, is_ending: Callable[[], bool]) -> None:

@@ -5,14 +5,14 @@ from falcon import Request, Response
 from cticache.errors import Refusal, WrongFields
 from cticache.web.answers import Asked, Hit
 from cticache.web.formats import as_txt
-from cticache.web.formats.choice import PLAIN, choice
+from cticache.web.formats.choice import PLAIN, Choice, choice
 
-_NOTHING = Asked()
+_NOTHING: Asked = ("", "")
 
 
 def reply(req: Request, resp: Response, hit: Hit) -> None:
-    """Answer with a hit."""
-    chosen = choice(req)
+    """Answer with a hit, once ``choice`` has been asked."""
+    chosen: Choice = req.context.choice
     resp.text = chosen.format.hit(hit)
     if chosen is not PLAIN:
         resp.content_type = chosen.format.MEDIA_TYPE

@@ -60,7 +60,7 @@ def text_of(json_text: str) -> str:
 
 
 def in_xml(text: str) -> dict[str, Any]:
-    assert "\n" not in text.split("?>")[0]
+    assert "\n" not in text.split("?>", maxsplit=1)[0]
     root = ET.fromstring(text.encode())
     assert root.tag == "cticache"
     read = {}
@@ -161,7 +161,7 @@ REFUSALS = [
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.code)
 def test_every_refusal_comes_back_from_every_format(refusal: Refusal, transfer_to: str) -> None:
     refusal.transfer_to = transfer_to
-    asked = Asked("sip:555@[::1]:5060", 'J"ö\'rg')
+    asked = Asked("sip:555@[::1]:5060", "J\"ö'rg")
     members = {"error": refusal.code, "detail": str(refusal), "status": refusal.status}
     more = {"transfer_to": transfer_to} if transfer_to else {}
     fields = {"fields": refusal.fields} if isinstance(refusal, WrongFields) else {}
@@ -194,8 +194,8 @@ def test_each_format_to_the_byte() -> None:
     )
     assert as_vxml.hit(lease) == (
         '<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml"><form><var name="found" expr="true"/>'
-        "<var name=\"dnis\" expr=\"'5551234560'\"/><var name=\"ani\" expr=\"'+12'\"/>"
-        "<var name=\"value\" expr=\"'00123456'\"/><var name=\"error\" expr=\"''\"/><var name=\"status\" expr=\"''\"/>"
+        '<var name="dnis" expr="\'5551234560\'"/><var name="ani" expr="\'+12\'"/>'
+        '<var name="value" expr="\'00123456\'"/><var name="error" expr="\'\'"/><var name="status" expr="\'\'"/>'
         '<block><return namelist="found dnis ani value error status"/></block></form></vxml>'
     )
     assert as_form.hit(lease) == "found=true&dnis=5551234560&ani=%2B12&value=00123456"

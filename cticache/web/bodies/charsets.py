@@ -23,6 +23,8 @@ _KNOWN = {
     "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be",
 }
+_SAYS_NOTHING = frozenset({"", "application/json", "application/x-www-form-urlencoded", "text/plain"})
+"""The types that most bodies have, none of which names a charset."""
 _PARAMETER = re.compile(r""";\s*charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
 _DECLARATION = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
 
@@ -32,7 +34,8 @@ def decoded(content_type: str, raw: bytes) -> tuple[str, str]:
 
     Raises UnsupportedType for a charset that is not known here, and BadBody where the bytes are not of the charset.
     """
-    charset, at, is_declared = _charset(content_type, raw)
+    is_usual = raw[:1] == b"{" and content_type in _SAYS_NOTHING
+    charset, at, is_declared = (UTF_8, 0, False) if is_usual else _charset(content_type, raw)
     try:
         return raw[at:].decode(charset), charset
     except UnicodeDecodeError as error:
@@ -46,14 +49,12 @@ def decoded(content_type: str, raw: bytes) -> tuple[str, str]:
 
 def _charset(content_type: str, raw: bytes) -> tuple[str, int, bool]:
     """The charset, the place of the first byte after a byte order mark, and whether anything named the charset."""
-    is_bare = raw[:1] == b"{"  # JSON without a mark, and with no declaration of its own
-    if not is_bare:
-        for mark, marked in _MARKS:
-            if raw.startswith(mark):
-                return marked, len(mark), True
+    for mark, marked in _MARKS:
+        if raw.startswith(mark):
+            return marked, len(mark), True
     declared = _of_type(content_type)
     if declared is None:
-        in_xml = None if is_bare else _DECLARATION.match(raw)
+        in_xml = _DECLARATION.match(raw)
         if not in_xml:
             return UTF_8, 0, False
         declared = _named(in_xml[1].decode("latin-1"))

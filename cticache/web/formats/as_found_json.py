@@ -1,6 +1,7 @@
 """JSON that tells a hit from a miss by its first member, for clients to which both are answered with 200."""
 
 import json
+from dataclasses import replace
 
 from cticache.errors import Refusal
 from cticache.web.answers import Asked, Hit
@@ -11,7 +12,7 @@ MEDIA_TYPE = as_json.MEDIA_TYPE
 
 def hit(answer: Hit) -> str:
     """The members, after ``found``."""
-    return as_json.hit(answer._replace(members=[("found", "true"), *answer.members]))
+    return as_json.hit(replace(answer, members=[("found", "true"), *answer.members]))
 
 
 def refusal(error: Refusal, _asked: Asked) -> str:

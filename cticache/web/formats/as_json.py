@@ -8,7 +8,10 @@ MEDIA_TYPE = "application/json; charset=utf-8"
 
 def hit(answer: Hit) -> str:
     """The members."""
-    return "{" + ",".join([f'"{name}":{value}' for name, value in answer.members]) + "}"
+    text = ""
+    for name, value in answer.members:
+        text += f',"{name}":{value}'
+    return "{" + text[1:] + "}"
 
 
 def refusal(error: Refusal, _asked: Asked) -> str:

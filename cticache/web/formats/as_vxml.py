@@ -24,8 +24,8 @@ def refusal(error: Refusal, asked: Asked) -> str:
     """``found`` is false; where the call is to go without its data is a variable more."""
     members = error.members()
     more = {name: str(members[name]) for name in ("transfer_to",) if name in members}
-    status = str(error.status)
-    return _document("false", dnis=asked.dnis, ani=asked.ani, value="", error=error.code, status=status, **more)
+    dnis, ani = asked
+    return _document("false", dnis=dnis, ani=ani, value="", error=error.code, status=str(error.status), **more)
 
 
 def _document(found: str, **variables: str) -> str:
