@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from kit.telephony.calls import NONE, PLAIN, Call, Outcome, Told, Verdict, judged, made
+from kit.telephony.calls import NONE, PLAIN, UUI, Call, Outcome, Told, Verdict, judged, made
 from kit.telephony.stage import staged
 from kit.telephony.swapping import swapping
 
@@ -22,6 +22,17 @@ def test_two_answers_that_are_swapped_on_their_way_are_seen(tmp_path: Path, redi
     assert len(verdict.wrong) == 2
     assert all("the data are those of call" in line for line in verdict.wrong)
     assert verdict.faults() == [f"wrong: {line}" for line in verdict.wrong]
+
+
+def test_calls_that_share_a_number_and_have_lost_their_ani_do_not_arrive_without_their_uui(
+    tmp_path: Path, redis_url: str, client: Redis
+) -> None:
+    calls = made([(UUI, 20)])
+    with staged(tmp_path, redis_url, carrier_loses_uui=True) as stage:
+        verdict = judged(calls, stage.make(calls, 50))
+        assert stage.figures(UUI)["shared_total"] > 0
+    assert len(verdict.lost) == len(calls)
+    assert verdict.faults() == [f"lost: {line}" for line in verdict.lost]
 
 
 def _of(outcome: Outcome) -> Verdict:

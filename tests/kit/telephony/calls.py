@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-ANIS = [f"212555{number:04}" for number in range(100, 140)]
-"""Few enough that a caller has several calls at a time."""
 _CALLER = "sip:{ani}@example.com"
 _WITHHELD = "sip:anonymous@anonymous.invalid"
 _NO_HEADER = "X-None: 0"
@@ -29,6 +27,8 @@ class Variant:
     """What From says of the caller."""
     asserted: str = _NO_HEADER
     """The header with which the network vouches for the caller."""
+    callers: int = 40
+    """So few that one has several calls at a time, unless the pool is too small for that."""
     a_second: int = 50
     """At most so many in a second."""
 
@@ -38,6 +38,8 @@ class Variant:
 
 
 NONE = Variant("none")
+UUI = Variant("uui", "5556300000, 5556400000, 5558200000, 5558300000", "uui = yes", callers=10_000)
+"""Four numbers: two that are taken, one that is read, one that is deleted. No two calls of a caller share one."""
 PLAIN = Variant("plain", "5552000000-5552000011")
 VARIANTS = (
     PLAIN,
@@ -50,6 +52,7 @@ VARIANTS = (
     Variant("plus", "5556200000-5556200011", "country_code = 1"),
     Variant("read", "5558000000-5558000999"),
     Variant("delete", "5558100000-5558100011", a_second=20),  # Y starts a program for each
+    UUI,
 )
 """What carrier.cfg in tests/telephony does to a call, and how y.cfg there asks, its number's first digits say."""
 
@@ -73,11 +76,16 @@ def made(shares: Iterable[tuple[Variant, int]]) -> list[Call]:
     """So many calls of each variant, well mixed."""
     variants = [variant for variant, count in shares for _ in range(count)]
     random.shuffle(variants)
-    # The end of an account is what a careless program would read as a variable, as a quotation's end, or as an escape.
-    return [
-        Call(number, variant, random.choice(ANIS), f'00{secrets.token_hex(6)} $rU "\\n%41 ü')
-        for number, variant in enumerate(variants)
-    ]
+    return [Call(number, variant, _ani(variant), _account()) for number, variant in enumerate(variants)]
+
+
+def _ani(variant: Variant) -> str:
+    return f"21255{random.randrange(variant.callers):05}"
+
+
+def _account() -> str:
+    """Its end is what a careless program would read as a variable, as a quotation's end, or as an escape."""
+    return f'00{secrets.token_hex(6)} $rU "\\n%41 ü'
 
 
 class Told(NamedTuple):

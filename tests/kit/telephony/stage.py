@@ -1,18 +1,22 @@
 """All that a call goes through: the callers, System X, a carrier, System Y and those who answer; and cticache."""
 
+import http.client
+import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cticache.access.users import token_digest
+from kit.patience import PATIENCE_S
 from kit.serving import Running
 from kit.sites import port_of
-from kit.telephony.calls import VARIANTS, Call, Outcome, outcomes
+from kit.telephony.calls import VARIANTS, Call, Outcome, Variant, outcomes
 from kit.telephony.programs import free_ports, kamailio, sipp
 
-_TOKENS = {"ivr": "the-token-of-x", "pbx": "the-token-of-y"}
+_TOKENS = {"ivr": "the-token-of-x", "pbx": "the-token-of-y", "watch": "the-token-of-an-operator"}
 """A token is checked in no time. A password would be hashed for its first calls, of which 50 come in a second."""
 _LONGEST_S = 60
 """In which all calls end after the last one began."""
@@ -44,6 +48,8 @@ class Stage:
     folder: Path
     port: int
     """Of System X, for SIP."""
+    cticache: int
+    """The service's port."""
 
     @contextmanager
     def making(self, calls: Sequence[Call], a_second: int) -> Iterator[Making]:
@@ -55,6 +61,14 @@ class Stage:
         options = ["-inf", str(injected), "-m", str(len(calls)), "-r", str(a_second), "-l", str(len(calls))]
         with sipp("uac", folder, free_ports(1)[0], *options, f"127.0.0.1:{self.port}") as process:
             yield Making(process, folder)
+
+    def figures(self, variant: Variant) -> dict[str, Any]:
+        """Those of the variant's pool, as GET /cticache/pools/NAME has them."""
+        headers = {"Authorization": f"Bearer {_TOKENS['watch']}"}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.cticache, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", f"/cticache/pools/{variant.name}", headers=headers)
+            figures: dict[str, Any] = json.load(connection.getresponse())
+        return figures
 
     def make(self, calls: Sequence[Call], a_second: int) -> list[Outcome]:
         """What came of the calls, which are made at so many a second."""
@@ -68,11 +82,13 @@ def staged(
     redis_url: str,
     spread_ms: int = 300,
     before_y: Callable[[int], AbstractContextManager[int]] = nullcontext,
+    carrier_loses_uui: bool = False,
 ) -> Iterator[Stage]:
     """Everything started.
 
     A call takes up to ``spread_ms`` from X to Y, so that calls overtake each other. ``before_y`` puts something between
-    Y and the service, whose port it is given; it gives its own.
+    Y and the service, whose port it is given; it gives its own. ``carrier_loses_uui``: the header that names the lease
+    does not come through.
     """
     with ExitStack() as stack:
         running = Running(_configured(folder, redis_url), folder / "cticache.log")
@@ -81,14 +97,15 @@ def staged(
         x, carrier, y, agents = free_ports(4)
         stack.enter_context(sipp("uas", folder, agents))
         of_x, of_y = _url("ivr", port), _url("pbx", stack.enter_context(before_y(port)))
+        loses = {"LOSES_UUI": 1} if carrier_loses_uui else {}
         programs: Sequence[tuple[str, int, Mapping[str, str | int]]] = (
             ("y", y, {"CTICACHE": _connection(of_y), "CTICACHE_URL": of_y, "AGENTS": _sip(agents)}),
-            ("carrier", carrier, {"SYSTEM_Y": _sip(y), "SPREAD_MS": spread_ms}),
+            ("carrier", carrier, {"SYSTEM_Y": _sip(y), "SPREAD_MS": spread_ms, **loses}),
             ("x", x, {"CTICACHE": _connection(of_x), "TRUNK": _sip(carrier)}),
         )
         for name, own, defines in programs:
             stack.enter_context(kamailio(name, folder, own, defines))
-        yield Stage(folder, x)
+        yield Stage(folder, x, port)
 
 
 def _sip(port: int) -> str:
@@ -106,7 +123,7 @@ def _connection(url: str) -> str:
 
 def _configured(folder: Path, redis_url: str) -> Path:
     """config.ini."""
-    roles = {"ivr": "lease", "pbx": "read, take"}
+    roles = {"ivr": "lease", "pbx": "read, take", "watch": "watch"}
     sections = [
         "[server]\nport = 0\nworkers = 2",
         f"[redis]\nurl = {redis_url}",
