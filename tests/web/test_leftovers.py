@@ -99,6 +99,7 @@ REQUESTS = {
     "no such method": (405, request(f"PATCH {CALL}")),
     "no such pool": (404, request("GET /cticache/pools/x")),
     "no JSON": (400, posting(b"{")),
+    "no XML": (400, posting(b"<")),
     "no ANI": (422, posting(b"{}")),
     "too large": (413, posting(b" " * (MAX_BODY + 1))),
     "a header that is none": (400, b"GET / HTTP/1.1\r\nHost: x\r\nx\r\n\r\n"),
