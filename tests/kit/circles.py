@@ -4,13 +4,14 @@ import gc
 from collections.abc import Callable
 
 from falcon import Request
+from falcon.media import Handlers
 from waitress.buffers import OverflowableBuffer
 from waitress.parser import HTTPRequestParser
 from waitress.task import Task
 
 from cticache.loop.chunks import Chunks
 
-_KINDS = (Request, Task, HTTPRequestParser, Chunks, OverflowableBuffer)
+_KINDS = (Request, Handlers, Task, HTTPRequestParser, Chunks, OverflowableBuffer)
 
 
 def in_circles(ask: Callable[[], object]) -> list[str]:

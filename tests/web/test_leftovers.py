@@ -102,6 +102,7 @@ REQUESTS = {
     "no XML": (400, posting(b"<")),
     "no ANI": (422, posting(b"{}")),
     "too large": (413, posting(b" " * (MAX_BODY + 1))),
+    "multipart": (422, posting(b"--b--", "Content-Type: multipart/form-data; boundary=b")),
     "a header that is none": (400, b"GET / HTTP/1.1\r\nHost: x\r\nx\r\n\r\n"),
     "nobody": (401, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
     "may not": (403, request("GET /metrics", user="x-only")),

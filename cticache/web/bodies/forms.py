@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import falcon
 from falcon.media import MultipartFormHandler
-from falcon.media.multipart import BodyPart, MultipartParseOptions
+from falcon.media.multipart import BodyPart
 
 from cticache.errors import BadBody, WrongFields
 from cticache.web.bodies.charsets import UTF_8, decoded
@@ -15,6 +15,8 @@ from cticache.web.escapes import number
 
 _NUMBERS = ("ani", "dnis")
 _UTF_16 = "utf-16"
+_MULTIPART = MultipartFormHandler()
+_MULTIPART.parse_options.max_body_part_count = MOST_FIELDS
 
 
 def pairs(text: str, charset: str) -> dict[str, Any]:
@@ -38,20 +40,13 @@ def pairs(text: str, charset: str) -> dict[str, Any]:
 
 def parts(content_type: str, raw: bytes) -> dict[str, Any]:
     """The fields of a multipart body, each a part; WrongFields for a file, BadBody for what is not multipart."""
-    handler = MultipartFormHandler(_options())
     try:
-        form = handler.deserialize(BytesIO(raw), content_type, len(raw))
+        form = _MULTIPART.deserialize(BytesIO(raw), content_type, len(raw))
         found = [(part.name or "", _text(part)) for part in form]
     except (falcon.HTTPError, UnicodeDecodeError) as error:  # the latter for the headers of a part
         error.__traceback__ = None
         raise BadBody(f"The body is not multipart/form-data of at most {MOST_FIELDS} parts.") from None
     return with_json_value(unique(found))
-
-
-def _options() -> MultipartParseOptions:
-    options = MultipartParseOptions()
-    options.max_body_part_count = MOST_FIELDS
-    return options
 
 
 def _text(part: BodyPart) -> str:
