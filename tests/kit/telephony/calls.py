@@ -25,8 +25,8 @@ class Variant:
     """More lines of the pool's section."""
     shown: str = _CALLER
     """What From says of the caller."""
-    asserted: str = _NO_HEADER
-    """The header with which the network vouches for the caller."""
+    header: str = _NO_HEADER
+    """One more of the caller's INVITE."""
     callers: int = 40
     """So few that one has several calls at a time, unless the pool is too small for that."""
     a_second: int = 50
@@ -38,14 +38,22 @@ class Variant:
 
 
 NONE = Variant("none")
-UUI = Variant("uui", "5556300000, 5556400000, 5558200000, 5558300000", "uui = yes", callers=10_000)
-"""Four numbers: two that are taken, one that is read, one that is deleted. No two calls of a caller share one."""
+UUI = Variant(
+    "uui",
+    "5556300000, 5556400000, 5558200000, 5558300000",
+    "uui = yes",
+    header=f"User-to-User: {'0' * 24}5556300000",
+    callers=10_000,
+)
+"""Four numbers: two that are taken, one that is read, one that is deleted. No two calls of a caller share one. The
+caller sends a header as X does, but of no lease.
+"""
 PLAIN = Variant("plain", "5552000000-5552000011")
 VARIANTS = (
     PLAIN,
     Variant("withheld", "5552100000-5552100079", shown=_WITHHELD),
     Variant("nameless", "5552400000-5552400079", shown="sip:example.com"),
-    Variant("asserted", "5552200000-5552200011", shown=_WITHHELD, asserted=f"P-Asserted-Identity: <{_CALLER}>"),
+    Variant("asserted", "5552200000-5552200011", shown=_WITHHELD, header=f"P-Asserted-Identity: <{_CALLER}>"),
     Variant("repeated", "5552300000-5552300011"),
     Variant("country", "5556000000-5556000011", "country_code = 1"),
     Variant("sole", "5556100000-5556100149", "match = sole\nexhausted = reject"),
@@ -68,8 +76,8 @@ class Call(NamedTuple):
 
     def line(self) -> str:
         """As SIPp injects it into tests/telephony/uac.xml."""
-        shown, asserted = (each.format(ani=self.ani) for each in (self.variant.shown, self.variant.asserted))
-        return f"{self.number};{self.variant.name};{shown};{asserted};{self.account}\n"
+        shown, header = (each.format(ani=self.ani) for each in (self.variant.shown, self.variant.header))
+        return f"{self.number};{self.variant.name};{shown};{header};{self.account}\n"
 
 
 def made(shares: Iterable[tuple[Variant, int]]) -> list[Call]:
