@@ -25,6 +25,7 @@ from cticache.handover import HandOver
 from cticache.journal.closed import Closed
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
+from cticache.web.about import Document, Version
 from cticache.web.audit import Audit, became
 from cticache.web.auth import Authentication, challenges
 from cticache.web.bodies import Bodies
@@ -81,6 +82,8 @@ def create_app(
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
+    app.add_route("/cticache/version", Version())
+    app.add_route("/cticache/openapi.json", Document())
     app.add_route("/metrics", Metrics(store, pools, keeper, audit.refused, closed or Closed()))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper, is_ending))

@@ -19,6 +19,7 @@ from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from cticache.web.openapi.document import text as openapi
 from kit.proxy import Impostor
 from kit.running import Service, Wire
 from kit.samples import basic, make_pool
@@ -43,7 +44,8 @@ PARTS = {"key": "5551234560:1234567890", "key/ani": "5551234560/1234567890", "na
 BODY = '{"value": "v", "ani": "1234567890"}'
 WHOSE = "?dnis=5551234560&ani=1234567890"
 NAMES_NO_CALL = ("/cticache/explain", "/cticache/DNIS-ANI", "/cticache/DNIS-ANI/take")
-ASKS_NOTHING = {"/healthz"}
+DOCUMENT = openapi()
+ASKS_NOTHING = {"/healthz", "/cticache/version", "/cticache/openapi.json"}
 
 
 @pytest.fixture
@@ -106,7 +108,8 @@ def test_no_route_shows_it(impostor: Impostor, service: Service, text: str, capl
         answer = api.simulate_request(method, filled(path, body), body=body)
         told = answer.text + str(dict(answer.headers))
         assert SECRET not in told, (method, path)
-        assert not re.search("user_script|script|WRONGTYPE|BADARG|integer|sha", told), (method, path)
+        if answer.text != DOCUMENT:  # which has integers and descriptions of its own, whatever Redis says
+            assert not re.search("user_script|script|WRONGTYPE|BADARG|integer|sha", told), (method, path)
         assert (answer.status_code == 200) == (path in ASKS_NOTHING), (method, path)
         if method != "HEAD" and path not in ASKS_NOTHING:
             assert set(answer.json) == {"error", "detail", "status"}, (method, path)
