@@ -4,10 +4,11 @@ from importlib.metadata import version
 
 from falcon import Request, Response
 
+from cticache.web.allowing import Allowing
 from cticache.web.openapi.document import API, text
 
 
-class Version:
+class Version(Allowing):
     """GET /cticache/version: which version answers, for a client that must tell them apart."""
 
     def __init__(self) -> None:
@@ -20,7 +21,7 @@ class Version:
     on_head = on_get
 
 
-class Document:
+class Document(Allowing):
     """GET /cticache/openapi.json: all of it in OpenAPI 3.1."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from cticache.web.formats import as_found_json
 from cticache.web.formats.choice import FORMATS
 from cticache.web.openapi.operations import ON_THE_WIRE
 
-ASKED = Asked("5551234560", "+12345678901")
+ASKED: Asked = ("5551234560", "+12345678901")
 _VALUE = ("value", '"00123456"')
 LEASED = Hit([("dnis", '"5551234560"'), ("ani", '"+12345678901"'), _VALUE], "dnis", *ASKED)
 HELD = Hit([_VALUE], "value", *ASKED)
