@@ -481,10 +481,10 @@ def test_no_other_spelling_of_an_open_path_is_open(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        (CALLS, {"GET", "POST", "PUT", "DELETE"}),
-        (CALL, {"GET", "PUT", "DELETE"}),
+        (CALLS, {"GET", "HEAD", "POST", "PUT", "DELETE"}),
+        (CALL, {"GET", "HEAD", "PUT", "DELETE"}),
         (CALL + "/take", {"POST"}),
-        (f"{CALLS}/5551234560/1234567890", {"GET", "PUT", "DELETE"}),
+        (f"{CALLS}/5551234560/1234567890", {"GET", "HEAD", "PUT", "DELETE"}),
         (f"{CALLS}/5551234560/1234567890/take", {"POST"}),
         (CALLS + "/take", {"POST"}),
         ("/cticache/pools", {"GET"}),

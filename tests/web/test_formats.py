@@ -21,7 +21,7 @@ from cticache.errors import (
     Refusal,
     WrongFields,
 )
-from cticache.web.answers import Asked, Hit, encoded
+from cticache.web.answers import Hit, encoded
 from cticache.web.formats import as_form, as_found_json, as_json, as_txt, as_vxml, as_xml
 
 _VXML = "{http://www.w3.org/2001/vxml}"
@@ -161,7 +161,7 @@ REFUSALS = [
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.code)
 def test_every_refusal_comes_back_from_every_format(refusal: Refusal, transfer_to: str) -> None:
     refusal.transfer_to = transfer_to
-    asked = Asked("sip:555@[::1]:5060", "J\"ö'rg")
+    asked = "sip:555@[::1]:5060", "J\"ö'rg"
     members = {"error": refusal.code, "detail": str(refusal), "status": refusal.status}
     more = {"transfer_to": transfer_to} if transfer_to else {}
     fields = {"fields": refusal.fields} if isinstance(refusal, WrongFields) else {}
@@ -175,8 +175,8 @@ def test_every_refusal_comes_back_from_every_format(refusal: Refusal, transfer_t
         assert list(read) == list(texts)
     assert in_vxml(as_vxml.refusal(refusal, asked)) == {
         "found": False,
-        "dnis": asked.dnis,
-        "ani": asked.ani,
+        "dnis": asked[0],
+        "ani": asked[1],
         "value": "",
         "error": refusal.code,
         "status": str(refusal.status),
@@ -200,10 +200,10 @@ def test_each_format_to_the_byte() -> None:
     )
     assert as_form.hit(lease) == "found=true&dnis=5551234560&ani=%2B12&value=00123456"
     assert as_txt.hit(lease) == "5551234560"
-    assert as_xml.refusal(NoSuchCall("It's gone & <over>."), Asked()) == (
+    assert as_xml.refusal(NoSuchCall("It's gone & <over>."), ("", "")) == (
         '<?xml version="1.0" encoding="UTF-8"?><cticache><found>false</found><error>not_found</error>'
         "<detail>It's gone &amp; &lt;over&gt;.</detail><status>404</status></cticache>"
     )
-    assert as_form.refusal(NoSuchCall("a b+c."), Asked()) == (
+    assert as_form.refusal(NoSuchCall("a b+c."), ("", "")) == (
         "found=false&error=not_found&detail=a%20b%2Bc.&status=404"
     )

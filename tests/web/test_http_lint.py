@@ -46,7 +46,9 @@ def answer(talk: Talk, *, body: bool) -> tuple[bytes, Headers, bytes]:
     while (header := talk._file.readline()) != b"\r\n":
         lines.append(header.removesuffix(b"\r\n"))
     headers = headers_of(lines)
-    length = next(int(value) for name, value in headers if name.lower() == b"content-length")
+    lengths = [int(value) for name, value in headers if name.lower() == b"content-length"]
+    assert lengths or b" 204 " in line  # which must not have one (RFC 9110 section 8.6)
+    length = sum(lengths)
     return line.removesuffix(b"\r\n"), headers, talk._file.read(length) if body else b""
 
 
