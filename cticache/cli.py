@@ -1,4 +1,4 @@
-"""The command line: cticache serve | check | user | acl | pools | advise | explain.
+"""The command line: cticache serve | check | user | acl | pools | advise | explain | recipe.
 
 Exit codes: 0 all well; 1 Redis is away or refuses to work, check found what would not work or would lose data, or what
 is printed cannot be written; 2 a mistake in the configuration or the command.
@@ -7,6 +7,7 @@ is printed cannot be written; 2 a mistake in the configuration or the command.
 import argparse
 import io
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ from cticache.link.trouble import told
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
-from cticache.operate import acl, new_user
+from cticache.operate import acl, new_user, recipes
 from cticache.operate.advice import Hour, advise
 from cticache.operate.explain import explain
 from cticache.operate.report import advice_lines, explain_lines, pool_lines
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         ("pools", _pools, "print how full each pool is, and what was done with it"),
         ("advise", _advise, "tell how many numbers and which TTL the last eight days ask for"),
         ("explain", _explain, "tell where a call's data went: what an ANI and DNIS lead to, step by step"),
+        ("recipe", _recipe, "print what to paste into a telephone system, with this server's address in it"),
     ):
         command = commands.add_parser(name, help=text, description=_sentence(text))
         command.add_argument(
@@ -98,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
         if run is _explain:
             command.add_argument("dnis", metavar="DNIS", help="the number called, as System Y saw it")
             command.add_argument("ani", metavar="ANI", help="the caller's number, as System Y saw it; '' if withheld")
+        if run is _recipe:
+            command.add_argument("name", metavar="NAME", nargs="?", help="which recipe; without it, all are listed")
+            command.add_argument("--pool", metavar="POOL", help="the pool in it; else the first of the configuration")
+            command.add_argument("--url", metavar="URL", help="the server in it, such as https://cti.example.com:8443")
     text = "print the section of a user, to paste into config.ini"
     command = commands.add_parser("user", help=text, description=_sentence(text))
     new_user.describe(command)
@@ -183,6 +189,37 @@ def _explain(arguments: argparse.Namespace) -> int:
         explained = [explain(store, place, arguments.ani, digest) for place, _ in found_there]
     print("\n".join(line for place in explained for line in explain_lines(place)))
     return _WELL
+
+
+def _recipe(arguments: argparse.Namespace) -> int:
+    """Print one recipe, or which there are; what is said in full needs no configuration."""
+    if arguments.name is None:
+        print("\n".join(recipes.listed()))
+        return _WELL
+    url = recipes.origin(arguments.url) if arguments.url else None
+    if url and arguments.pool and not arguments.config:
+        if not NAME.fullmatch(arguments.pool):
+            raise UserError(f"--pool {arguments.pool}: a pool's name is 1 to 64 of A-Z a-z 0-9 _ . -")
+        filling = recipes.Filling(url, arguments.pool)
+    else:
+        settings = _config(arguments)
+        pool = arguments.pool or settings.pools[0].name
+        if pool not in {each.name for each in settings.pools}:
+            raise UserError(f"--pool {pool}: there is no such pool in {settings.source}")
+        lessee, taker = (recipes.who(settings.users, pool, role) for role in ("lease", "take"))
+        filling = recipes.Filling(url or _address(settings), pool, lessee, taker)
+    print(recipes.recipe(arguments.name, filling))
+    return _WELL
+
+
+def _address(settings: config.Config) -> str:
+    """Where clients find the service, as far as its configuration tells."""
+    host = settings.server.host if settings.users else "127.0.0.1"
+    if not settings.server.port:
+        raise UserError(f"{settings.source}: [server] port = 0 is another one at each start: say --url")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - what it listens on, and nothing that could be asked
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
 
 
 def _open(settings: config.Config, stack: ExitStack) -> Store:

@@ -46,7 +46,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lines
 
 
-COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "user"]
+COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "recipe", "user"]
 
 
 @pytest.fixture
@@ -473,6 +473,92 @@ def test_a_password_that_is_typed_is_text(
         assert Verifier(config.read(Path("config.ini"), {}).users, 60, 10).user("bob", password)
     else:
         assert err == ["cticache: the password is not UTF-8 text: encode it as UTF-8"]
+
+
+def test_recipes_are_listed_a_line_each(printed: Printed) -> None:
+    assert cli.main(["recipe"]) == 0
+    out, err = printed()
+    assert not err
+    names = [line.split()[0] for line in out]
+    assert names == sorted(names)
+    assert {"curl", "python"} <= set(names)
+    assert all(len(line) <= 120 and line.endswith(".") for line in out)
+
+
+@pytest.mark.parametrize(
+    ("server", "users", "options", "address", "pool", "of_x", "of_y"),
+    [
+        ("", "", [], "http://{}127.0.0.1:8080", "b", "username", "username"),
+        ("port = 81", "ivr: lease, pbx: take", [], "http://{}127.0.0.1:81", "b", "ivr", "pbx"),
+        ("host = ::1", "ivr: read, pbx: take", [], "http://{}[::1]:8080", "b", "username", "pbx"),
+        ("host = ::1", "", ["--pool", "a"], "http://{}127.0.0.1:8080", "a", "username", "username"),
+        ("port = 0", "all: lease take", ["--url", "https://h.example/"], "https://{}h.example", "b", "all", "all"),
+    ],
+    ids=["no user", "a user for each side", "nobody leases", "another pool", "another address"],
+)
+def test_a_recipe_has_this_servers_address_and_the_first_pool(
+    *, server: str, users: str, options: list[str], address: str, pool: str, of_x: str, of_y: str, printed: Printed
+) -> None:
+    token = f"token = sha256:{'0' * 63}"
+    sections = [
+        f"[user:{name}]\n{token}{at}\nroles = {roles.replace(',', '')}\npools = b\n"
+        for at, (name, _, roles) in enumerate(each.partition(": ") for each in users.split(", ") if each)
+    ]
+    Path("config.ini").write_text(
+        f"[server]\n{server}\n[pool:b]\nnumbers = 100\n[pool:a]\nnumbers = 200\n{''.join(sections)}", "utf-8"
+    )
+    assert cli.main(["recipe", "curl", *options]) == 0
+    out, err = printed()
+    assert not err
+    text = "\n".join(out)
+    x, y = text.partition("## System X")[2].split("## System Y")
+    for side, user in ((x, of_x), (y, of_y)):
+        assert f"'{user}:password'" in side
+        assert f"{address.format('')}/cticache/DNIS-ANI" in side
+    assert f"pool={pool}" in x
+    assert "system-y" not in text
+
+
+def test_a_recipe_for_an_address_and_a_pool_needs_no_configuration(printed: Printed) -> None:
+    assert cli.main(["recipe", "curl", "--url", "http://h:1", "--pool", "p"]) == 0
+    assert "http://h:1/cticache/DNIS-ANI" in "\n".join(printed()[0])
+
+
+def test_a_service_that_listens_everywhere_has_a_name(printed: Printed) -> None:
+    token = f"token = sha256:{'0' * 64}"
+    Path("config.ini").write_text(f"[server]\nhost = 0.0.0.0\n{POOL}[user:bob]\n{token}\npools = *\n", "utf-8")
+    assert cli.main(["recipe", "curl"]) == 0
+    assert f"http://{socket.gethostname()}:8080/" in "\n".join(printed()[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["crul"], "there is no recipe 'crul': did you mean curl?"),
+        (["Curl"], "there is no recipe 'Curl': did you mean curl?"),
+        (["../README"], "there is no recipe '../README': there are "),
+        (["curl", "--pool", "c"], "--pool c: there is no such pool in config.ini"),
+        (["curl", "--url", "h:8080"], "--url h:8080: write http:// or https://"),
+        (["curl", "--url", "http://u:p@h"], "--url http://u:p@h: write http:// or https://"),
+        (["curl", "--url", "http://h", "--pool", "a b"], "--pool a b: a pool's name is 1 to 64"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_a_recipe_that_cannot_be_printed_is_one_line_and_exit_2(
+    arguments: list[str], told: str, printed: Printed
+) -> None:
+    Path("config.ini").write_text(POOL, "utf-8")
+    assert cli.main(["recipe", *arguments]) == 2
+    out, err = printed()
+    assert not out
+    (line,) = err
+    assert line.startswith(f"cticache: {told}")
+
+
+def test_a_port_that_is_another_at_each_start_is_in_no_recipe(printed: Printed) -> None:
+    Path("config.ini").write_text(ANY_PORT + POOL, "utf-8")
+    assert cli.main(["recipe", "curl"]) == 2
+    assert printed()[1] == ["cticache: config.ini: [server] port = 0 is another one at each start: say --url"]
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "acl", "pools"])
