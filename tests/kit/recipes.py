@@ -35,11 +35,10 @@ class Printed:
     def of(cls, name: str, url: str, pool: str = POOL) -> "Printed":
         return cls(recipes.recipe(name, recipes.Filling(url, pool, X, Y)))
 
-    def block(self, heading: str, language: str) -> str:
-        """The one block of code in this language below that heading."""
+    def block(self, heading: str, language: str, at: int = 0) -> str:
+        """A block of code in this language below that heading, the first or another."""
         (part,) = [part for part in re.split(r"^## ", self.text, flags=re.MULTILINE) if part.startswith(f"{heading}\n")]
-        (found,) = [block[2] for block in _BLOCK.finditer(part) if block[1] == language]
-        return str(found)
+        return str([block[2] for block in _BLOCK.finditer(part) if block[1] == language][at])
 
 
 @dataclass(frozen=True)
