@@ -37,8 +37,14 @@ class Printed:
 
     def block(self, heading: str, language: str, at: int = 0) -> str:
         """A block of code in this language below that heading, the first or another."""
-        (part,) = [part for part in re.split(r"^## ", self.text, flags=re.MULTILINE) if part.startswith(f"{heading}\n")]
-        return str([block[2] for block in _BLOCK.finditer(part) if block[1] == language][at])
+        return str([block[2] for block in _BLOCK.finditer(self.part(heading)) if block[1] == language][at])
+
+    def part(self, heading: str) -> str:
+        """All below that heading."""
+        (found,) = [
+            part for part in re.split(r"^## ", self.text, flags=re.MULTILINE) if part.startswith(f"{heading}\n")
+        ]
+        return found
 
 
 @dataclass(frozen=True)
