@@ -66,7 +66,8 @@ def kamailio(
     for key, value in defines.items():
         options += ["-A", f"{key}={value}" if isinstance(value, int) else f'{key}="{value}"']
     log = folder / f"{name}.log"
-    with _process([found("kamailio"), *options], log) as process:
+    # Of a hundred that are told to end soon after their start, about one never does.
+    with _process([found("kamailio"), *options], log, end=signal.SIGKILL) as process:
         until(lambda: process.poll() is not None or _serves(port))
         assert process.poll() is None, log.read_text("utf-8")
         yield
@@ -85,8 +86,10 @@ def sipp(scenario: str, folder: Path, port: int, *options: str) -> Iterator[subp
 
 
 @contextmanager
-def _process(command: Sequence[str], log: Path, folder: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process and its children, which end with the context."""
+def _process(
+    command: Sequence[str], log: Path, folder: Path | None = None, end: signal.Signals = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process and its children, which end with the context, by this signal."""
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,
@@ -100,7 +103,8 @@ def _process(command: Sequence[str], log: Path, folder: Path | None = None) -> I
     try:
         yield process
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, end)
         try:
             process.wait(WAIT_S)
         except subprocess.TimeoutExpired:
