@@ -196,6 +196,7 @@ def _recipe(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         print("\n".join(recipes.listed()))
         return _WELL
+    text = recipes.recipe(arguments.name)
     url = recipes.origin(arguments.url) if arguments.url else None
     if url and arguments.pool and not arguments.config:
         if not NAME.fullmatch(arguments.pool):
@@ -203,12 +204,13 @@ def _recipe(arguments: argparse.Namespace) -> int:
         filling = recipes.Filling(url, arguments.pool)
     else:
         settings = _config(arguments)
-        pool = arguments.pool or settings.pools[0].name
-        if pool not in {each.name for each in settings.pools}:
-            raise UserError(f"--pool {pool}: there is no such pool in {settings.source}")
-        lessee, taker = (recipes.who(settings.users, pool, role) for role in ("lease", "take"))
-        filling = recipes.Filling(url or _address(settings), pool, lessee, taker)
-    print(recipes.recipe(arguments.name, filling))
+        pools = {pool.name: pool for pool in settings.pools}
+        pool = pools.get(arguments.pool) if arguments.pool else settings.pools[0]
+        if not pool:
+            raise UserError(f"--pool {arguments.pool}: there is no such pool in {settings.source}")
+        lessee, taker = (recipes.who(settings.users, pool.name, role) for role in ("lease", "take"))
+        filling = recipes.Filling(url or _address(settings), pool.name, pool.without_data, lessee, taker)
+    print(recipes.filled(text, filling))
     return _WELL
 
 

@@ -555,6 +555,17 @@ def test_a_recipe_that_cannot_be_printed_is_one_line_and_exit_2(
     assert line.startswith(f"cticache: {told}")
 
 
+def test_an_unknown_recipe_is_told_before_a_configuration_that_is_missing(printed: Printed) -> None:
+    assert cli.main(["recipe", "kamail"]) == 2
+    assert printed()[1] == ["cticache: there is no recipe 'kamail': did you mean kamailio?"]
+
+
+def test_a_recipe_has_the_pools_number_for_calls_without_data(printed: Printed) -> None:
+    Path("config.ini").write_text(f"{POOL}without_data = +1555000\n", "utf-8")
+    assert cli.main(["recipe", "amazon-connect"]) == 0
+    assert 'GENERAL = "+1555000"' in "\n".join(printed()[0])
+
+
 def test_a_port_that_is_another_at_each_start_is_in_no_recipe(printed: Printed) -> None:
     Path("config.ini").write_text(ANY_PORT + POOL, "utf-8")
     assert cli.main(["recipe", "curl"]) == 2

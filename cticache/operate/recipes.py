@@ -15,16 +15,18 @@ _PLACES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "d
 _URL = re.compile(r"http://((?:username:password@)?)127\.0\.0\.1:8080")
 _USER = re.compile(r"\busername\b")
 _POOL = "system-y"
+_GENERAL = re.compile(r"(?:\+1)?5550000000")
 _ROLES: dict[str, Role] = {"## System X": "lease", "## System Y": "take"}
 """What the user needs whose name stands below this heading."""
 
 
 @dataclass(frozen=True)
 class Filling:
-    """What a recipe has in place of its examples; a user that is empty stays an example, and so does each password."""
+    """What a recipe has in place of its examples; what is empty stays an example, and so does each password."""
 
     url: str
     pool: str
+    without_data: str = ""
     lessee: str = ""
     taker: str = ""
 
@@ -51,17 +53,18 @@ def listed() -> list[str]:
     return [f"{name:{width}}  {about}" for name, about in lines.items()]
 
 
-def recipe(name: str, filling: Filling) -> str:
-    """The text of a recipe, filled in; UserError, which names near ones, where there is none of that name."""
+def recipe(name: str) -> str:
+    """The text of a recipe; UserError, which names near ones, where there is none of that name."""
     texts = _texts()
     if name not in texts:
         near = get_close_matches(name.lower(), texts)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(texts)}"
         raise UserError(f"there is no recipe {name!r}: {hint}")
-    return _filled(texts[name], filling)
+    return texts[name]
 
 
-def _filled(text: str, filling: Filling) -> str:
+def filled(text: str, filling: Filling) -> str:
+    """The text of a recipe with all this in place of its examples."""
     scheme, _, rest = filling.url.partition("://")
     role = None
     lines = []
@@ -69,6 +72,7 @@ def _filled(text: str, filling: Filling) -> str:
         if line.startswith("## "):
             role = _ROLES.get(line)
         placed = _URL.sub(rf"{scheme}://\g<1>{rest}", line).replace(_POOL, filling.pool)
+        placed = _GENERAL.sub(filling.without_data, placed) if filling.without_data else placed
         user = {"lease": filling.lessee, "take": filling.taker}.get(role or "")
         lines.append(_USER.sub(user, placed) if user else placed)
     return "\n".join(lines)

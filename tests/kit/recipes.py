@@ -33,7 +33,7 @@ class Printed:
 
     @classmethod
     def of(cls, name: str, url: str, pool: str = POOL) -> "Printed":
-        return cls(recipes.recipe(name, recipes.Filling(url, pool, X, Y)))
+        return cls(recipes.filled(recipes.recipe(name), recipes.Filling(url, pool, lessee=X, taker=Y)))
 
     def block(self, heading: str, language: str, at: int = 0) -> str:
         """A block of code in this language below that heading, the first or another."""

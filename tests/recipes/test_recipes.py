@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cticache.operate.recipes import Filling, recipe
+from cticache.operate.recipes import Filling, filled, recipe
 from kit.checkout import ROOT
 
 RECIPES = sorted(path for path in (ROOT / "docs" / "recipes").glob("*.md") if path.stem != "README")
@@ -37,8 +37,8 @@ def test_a_recipe_tells_what_to_do_when_it_goes_wrong(path: Path) -> None:
 
 @each_recipe
 def test_a_printed_recipe_has_none_of_the_examples_left(path: Path) -> None:
-    text = recipe(path.stem, Filling("https://cti.example.com:8443", "hotline", "ivr", "agents"))
-    assert re.findall(r"127\.0\.0\.1|system-y|\busername\b", text) == []
+    text = filled(recipe(path.stem), Filling("https://cti.example.com:8443", "hotline", "5557654321", "ivr", "agents"))
+    assert re.findall(r"127\.0\.0\.1|system-y|\busername\b|5550000000", text) == []
     for side, user in (("X", "ivr"), ("Y", "agents")):
         if part := re.findall(rf"^## System {side}\n(.*?)^## ", text, re.MULTILINE | re.DOTALL):
             assert user in part[0]
