@@ -65,9 +65,14 @@ class Ani(NamedTuple):
 
 def read(text: str) -> Ani:
     """The caller's number as a system sent it; ValueError when that is too long, or cannot be one in any pool."""
+    return Ani(text, bare(text))
+
+
+def bare(text: str) -> str:
+    """The same, bare of all that is around it."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"must not be longer than {MOST_CHARACTERS} characters")
-    return Ani(text, _bare(text))
+    return _bare(text)
 
 
 def written(text: str) -> str:

@@ -118,8 +118,9 @@ class _App(falcon.App[Request, Response]):
         path = _escaped_path(env)
         env["PATH_INFO"] = _without_suffix(env, path) if "." in path and path.startswith(CALLS) else path
 
-        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            return start_response(status, headers + _ALWAYS, *more)
+        def begin(status: str, headers: list[tuple[str, str]], _exc_info: Any = None, /) -> Any:
+            headers += _ALWAYS
+            return start_response(status, headers)
 
         return super().__call__(env, begin)
 

@@ -3,7 +3,6 @@
 A token comes as a bearer token (RFC 6750), or in X-Api-Key for clients that have no other header to fill.
 """
 
-import base64
 import binascii
 import re
 from collections.abc import Collection
@@ -104,8 +103,8 @@ def require(req: Request, role: Role) -> User:
 def _credentials(token: str) -> tuple[str, str]:
     """The user name and the password that stand after the scheme Basic."""
     try:
-        raw = base64.b64decode(token.strip().encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
+        raw = binascii.a2b_base64(token.strip(), strict_mode=True)
+    except ValueError:
         raise WrongCredentials("The credentials are not base64 as HTTP Basic authentication wants it.") from None
     try:
         text = raw.decode("utf-8")

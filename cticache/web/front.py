@@ -8,7 +8,7 @@ from cticache.access.origins import NOWHERE, Origins
 from cticache.errors import WrongFields
 from cticache.web.bodies import Bodies
 from cticache.web.formats import as_json
-from cticache.web.formats.choice import choice
+from cticache.web.formats.choice import ANY, PLAIN, SUFFIX, choice
 from cticache.web.same_origin import SameOrigin
 from cticache.web.verbs import override
 
@@ -40,12 +40,14 @@ class Front:
 
         Raises WrongFields and CrossOrigin, and what reading a body raises, before anything is done.
         """
-        path = req.path
-        if path.startswith(_OURS) and choice(req).otherwise is not as_json and not path.startswith(_CALLS):
+        path, env = req.path, req.env
+        if not env["QUERY_STRING"] and SUFFIX not in env and env.get("HTTP_ACCEPT", ANY) == ANY:  # the usual case
+            req.context.choice = PLAIN
+        elif path.startswith(_OURS) and choice(req).otherwise is not as_json and not path.startswith(_CALLS):
             raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})
         if req.method in _CHANGE_NOTHING:
             return
-        if "HTTP_ORIGIN" in req.env or "HTTP_SEC_FETCH_SITE" in req.env:
+        if "HTTP_ORIGIN" in env or "HTTP_SEC_FETCH_SITE" in env:
             self._same_origin.check(req)
         if req.method == "POST" and path.startswith(_CALLS):
             override(req, self._bodies)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cticache.data import uui
 from cticache.errors import WrongFields
 from cticache.handover import HandOver
-from cticache.numbering.ani import Ani, read
+from cticache.numbering.ani import Ani, bare
 from cticache.web.escapes import decoded_again, number, segment
 
 WORDS = ("dnis", "ani")
@@ -52,7 +52,11 @@ def in_path(key: str, ani: str | None = None, *, alone: bool = False) -> tuple[s
 
     ``alone``: one segment may be the DNIS alone. WrongFields where it is that and may not be.
     """
-    dnis, found = split(segment(key) if "%" in key else key)
+    if ani is None and "%" not in key and "@" not in key and key[:1] not in _MAY_BE_ADDRESS:  # the usual case
+        dnis, colon, rest = key.partition(":")
+        if colon:
+            return dnis, rest
+    dnis, found = split(segment(key))
     if ani is not None:
         if found is not None:
             raise WrongFields({"key": ["Two ANI in the path: one after a colon, and one after a slash."]})
@@ -72,7 +76,7 @@ def named(
     """
     dnis, ani = place
     if not words and not fields and dnis is not None and ani is not None:
-        return _read(decoded_again(dnis), decoded_again(ani)) if "%" in dnis + ani else _read(dnis, ani)
+        return _of_path(decoded_again(dnis), decoded_again(ani)) if "%" in dnis or "%" in ani else _of_path(dnis, ani)
     dnises = [decoded_again(dnis)] if dnis is not None else []
     anis: list[str | Ani] = [decoded_again(ani)] if ani is not None else []
     for said in (words, fields):
@@ -111,7 +115,11 @@ def _refuse_two(calls: HandOver, dnises: list[str]) -> None:
 def _read(dnis: str, ani: str | Ani) -> Named:
     if isinstance(ani, Ani):
         return Named(dnis, ani.bare, ani.sent or "")
+    return _of_path(dnis, ani)
+
+
+def _of_path(dnis: str, ani: str) -> Named:
     try:
-        return Named(dnis, read(ani).bare, ani)
+        return Named(dnis, bare(ani), ani)
     except ValueError as error:
         raise WrongFields({"ani": [f"It {error}."]}) from None

@@ -58,18 +58,16 @@ _BY_TYPE = {
 }
 _LONGEST_KEPT = 256
 """Characters of a header whose meaning is kept: longer ones, each another, would fill the memory."""
-_ANY = "*/*"
+ANY = "*/*"
 _NO_WEIGHT = re.compile(r"0(?:\.0{0,3})?")
 
 
 def choice(req: Request) -> Choice:
     """What this request wants of its answer, worked out once; WrongFields where it says that wrongly."""
-    context, env = req.context, req.env
-    known: Choice | None = getattr(context, "choice", None)
+    known: Choice | None = getattr(req.context, "choice", None)
     if known is None:
-        known = context.choice = PLAIN  # what the refusal of a wrong choice has
-        if env["QUERY_STRING"] or SUFFIX in env or env.get("HTTP_ACCEPT", _ANY) != _ANY:
-            known = context.choice = _choice(req)
+        req.context.choice = PLAIN  # what the refusal of a wrong choice has
+        known = req.context.choice = _choice(req)
     return known
 
 
