@@ -40,27 +40,44 @@ class Onward:
 
     def invite(self, number: str, ani: str, call: str, *headers: str) -> str:
         """The INVITE that it makes of this one."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
-            caller.bind(("127.0.0.1", 0))
-            lines = [
-                f"INVITE sip:{number}@127.0.0.1:{self._port} SIP/2.0",
-                f"Via: SIP/2.0/UDP 127.0.0.1:{caller.getsockname()[1]};branch=z9hG4bK{secrets.token_hex(8)}",
-                f"From: <sip:{ani}@example.com>;tag=1",
-                f"To: <sip:{number}@127.0.0.1>",
-                f"Call-ID: {call}",
-                "CSeq: 1 INVITE",
-                f"Contact: <sip:caller@127.0.0.1:{caller.getsockname()[1]}>",
-                "Max-Forwards: 70",
-                *headers,
-                "Content-Length: 0",
-            ]
-            caller.sendto("\r\n".join([*lines, "", ""]).encode(), ("127.0.0.1", self._port))
+        with _caller() as caller:
+            self._send(caller, "INVITE", number, ani, call, "Max-Forwards: 70", *headers)
             message, sender = b"", None
             while not (message.startswith(b"INVITE ") and f"Call-ID: {call}\r\n".encode() in message):
                 message, sender = self._socket.recvfrom(65536)  # an ACK of the call before may come first
         kept = re.findall(rb"^(?:Via|From|To|Call-ID|CSeq): .*\r\n", message, re.MULTILINE)
         self._socket.sendto(b"SIP/2.0 486 Busy Here\r\n" + b"".join(kept) + b"Content-Length: 0\r\n\r\n", sender)
         return message.decode()
+
+    def answer(self, method: str, *headers: str, tag: str = "") -> str:
+        """The status line that it answers to a request for a number at its own address."""
+        with _caller() as caller:
+            self._send(caller, method, "5551110000", ANI, "call-9", *headers, tag=tag)
+            return caller.recv(65536).decode().partition("\r\n")[0]
+
+    def _send(
+        self, caller: socket.socket, method: str, number: str, ani: str, call: str, *headers: str, tag: str = ""
+    ) -> None:
+        lines = [
+            f"{method} sip:{number}@127.0.0.1:{self._port} SIP/2.0",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{caller.getsockname()[1]};branch=z9hG4bK{secrets.token_hex(8)}",
+            f"From: <sip:{ani}@example.com>;tag=1",
+            f"To: <sip:{number}@127.0.0.1>{tag}",
+            f"Call-ID: {call}",
+            f"CSeq: 1 {method}",
+            f"Contact: <sip:caller@127.0.0.1:{caller.getsockname()[1]}>",
+            *headers,
+            "Content-Length: 0",
+        ]
+        caller.sendto("\r\n".join([*lines, "", ""]).encode(), ("127.0.0.1", self._port))
+
+
+@contextmanager
+def _caller() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.bind(("127.0.0.1", 0))
+        caller.settimeout(10)
+        yield caller
 
 
 class TestKamailio(AsBoth):
@@ -102,6 +119,16 @@ class TestKamailio(AsBoth):
         assert _header(got, "X-Data") == _LINE
         assert _header(got, "User-to-User") is None
         wire.stop()
+
+    def test_a_call_without_data_goes_on_without_a_number(self, desk: Desk) -> None:
+        sent = self._onward("X", desk.url).invite("5551110000", ANI, "call-1")
+        assert sent.startswith(f"INVITE sip:{GENERAL}@")
+
+    @pytest.mark.parametrize("side", ["X", "Y"])
+    def test_a_request_that_leads_back_to_it_ends(self, desk: Desk, side: str) -> None:
+        onward = self._onward(side, desk.url)
+        assert onward.answer("BYE", "Max-Forwards: 70", tag=";tag=2") == "SIP/2.0 404 Not Here"
+        assert onward.answer("INVITE", "Max-Forwards: 0") == "SIP/2.0 483 Too Many Hops"
 
 
 @contextmanager
