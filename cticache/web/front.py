@@ -1,6 +1,6 @@
 """What is looked at before any resource: the format that is asked for, the verb that is meant, and who has it sent."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from falcon import Request, Response
 
@@ -36,18 +36,22 @@ class Front:
         self._same_origin = same_origin
 
     def process_request(self, req: Request, _resp: Response) -> None:
-        """Refuse what asks for a wrong format, or comes from another site's page; let a POST mean another verb.
+        """Refuse what comes from another site's page; let a POST mean another verb.
 
-        Raises WrongFields and CrossOrigin, and what reading a body raises, before anything is done.
+        Raises CrossOrigin, and what reading a body raises, before anything is done.
         """
-        path, env = req.path, req.env
+        env = req.env
         if not env["QUERY_STRING"] and SUFFIX not in env and env.get("HTTP_ACCEPT", ANY) == ANY:  # the usual case
             req.context.choice = PLAIN
-        elif path.startswith(_OURS) and choice(req).otherwise is not as_json and not path.startswith(_CALLS):
-            raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})
         if req.method in _CHANGE_NOTHING:
             return
         if "HTTP_ORIGIN" in env or "HTTP_SEC_FETCH_SITE" in env:
             self._same_origin.check(req)
-        if req.method == "POST" and path.startswith(_CALLS):
+        if req.method == "POST" and req.path.startswith(_CALLS):
             override(req, self._bodies)
+
+    def process_resource(self, req: Request, _resp: Response, _resource: object, _params: dict[str, Any]) -> None:
+        """Settle the format of the answer. Raises WrongFields for one that what is at this URL does not have."""
+        path = req.path
+        if path.startswith(_OURS) and choice(req).otherwise is not as_json and not path.startswith(_CALLS):
+            raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})

@@ -248,5 +248,7 @@ def test_what_the_server_refuses_by_itself_is_json_and_has_the_same_headers(api:
     answer = api.simulate_get("/cticache/pools", query_string="format=xml")
     assert answer.status_code == 422
     assert api.simulate_get("/cticache/pools.xml").json["error"] == "no_such_url"
+    assert "<error>no_such_url</error>" in api.simulate_get("/cticache/DNIS", query_string="format=xml").text
+    assert api.simulate_get("/cticache/DNIS", query_string="format=nonsense").json["error"] == "no_such_url"
     assert api.simulate_get("/cticache/pools/nothing").json["error"] == "no_such_pool"
     assert api.simulate_get("/healthz", query_string="format=nonsense").status_code == 200
