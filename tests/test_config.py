@@ -288,7 +288,7 @@ _WRONG = [
     Wrong("server", "single_quotes", "true", "yes or no"),
     *(
         Wrong("server", "origins", f"cti.example.com, {word}", f"has {word}, which is no host such as cti.example.com")
-        for word in ("https://", "cti.example.com/", "ftp://cti.example.com", "bob@cti.example.com", "a?b")
+        for word in ("https://", "cti.example.com/", "ftp://cti.example.com", "bob@cti.example.com", "a?b", "*")
     ),
     Wrong(
         "server", "trusted_proxy", "10.0.0.5, proxy.example", "'proxy.example' is no IP address or network: write it"

@@ -8,7 +8,10 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Origins:
-    """Hosts, each with a port where it is not the scheme's own. They can be compared, and sent to another process."""
+    """Hosts, each with its port, which may be left out where it is the scheme's own.
+
+    They can be compared, and sent to another process.
+    """
 
     def __init__(self, hosts: Iterable[str] = ()) -> None:
         self._hosts = frozenset(hosts)
@@ -29,12 +32,14 @@ class Origins:
         scheme, _, named = origin.strip().lower().partition("://")
         port = _DEFAULT_PORTS.get(scheme, "")
         named = named.removesuffix(port)
-        return bool(named) and (named == host.strip().lower().removesuffix(port) or named in self._hosts)
+        if not named:
+            return False
+        return named == host.strip().lower().removesuffix(port) or not self._hosts.isdisjoint((named, named + port))
 
 
 def _host(word: str) -> str:
     scheme, separator, host = word.lower().rpartition("://")
-    if not host or any(mark in host for mark in "/?#@") or (separator and scheme not in _DEFAULT_PORTS):
+    if not host or any(mark in host for mark in "/?#@*") or (separator and scheme not in _DEFAULT_PORTS):
         raise ValueError(f"has {word}, which is no host such as cti.example.com or cti.example.com:8443")
     return host.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
 

@@ -503,3 +503,10 @@ def test_a_page_of_another_site_changes_nothing(
 def test_a_proxys_host_is_this_services_where_it_is_listed(lenient: TestClient, origin: str, status: int) -> None:
     body = json.dumps({"value": "v", "ani": ANI})
     assert lenient.simulate_post(CALLS, body=body, headers={"Origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize("listed", ["cti.example.com", "cti.example.com:443", "https://cti.example.com:443"])
+def test_a_listed_host_may_have_the_port_that_browsers_leave_out(listed: str) -> None:
+    origins = Origins.parse(listed)
+    assert origins.has("https://cti.example.com", "10.0.0.1:8080")
+    assert not origins.has("https://cti.example.com:444", "10.0.0.1:8080")
