@@ -48,7 +48,8 @@ class _Task(WSGITask):  # type: ignore[misc]
         if self.channel.ending.letting_go and len(self.channel.requests) == 1 and not self.channel.request:
             _close_afterwards(self)  # it is the last of those that have come on this connection
         persists = self.version == "1.1" and not self.request.connection_close and not self.close_on_finish
-        if not persists or "content-length" not in names:
+        says_its_end = "content-length" in names or self.status.startswith("204")  # RFC 9110 section 8.6
+        if not persists or not says_its_end:
             head: bytes = super().build_response_header()
             return head
         lines = [f"HTTP/1.1 {self.status}", *[f"{_titled(name)}: {value}" for name, value in self.response_headers]]

@@ -501,6 +501,14 @@ def test_another_method_is_405_and_allow_lists_those_there_are(connect: Any, pat
         assert set(answer.headers["allow"].split(", ")) - {"OPTIONS"} == allowed
 
 
+def test_what_has_no_content_leaves_the_connection_open(talk: Talk) -> None:
+    for _ in range(2):
+        answer = talk.send(request(f"OPTIONS {CALL}")).answer()
+        assert (answer.status, answer.content) == (204, b"")
+        assert not answer.headers.keys() & {"content-length", "transfer-encoding", "connection"}
+        assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_head_has_the_headers_of_get_and_no_body(talk: Talk, path: str) -> None:
     got = talk.send(request(f"GET {path}")).answer()
