@@ -16,7 +16,7 @@ from cticache.access.users import Role, User
 from cticache.data.replies import utc
 from cticache.errors import Forbidden, NoSuchMethod, Refusal, WrongFields
 from cticache.handover import Found, HandOver
-from cticache.numbering.ani import Ani, masked, read
+from cticache.numbering.ani import Ani, masked
 from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool
 from cticache.web.allowing import Allowing
@@ -159,7 +159,7 @@ class Calls(_OneCall):
             said = words(req, _TO_LEASE, strict=True)
             fields = {name: number(said[name]) for name in ("ani",) if name in said} | fields
         asked = LEASE.load(fields)
-        if "ani" in said and not self._is_one(user, asked, read(number(said["ani"]))):
+        if "ani" in said and not self._is_one(user, asked, TAKE.load({"ani": number(said["ani"])})["ani"]):
             raise WrongFields({"ani": ["Given twice, and not the same."]})
         self._lease(req, resp, user, asked, said.get(_KEY))
 

@@ -161,6 +161,8 @@ def test_a_take_finds_its_key_in_the_path_the_query_or_the_body(
         ("POST", "", "", f'{{"value":1,"ani":"1","dnis":"{DNIS}"}}', ["dnis"]),
         ("POST", "", "valeu=1", '{"value":1,"ani":"1"}', ["valeu"]),
         ("POST", "", "ani=2", '{"value":1,"ani":"1"}', ["ani"]),
+        ("POST", "", f"ani={'1' * 257}", '{"value":1,"ani":"1"}', ["ani"]),
+        ("POST", "", "ani=<tel:1>,<tel:2>", '{"value":1,"ani":"1"}', ["ani"]),
         ("POST", "", "format=pdf", '{"value":1,"ani":"1"}', ["format"]),
         ("POST", "", "status=201", '{"value":1,"ani":"1"}', ["status"]),
         ("POST", "", "detail=2", '{"value":1,"ani":"1"}', ["detail"]),
