@@ -1,7 +1,8 @@
 """JSON objects (RFC 8259), of which the value is kept as the text that was sent.
 
 Only the outermost object is taken apart. The text of ``value`` is stored and returned as it was sent, so integers of
-any size, every string and every spelling of a number survive, and nothing is serialized twice.
+any size, every string and every spelling of a number survive, and nothing is serialized twice. Only the ends of lines
+in it become spaces, because many a client keeps the first line of an answer and no more.
 """
 
 import json
@@ -81,7 +82,7 @@ def _members(text: str) -> Iterator[tuple[str, Any]]:
         value, at = _DECODER.raw_decode(text, start)
         if may_be_halved:
             json.dumps([name, value], ensure_ascii=False).encode()
-        yield name, text[start:at] if name == "value" else value
+        yield name, _on_one_line(text[start:at]) if name == "value" else value
         at = _skip(text, at)
         mark = text[at : at + 1]
         if mark == "}":
@@ -101,6 +102,11 @@ def _odd_name(text: str, at: int) -> tuple[str, int]:
     if text[at : at + 1] != ":":
         raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
     return name, _skip(text, at + 1)
+
+
+def _on_one_line(text: str) -> str:
+    """The same JSON: in it an end of a line stands between two tokens, never in a string."""
+    return text.replace("\r", " ").replace("\n", " ")
 
 
 def _skip(text: str, at: int) -> int:
