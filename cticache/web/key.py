@@ -60,6 +60,8 @@ def in_path(key: str, ani: str | None = None, *, alone: bool = False) -> tuple[s
     if ani is not None:
         if found is not None:
             raise WrongFields({"key": ["Two ANI in the path: one after a colon, and one after a slash."]})
+        if not ani:
+            raise WrongFields({"key": ["No ANI after the slash: a withheld one is written `anonymous` there."]})
         found = segment(ani)
     elif found is None and not alone:
         raise WrongFields({"key": ["No colon: the URL ends in the DNIS, a colon or a slash, and the ANI."]})
