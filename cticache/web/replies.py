@@ -25,7 +25,7 @@ def refuse(req: Request, resp: Response, refusal: Refusal) -> None:
     try:
         chosen = choice(req)
     except WrongFields:
-        chosen = PLAIN
+        chosen = req.context.choice
     is_hit_like = chosen.always_200 and refusal.is_miss
     kind = chosen.format if is_hit_like else chosen.otherwise
     resp.status = 200 if is_hit_like else refusal.status

@@ -94,6 +94,18 @@ def test_every_refusal_follows_a_named_format(service: Service, name: str) -> No
         assert ('"fields"' in answer.text) == (name == "json" and status == 422)
 
 
+@pytest.mark.parametrize("wrong", ["status=201", "status=200&status=201", "detail=2"])
+def test_a_wrong_option_is_told_in_the_format_that_is_named_beside_it(service: Service, wrong: str) -> None:
+    for headers, status in (({"Authorization": basic("username")}, 422), ({}, 401)):
+        api = TestClient(service.app, headers=headers)
+        for suffix, query in asking("xml"):
+            answer = api.simulate_get(CALL + suffix, query_string=f"{query}&{wrong}")
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == TYPES["xml"]
+        told = api.simulate_get(CALL, query_string=wrong, headers={"Accept": "text/xml"})
+        assert (told.status_code, told.headers["content-type"]) == (status, TYPES["json"])
+
+
 ACCEPTS = [
     (None, "json"),
     ("", "json"),

@@ -66,36 +66,39 @@ def choice(req: Request) -> Choice:
     """What this request wants of its answer, worked out once; WrongFields where it says that wrongly."""
     known: Choice | None = getattr(req.context, "choice", None)
     if known is None:
-        req.context.choice = PLAIN  # what the refusal of a wrong choice has
+        req.context.choice = PLAIN  # what the refusal of a wrong format has
         known = req.context.choice = _choice(req)
     return known
 
 
 def _choice(req: Request) -> Choice:
     suffix, accept = req.env.get(SUFFIX, ""), req.env.get("HTTP_ACCEPT")
-    named = status = None
-    if req.env["QUERY_STRING"]:
-        named, status = _in_query(req, suffix)
-    if format_name := named or suffix:
+    has_query = bool(req.env["QUERY_STRING"])
+    if format_name := (_named(req, suffix) if has_query else None) or suffix:
         chosen = Choice(FORMATS[format_name], FORMATS[format_name])
     else:
         chosen = _of_accept(accept) if accept else PLAIN
-    return chosen.with_200() if status else chosen
+    if not has_query:
+        return chosen
+    req.context.choice = chosen  # what the refusal of a wrong status has
+    return chosen.with_200() if _wants_200(req) else chosen
 
 
-def _in_query(req: Request, suffix: str) -> tuple[str | None, str | None]:
-    """The format and the status that the query names, which has a path with this suffix."""
-    named, status = one(req, "format"), one(req, "status")
-    wrong = {}
+def _named(req: Request, suffix: str) -> str | None:
+    """The format that the query names, which has a path with this suffix."""
+    named = one(req, "format")
     if named not in (None, *FORMATS):
-        wrong["format"] = [f"Not one of {', '.join(FORMATS)}."]
-    elif named and suffix and named != suffix:
-        wrong["format"] = [f"The path ends in .{suffix}, and the query says {named}."]
+        raise WrongFields({"format": [f"Not one of {', '.join(FORMATS)}."]})
+    if named and suffix and named != suffix:
+        raise WrongFields({"format": [f"The path ends in .{suffix}, and the query says {named}."]})
+    return named
+
+
+def _wants_200(req: Request) -> bool:
+    status = one(req, "status")
     if status not in (None, "200"):
-        wrong["status"] = ["Only 200 can be asked for."]
-    if wrong:
-        raise WrongFields(wrong)
-    return named, status
+        raise WrongFields({"status": ["Only 200 can be asked for."]})
+    return status is not None
 
 
 def _of_accept(header: str) -> Choice:
