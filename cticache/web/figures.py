@@ -21,6 +21,7 @@ from cticache.web.allowing import Allowing
 from cticache.web.audit import Audit
 from cticache.web.auth import require
 from cticache.web.escapes import number
+from cticache.web.query import one
 
 
 class Explain(Allowing):
@@ -35,7 +36,7 @@ class Explain(Allowing):
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer with every place in which the call may be."""
         user = require(req, "watch")
-        dnis, ani = req.get_param("dnis"), req.get_param("ani")
+        dnis, ani = one(req, "dnis"), one(req, "ani")
         if dnis is None or ani is None:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
         dnis, ani = number(dnis), number(ani)

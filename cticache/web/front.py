@@ -9,6 +9,7 @@ from cticache.errors import WrongFields
 from cticache.web.bodies import Bodies
 from cticache.web.formats import as_json
 from cticache.web.formats.choice import ANY, PLAIN, SUFFIX, choice
+from cticache.web.query import check_detail
 from cticache.web.same_origin import SameOrigin
 from cticache.web.verbs import override
 
@@ -51,7 +52,11 @@ class Front:
             override(req, self._bodies)
 
     def process_resource(self, req: Request, _resp: Response, _resource: object, _params: dict[str, Any]) -> None:
-        """Settle the format of the answer. Raises WrongFields for one that what is at this URL does not have."""
+        """Refuse wrong options with WrongFields, among them a format that what is at this URL does not have."""
+        if hasattr(req.context, "choice"):  # nothing was asked for
+            return
         path = req.path
-        if path.startswith(_OURS) and choice(req).otherwise is not as_json and not path.startswith(_CALLS):
-            raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})
+        if path.startswith(_OURS):
+            if choice(req).otherwise is not as_json and not path.startswith(_CALLS):
+                raise WrongFields({"format": ["Only json here: the other formats are those of calls."]})
+            check_detail(req)

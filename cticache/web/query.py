@@ -24,17 +24,21 @@ def one(req: Request, name: str) -> str | None:
     return text
 
 
+def check_detail(req: Request) -> None:
+    """WrongFields for a detail other than 0 and 1."""
+    if req.env["QUERY_STRING"] and one(req, "detail") not in (None, "0", "1"):
+        raise WrongFields({"detail": ["Not 0 or 1."]})
+
+
 def words(req: Request, known: Collection[str], *, strict: bool) -> dict[str, str]:
     """What the query says of these words.
 
-    Raises WrongFields for an option's wrong value and, if ``strict``, for a word that is none of them nor an option. A
-    request that changes something is to be strict: misspelt, ``idempotency_key`` would protect no retry. Where nothing
-    is changed other words may be there, such as platforms add to get past a cache.
+    Raises WrongFields, if ``strict``, for a word that is none of them nor an option. A request that changes something
+    is to be strict: misspelt, ``idempotency_key`` would protect no retry. Where nothing is changed other words may be
+    there, such as platforms add to get past a cache.
     """
     if not req.env["QUERY_STRING"]:
         return {}
-    if one(req, "detail") not in (None, "0", "1"):
-        raise WrongFields({"detail": ["Not 0 or 1."]})
     if strict and (unknown := [name for name in req.params if name not in known and name not in OPTIONS]):
         allowed = ", ".join(sorted({*known, *OPTIONS}))
         raise WrongFields({name: [f"Not a word of this request's query, which are {allowed}."] for name in unknown})

@@ -182,6 +182,22 @@ def test_what_is_missing_unknown_or_said_twice_is_named_and_nothing_is_done(
     assert [figures.leased for figures in service.store.pool_stats(list(service.pools))] == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("url", "query", "name"),
+    [
+        ("/cticache/version", "detail=2", "detail"),
+        ("/cticache/pools", "detail=1&detail=0", "detail"),
+        ("/cticache/explain", f"dnis={DNIS}&ani={ANI}&ani=1", "ani"),
+        ("/cticache/explain", f"dnis={DNIS}&dnis=1&ani={ANI}", "dnis"),
+        ("/cticache/explain", f"dnis={DNIS}&ani=%ff", "ani"),
+    ],
+)
+def test_a_wrong_option_and_a_number_said_twice_are_refused_wherever_they_stand(
+    api: TestClient, url: str, query: str, name: str
+) -> None:
+    wrong(api.simulate_get(url, query_string=query), name)
+
+
 def test_a_get_ignores_words_that_it_does_not_know(api: TestClient) -> None:
     lease(api)
     for query in ("_=1701234567", "nocache=1&format=json", "idempotency_key=1"):
