@@ -34,8 +34,12 @@ class Filling:
 def origin(url: str) -> str:
     """The URL without a slash at its end; UserError if a recipe cannot begin its addresses with it."""
     bare = url.removesuffix("/")
-    parts = urlsplit(bare)
-    if not re.fullmatch(r"https?://[\w.\[\]:-]+", bare, re.ASCII) or not parts.hostname:
+    try:
+        parts = urlsplit(bare)
+        is_one = bool(parts.hostname and parts.port != 0)
+    except ValueError:  # brackets around no address, or a port that is none
+        is_one = False
+    if not is_one or not re.fullmatch(r"https?://[\w.\[\]:-]+", bare, re.ASCII):
         raise UserError(f"--url {url}: write http:// or https://, the host and its port, and nothing else")
     return bare
 
