@@ -70,6 +70,10 @@ class _OneCall(Allowing):
         )
         self._answer(req, resp, "renew", whose, find)
 
+    def _end(self, req: Request, resp: Response, place: _Place) -> None:
+        user = require(req, "take")
+        self._take(req, resp, place, self._bodies.fields(req, may_be_empty=True), user)
+
     def _take(self, req: Request, resp: Response, place: _Place, fields: dict[str, Any], user: User) -> None:
         said = words(req, _TO_TAKE, strict=True)
         asked = TAKE.load(fields)
@@ -115,7 +119,7 @@ class Call(_OneCall):
 
     def on_delete(self, req: Request, resp: Response, key: str, ani: str | None = None) -> None:
         """Answer with the value, and delete it."""
-        self._take(req, resp, in_path(key, ani), _overridden(req), require(req, "take"))
+        self._end(req, resp, in_path(key, ani))
 
 
 class Take(_OneCall):
@@ -123,8 +127,7 @@ class Take(_OneCall):
 
     def on_post(self, req: Request, resp: Response, key: str | None = None, ani: str | None = None) -> None:
         """Answer with the value, and delete it."""
-        user = require(req, "take")
-        self._take(req, resp, _place(key, ani), self._bodies.fields(req, may_be_empty=True), user)
+        self._end(req, resp, _place(key, ani))
 
 
 class TakeByGet(Take):
@@ -190,7 +193,7 @@ class Calls(_OneCall):
 
     def on_delete(self, req: Request, resp: Response) -> None:
         """Answer with the value of the call of the query, and delete it."""
-        self._take(req, resp, (None, None), _overridden(req), require(req, "take"))
+        self._end(req, resp, (None, None))
 
     def _lease(self, req: Request, resp: Response, user: User, asked: dict[str, Any], key: str | None) -> None:
         ani, value = asked["ani"], asked["value"]
@@ -231,12 +234,6 @@ def told_of_get(method: str, template: str | None) -> str:
 
 def _place(key: str | None, ani: str | None) -> _Place:
     return in_path(key, ani, alone=True) if key is not None else (None, None)
-
-
-def _overridden(req: Request) -> dict[str, Any]:
-    """The fields of a POST that stands for a DELETE, which has none of its own."""
-    fields: dict[str, Any] = getattr(req.context, "fields", {})
-    return fields
 
 
 def _may_write_by_get(req: Request, role: Role, same_origin: SameOrigin) -> User:

@@ -171,6 +171,16 @@ def test_a_take_finds_its_key_in_the_path_the_query_or_the_body(
         ("GET", f"/{DNIS}:{ANI}.xml", "format=txt", "", ["format"]),
         ("POST", f"/{DNIS}:{ANI}/take", "format=JSON", "", ["format"]),
         ("DELETE", f"/{DNIS}:{ANI}", "ani=%ff", "", ["ani"]),
+        ("DELETE", f"/{DNIS}:{ANI}", "", '{"ani":"12345678902"}', ["ani"]),
+        ("DELETE", f"/{DNIS}:{ANI}", "", "dnis=5559990000", ["dnis"]),
+        (
+            "DELETE",
+            f"/{DNIS}:{ANI}",
+            "idempotency_key=1",
+            "<a><idempotency_key>2</idempotency_key></a>",
+            ["idempotency_key"],
+        ),
+        ("DELETE", f"/{DNIS}:{ANI}", "", '{"idempotency_kee":"1"}', ["idempotency_kee"]),
     ],
 )
 def test_what_is_missing_unknown_or_said_twice_is_named_and_nothing_is_done(

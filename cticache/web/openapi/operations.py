@@ -111,10 +111,8 @@ _PEEK = Operation("As GET, without the body; nothing is changed, and the call is
 _RENEWAL = Operation(
     "Start a call's time again, with a new value if one is sent", "Held", _RENEW, (*_SHOWN, "If-Match"), "Renew"
 )
-_END = Operation("Take a call: its value, once", "Held", _TAKE, (*_SHOWN, "If-Match", *_RETRIED))
-_POSTED_END = Operation(
-    "Take a call, for clients that cannot send DELETE", "Held", (*_TAKE, *_BODY), _END.parameters, "Take"
-)
+_END = Operation("Take a call: its value, once", "Held", (*_TAKE, *_BODY), (*_SHOWN, "If-Match", *_RETRIED), "Take")
+_POSTED_END = replace(_END, summary="Take a call, for clients that cannot send DELETE")
 _GOTTEN_END = Operation(
     "Take a call by GET, if `[server] get_writes` allows it", "Held", (*_TAKE, NoSuchMethod), _END.parameters
 )
