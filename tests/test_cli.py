@@ -520,8 +520,9 @@ def test_a_recipe_has_this_servers_address_and_the_first_pool(
 
 
 def test_a_recipe_for_an_address_and_a_pool_needs_no_configuration(printed: Printed) -> None:
-    assert cli.main(["recipe", "curl", "--url", "http://h:1", "--pool", "p"]) == 0
-    assert "http://h:1/cticache/DNIS-ANI" in "\n".join(printed()[0])
+    for url in ("http://h:1", "http://system-y.example:1"):
+        assert cli.main(["recipe", "curl", "--url", url, "--pool", "p"]) == 0
+        assert f"pool=p' '{url}/cticache/DNIS-ANI" in "\n".join(printed()[0])
 
 
 def test_a_service_that_listens_everywhere_has_a_name(printed: Printed) -> None:

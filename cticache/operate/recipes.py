@@ -75,7 +75,7 @@ def filled(text: str, filling: Filling) -> str:
     for line in text.splitlines():
         if line.startswith("## "):
             role = _ROLES.get(line)
-        placed = _URL.sub(rf"{scheme}://\g<1>{rest}", line).replace(_POOL, filling.pool)
+        placed = _URL.sub(rf"{scheme}://\g<1>{rest}", line.replace(_POOL, filling.pool))
         placed = _GENERAL.sub(filling.without_data, placed) if filling.without_data else placed
         user = {"lease": filling.lessee, "take": filling.taker}.get(role or "")
         lines.append(_USER.sub(user, placed) if user else placed)
