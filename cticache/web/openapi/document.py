@@ -75,8 +75,8 @@ _NAMES = {
 
 @cache
 def text() -> str:
-    """The document in JSON, readable by people, too; with a new line at its end."""
-    return json.dumps(document(), ensure_ascii=False, indent=1) + "\n"
+    """The document in JSON, on one line as every answer is."""
+    return json.dumps(document(), ensure_ascii=False, separators=(",", ":"))
 
 
 def document() -> dict[str, Any]:
