@@ -32,6 +32,9 @@ _TELL_NOTHING = frozenset({"400", "401", "408", "413", "414", "417", "429", "431
 class _Task(WSGITask):  # type: ignore[misc]
     """Runs an application that calls start_response once, before it returns its whole body."""
 
+    _head = ""
+    """The status line and the headers that the application gave, on a connection that stays open."""
+
     def execute(self) -> None:
         """Have the application answer, and send the answer in one piece."""
         application: Callable[..., Iterable[bytes]] = self.channel.server.application
@@ -44,20 +47,19 @@ class _Task(WSGITask):  # type: ignore[misc]
 
     def build_response_header(self) -> bytes:
         """Status line and headers; in one pass, unless waitress must decide whether the connection stays open."""
-        names = [name for name, _ in self.response_headers]
         if self.channel.ending.letting_go and len(self.channel.requests) == 1 and not self.channel.request:
             _close_afterwards(self)  # it is the last of those that have come on this connection
         persists = self.version == "1.1" and not self.request.connection_close and not self.close_on_finish
-        says_its_end = "content-length" in names or self.status.startswith("204")  # RFC 9110 section 8.6
+        says_its_end = "\r\nContent-Length: " in self._head or self.status.startswith("204")  # RFC 9110 section 8.6
         if not persists or not says_its_end:
             head: bytes = super().build_response_header()
             return head
-        lines = [f"HTTP/1.1 {self.status}", *[f"{_titled(name)}: {value}" for name, value in self.response_headers]]
-        return "\r\n".join([*lines, _date(int(time.time())), "\r\n"]).encode("latin-1")
+        return f"{self._head}\r\n{_date(int(time.time()))}\r\n\r\n".encode("latin-1")
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
-        text = "".join([status, *[name + value for name, value in headers]])
-        if "\r" in text or "\n" in text:
+        lines = [f"HTTP/1.1 {status}", *[f"{_titled(name)}: {value}" for name, value in headers]]
+        self._head = "\r\n".join(lines)
+        if not self._head.count("\r") == self._head.count("\n") == len(lines) - 1:
             raise ValueError("a header of the answer holds a line's end")
         self.status = status
         self.response_headers = headers
