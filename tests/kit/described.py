@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, quote, urlencode
 from xml.etree import ElementTree
 
 from falcon.testing import Result, TestClient
-from jsonschema import Draft202012Validator
 from redis import Redis
 
 from cticache.access.networks import Networks
@@ -24,6 +23,7 @@ from cticache.web.openapi.document import document
 from kit.running import MAX_BODY, Service
 from kit.samples import USERS, make_pool, user
 from kit.talk import CALLS
+from kit.validators import Draft202012Validator
 
 DOCUMENT = document()
 DNIS, ANI = "5551234560", "+12345678901"

@@ -9,8 +9,6 @@ from urllib.parse import urlencode
 import pytest
 from falcon.inspect import inspect_routes
 from falcon.testing import TestClient
-from jsonschema import Draft202012Validator
-from openapi_spec_validator import validate as validate_openapi
 from redis import Redis
 
 from cticache.errors import refusals
@@ -34,6 +32,7 @@ from kit.described import (
 from kit.running import Service
 from kit.samples import basic
 from kit.talk import CALLS
+from kit.validators import Draft202012Validator, validate_openapi
 
 MULTIPART = "multipart/form-data"
 FORMATS = ["json", "xml", "vxml", "form", "txt"]
