@@ -8,6 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+MOST_NAMED = 20
+"""Most fields of a request that are named as wrong."""
+
 
 class Refusal(Exception):
     """A request that is not carried out; the client is answered with its status and its body.
@@ -226,8 +229,11 @@ class WrongFields(Refusal):
     status, code = 422, "invalid_fields"
 
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        super().__init__("These fields are missing, unknown or wrong: " + ", ".join(sorted(fields)) + ".")
-        self.fields = dict(fields)
+        """Of more than MOST_NAMED fields the others are counted: an answer must not grow with what was sent."""
+        named = sorted(fields)[:MOST_NAMED]
+        more = f" and {len(fields) - len(named)} more" if len(fields) > len(named) else ""
+        super().__init__(f"These fields are missing, unknown or wrong: {', '.join(named)}{more}.")
+        self.fields = {name: fields[name] for name in named}
 
     def members(self) -> dict[str, Any]:
         """The same, and the faults."""

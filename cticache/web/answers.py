@@ -45,6 +45,6 @@ def plain(text: str) -> str:
     return decoded
 
 
-def told(refusal: Refusal) -> Iterable[tuple[str, str]]:
+def texts(refusal: Refusal) -> Iterable[tuple[str, str]]:
     """The members of a refusal as strings; what is wrong with each field is told in JSON alone."""
     return [(name, str(value)) for name, value in refusal.members().items() if name != "fields"]

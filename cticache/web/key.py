@@ -78,7 +78,7 @@ def named(
     """
     dnis, ani = place
     if not words and not fields and dnis is not None and ani is not None:
-        return _of_path(decoded_again(dnis), decoded_again(ani)) if "%" in dnis or "%" in ani else _of_path(dnis, ani)
+        return _of_texts(decoded_again(dnis), decoded_again(ani)) if "%" in dnis or "%" in ani else _of_texts(dnis, ani)
     dnises = [decoded_again(dnis)] if dnis is not None else []
     anis: list[str | Ani] = [decoded_again(ani)] if ani is not None else []
     for said in (words, fields):
@@ -117,10 +117,10 @@ def _refuse_two(calls: HandOver, dnises: list[str]) -> None:
 def _read(dnis: str, ani: str | Ani) -> Named:
     if isinstance(ani, Ani):
         return Named(dnis, ani.bare, ani.sent or "")
-    return _of_path(dnis, ani)
+    return _of_texts(dnis, ani)
 
 
-def _of_path(dnis: str, ani: str) -> Named:
+def _of_texts(dnis: str, ani: str) -> Named:
     try:
         return Named(dnis, bare(ani), ani)
     except ValueError as error:

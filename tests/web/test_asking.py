@@ -1,6 +1,7 @@
 """What a request says wherever it says it: keys, verbs, options, bodies of old systems, credentials, other origins."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -206,6 +207,21 @@ def test_a_wrong_option_and_a_number_said_twice_are_refused_wherever_they_stand(
     api: TestClient, url: str, query: str, name: str
 ) -> None:
     wrong(api.simulate_get(url, query_string=query), name)
+
+
+def test_an_answer_does_not_grow_with_what_is_wrong(api: TestClient, service: Service) -> None:
+    lease(api)
+    names = [f"word{number:04}" for number in range(400)]
+    query = "&".join(f"{name}=1" for name in names)
+    body = json.dumps({"value": 1, "ani": "1"} | dict.fromkeys(names[:150], 1))
+    for answer in (
+        api.simulate_delete(f"{CALLS}/{DNIS}:{ANI}", query_string=query),
+        api.simulate_post(CALLS, body=body),
+    ):
+        wrong(answer, *names[:20])
+        assert re.search(r"word0019 and \d+ more\.$", answer.json["detail"])
+        assert len(answer.content) < 6000
+    assert is_live(api)
 
 
 def test_a_get_ignores_words_that_it_does_not_know(api: TestClient) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from cticache.errors import Refusal
-from cticache.web.answers import Asked, Hit, plain, told
+from cticache.web.answers import Asked, Hit, plain, texts
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
@@ -16,7 +16,7 @@ def hit(answer: Hit) -> str:
 
 def refusal(error: Refusal, _asked: Asked) -> str:
     """``found`` and what is wrong."""
-    return _pairs("false", told(error))
+    return _pairs("false", texts(error))
 
 
 def _pairs(found: str, members: Iterable[tuple[str, str]]) -> str:

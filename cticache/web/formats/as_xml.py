@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from cticache.errors import Refusal
-from cticache.web.answers import Asked, Hit, encoded, plain, told
+from cticache.web.answers import Asked, Hit, encoded, plain, texts
 
 MEDIA_TYPE = "text/xml; charset=utf-8"
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
@@ -19,7 +19,7 @@ def hit(answer: Hit) -> str:
 
 def refusal(error: Refusal, _asked: Asked) -> str:
     """``found`` and what is wrong."""
-    return _document("false", told(error))
+    return _document("false", texts(error))
 
 
 def escaped(text: str) -> str:
