@@ -54,7 +54,8 @@ VARIANTS = (
     Variant("withheld", "5552100000-5552100079", shown=_WITHHELD),
     Variant("nameless", "5552400000-5552400079", shown="sip:example.com"),
     Variant("asserted", "5552200000-5552200011", shown=_WITHHELD, header=f"P-Asserted-Identity: <{_CALLER}>"),
-    Variant("repeated", "5552300000-5552300011"),
+    # Its caller sends a header as X does, though this pool has no uui.
+    Variant("repeated", "5552300000-5552300011", header=f"User-to-User: {'0' * 24}5552300000"),
     Variant("country", "5556000000-5556000011", "country_code = 1"),
     Variant("sole", "5556100000-5556100149", "match = sole\nexhausted = reject"),
     Variant("plus", "5556200000-5556200011", "country_code = 1"),
