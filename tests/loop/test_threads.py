@@ -68,7 +68,7 @@ def test_what_a_thread_sends_after_its_request_is_sent_once(desk: Desk, monkeypa
 
 
 def test_a_connection_that_is_closed_just_before_its_answer_is_sent_leaves_nothing_in_the_log(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
     real = ThreadsChannel._flush_exception
     met = threading.Event()
@@ -86,7 +86,7 @@ def test_a_connection_that_is_closed_just_before_its_answer_is_sent_leaves_nothi
         assert talk.is_closed()
     assert met.wait(20)
     desk.served.stop()
-    assert not caplog.records
+    assert not log.getvalue()
 
 
 def test_a_client_that_does_not_read_has_one_answer_kept_for_it_and_gets_the_others_when_it_does(desk: Desk) -> None:
