@@ -88,6 +88,8 @@ class ServerConfig:
     auth_wait: float = declared(Seconds(), 1.0)
     auth_failures: int = declared(Whole(1, 1_000_000, "a minute"), 10)
     trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
+    figures_age: float = declared(Seconds(), 2.0)
+    figures_timeout: float = declared(Seconds(), 5.0)
     refusal_lines: int = declared(Whole(1, 1_000_000, "lines a second"), 20)
     refusal_burst: int = declared(Whole(1, 1_000_000, "lines"), 200)
     origins: Origins = declared(Text(Origins.parse), origins.NOWHERE)

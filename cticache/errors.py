@@ -10,6 +10,10 @@ from typing import Any
 
 MOST_NAMED = 20
 """Most fields of a request that are named as wrong."""
+LOGINS = ("missing", "malformed", "password", "token", "network", "busy")
+"""Why a login is refused: no credentials; none that can be read; a wrong password, or a user who is not there; a token
+that is nobody's; an address that is none of the user's; and one that could not be checked soon.
+"""
 
 
 class Refusal(Exception):
@@ -26,6 +30,8 @@ class Refusal(Exception):
     """The code under which a script of lua/ reports it; empty where none does."""
     is_planned = False
     """Whether whoever operates the service wants it so: nobody need be warned."""
+    login = ""
+    """Which kind of login it refuses, one of LOGINS; empty where it is no login that is refused."""
     is_miss = False
     """Whether it is about a call or a lease, which was understood, rather than about the request or the service."""
 
@@ -100,6 +106,10 @@ class WrongCredentials(Refusal):
     status, code = 401, "unauthorized"
     says = "The user name or the password is wrong, or the token."
 
+    def __init__(self, detail: str = "", *, retry_after: int | None = None, login: str = "password") -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.login = login
+
 
 class Forbidden(Refusal):
     """The user is known, but may not use this pool or verb."""
@@ -116,7 +126,7 @@ class CrossOrigin(Refusal):
 class WrongNetwork(Refusal):
     """The credentials are right, but the user may not come from this address."""
 
-    status, code = 403, "wrong_network"
+    status, code, login = 403, "wrong_network", "network"
 
 
 class ForeignCall(Forbidden):
@@ -257,7 +267,7 @@ class TooManyLive(Refusal):
 class TooManyLogins(Refusal):
     """These credentials are not known yet, and others wait to be checked."""
 
-    status, code = 429, "too_many_logins"
+    status, code, login = 429, "too_many_logins", "busy"
     says = "The password could not be checked in time, others are before it; send the same again."
 
 

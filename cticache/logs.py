@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from queue import Empty, SimpleQueue
@@ -93,6 +94,12 @@ def _written_out(second: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
+class _Finished(str):
+    """Lines of another process."""
+
+    __slots__ = ()
+
+
 class _Stream(logging.StreamHandler[Any]):
     """Writes to the standard error stream from a thread, so that nobody who logs waits for the reader of the log.
 
@@ -100,10 +107,15 @@ class _Stream(logging.StreamHandler[Any]):
     how many is logged once there is room.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Callable[[str], None] | None = None) -> None:
+        """``elsewhere`` is given the lines instead, and raises OSError where it is gone."""
         super().__init__()
+        self._elsewhere = elsewhere
         self._waiting: SimpleQueue[str | threading.Event] = SimpleQueue()
         self._lost = 0
+        self._passing = threading.Lock()
+        self._passed_on = 0
+        """How many lines of other processes are waiting."""
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -117,6 +129,16 @@ class _Stream(logging.StreamHandler[Any]):
             reason = f"a line of {record.name} could not be made: {type(error).__name__}"
             line = self.format(logging.LogRecord(__name__, logging.ERROR, "", 0, reason, None, None))
         self._waiting.put(line + self.terminator)
+
+    def pass_on(self, lines: str) -> None:
+        """Have lines written soon that another process has finished."""
+        count = lines.count("\n")
+        with self._passing:
+            if self._passed_on >= _MOST_WAITING:
+                self._lost += count
+                return
+            self._passed_on += count
+        self._waiting.put(_Finished(lines))
 
     def flush(self) -> None:
         """Wait until what has been logged is written, but for a moment only: nobody may be reading."""
@@ -135,14 +157,27 @@ class _Stream(logging.StreamHandler[Any]):
             if self._lost:
                 lost, self._lost = self._lost, 0
                 batch.append(f"{lost:,} lines of the log are lost: they were not read in time{self.terminator}")
+            self._out("".join(line for line in batch if isinstance(line, str)))
+            for each in batch:
+                if isinstance(each, threading.Event):
+                    each.set()
+                elif isinstance(each, _Finished):
+                    with self._passing:
+                        self._passed_on -= each.count("\n")
+
+    def _out(self, lines: str) -> None:
+        if self._elsewhere and lines:
             try:
-                self.stream.write("".join(line for line in batch if isinstance(line, str)))
-                self.stream.flush()
-            except (OSError, ValueError):
-                pass  # there is no reader any more
-            for mark in batch:
-                if isinstance(mark, threading.Event):
-                    mark.set()
+                self._elsewhere(lines)
+            except OSError:
+                self._elsewhere = None
+            else:
+                return
+        try:
+            self.stream.write(lines)
+            self.stream.flush()
+        except (OSError, ValueError):
+            pass  # there is no reader any more
 
 
 class Unsaid(Exception):
@@ -163,16 +198,24 @@ def in_utf8(stream: object) -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def configure() -> None:
+def write(lines: str) -> None:
+    """Have lines written that another process has finished."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, _Stream):
+            handler.pass_on(lines)
+
+
+def configure(elsewhere: Callable[[str], None] | None = None) -> None:
     """Log to the standard error stream in UTF-8, one line for each record, with telephone numbers masked.
 
-    What ends a thread is logged, too, and not printed past the log.
+    What ends a thread is logged, too, and not printed past the log. ``elsewhere`` is given the lines in place of the
+    stream, finished and several at once, for as long as it raises no OSError.
     """
     in_utf8(sys.stderr)
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = _Stream()
+    handler = _Stream(elsewhere)
     handler.setFormatter(_OneLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     threading.excepthook = _log_end_of_thread

@@ -16,6 +16,7 @@ from cticache.link.cluster import Cluster, Topology, wait_in_thread
 from cticache.link.connection import Direct, Runner, connect, dial, nobody_to_ask
 from cticache.link.places import Places
 from cticache.link.redis_url import kind
+from cticache.link.waits import Waits
 from cticache.loop.dispatch import Hub
 from cticache.loop.parking import Parking
 from cticache.loop.redis_channel import OnLoop, RedisChannel
@@ -29,30 +30,37 @@ _STUCK = 0.1
 
 
 def new_runner(
-    url: str, redis: RedisConfig, stack: ExitStack, hub: Hub | None = None, most_at_node: int = MOST_AT_NODE
+    url: str,
+    redis: RedisConfig,
+    stack: ExitStack,
+    hub: Hub | None = None,
+    *,
+    most_at_node: int = MOST_AT_NODE,
+    waits: Waits | None = None,
 ) -> Runner:
     """What runs the commands: the hub's Redis channels for its requests, redis-py for all others.
 
-    ``most_at_node``: how many threads may wait for one node of a Cluster.
+    ``most_at_node``: how many threads may wait for one node of a Cluster. ``waits`` learns how long Redis takes.
     """
+    waits = waits or Waits()
     if kind(url) == "cluster":
         topology = Topology(url, redis.timeout, redis.probe)
 
         def in_threads(node: str) -> Breaker:
             places = Places(most_at_node, redis.timeout * _STUCK)
-            return _in_threads(connect(node, redis.timeout), redis, places=places)
+            return _in_threads(connect(node, redis.timeout), redis, waits, places=places)
 
         threads = Cluster(topology, in_threads, wait_in_thread, redis.timeout)
         stack.callback(threads.close)
         if not hub:
             return threads
-        on_loop = Cluster(topology, lambda node: _channel(node, redis, hub), Parking(hub).wait, redis.timeout)
+        on_loop = Cluster(topology, lambda node: _channel(node, redis, hub, waits), Parking(hub).wait, redis.timeout)
         return OnLoop(hub, on_loop, threads)
     client = stack.enter_context(connect(url, redis.timeout))
     sentinels = client.connection_pool.sentinel_manager if kind(url) == "sentinel" else None
-    direct = _in_threads(client, redis, sentinels.look if sentinels else nobody_to_ask)
+    direct = _in_threads(client, redis, waits, sentinels.look if sentinels else nobody_to_ask)
     stack.callback(direct.close)
-    channel = RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe) if hub else None
+    channel = RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe, waits) if hub else None
     if sentinels:
         on_loop_too = [partial(hub.call_soon, channel.leave)] if hub and channel else []
         watch = sentinels.watch([direct.leave, *on_loop_too])
@@ -62,14 +70,18 @@ def new_runner(
 
 
 def _in_threads(
-    client: Redis, redis: RedisConfig, doubt: Callable[[], None] = nobody_to_ask, places: Places | None = None
+    client: Redis,
+    redis: RedisConfig,
+    waits: Waits,
+    doubt: Callable[[], None] = nobody_to_ask,
+    places: Places | None = None,
 ) -> Breaker:
-    return Breaker(Direct(client, doubt), lambda: dial(client).close(), redis.probe, places)
+    return Breaker(Direct(client, doubt), lambda: dial(client).close(), redis.probe, places, waits)
 
 
-def _channel(url: str, redis: RedisConfig, hub: Hub) -> RedisChannel:
+def _channel(url: str, redis: RedisConfig, hub: Hub, waits: Waits) -> RedisChannel:
     client = connect(url, redis.timeout)  # holds what dial needs to know, and opens no connection of its own
-    return RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe)
+    return RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe, waits)
 
 
 def new_store(runner: Runner, config: Config, clocks: Clocks | None = None) -> tuple[Store, Scripts]:

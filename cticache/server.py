@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
+from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
 from cticache.announce import announce
 from cticache.config import Config, ServerConfig
 from cticache.data.keeper import Keeper
 from cticache.data.loading import Loading
-from cticache.journal.closed import CAUSES
-from cticache.journal.tally import Tally
+from cticache.journal.counts import Sums, Told
 from cticache.link.embedded import Embedded, data_folder
 from cticache.loop.ending import Ending
 from cticache.loop.listen import open_port, reserve
 from cticache.loop.signals import ended_by_signals, hangups_ignored
+from cticache.loop.upward import Alone
 from cticache.loop.workers import Workers
 from cticache.numbering.pools import Pools
+from cticache.operate.desk import Desk
+from cticache.operate.metrics import Processes
 from cticache.reach import new_clocks, new_runner, new_store
 from cticache.serving import Site, new_loop, serve_on, work
 
@@ -31,6 +34,8 @@ _FIRST_ANSWER_S, _FIRST_SYNC_S = 0.5, 2.0
 """How long the start waits for the pools to be in place: while Redis does not answer at all, and when it does."""
 _SOON_S = 0.02
 """How often it is looked whether the first look is over."""
+_LIMITS = ("connections", "connections_per_address", "threads", "max_body", "auth_queue", "auth_threads")
+"""The options of [server] that /metrics tells."""
 _MOST_BY_DEFAULT = 4
 """Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 
@@ -54,9 +59,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             embedded.start()
             url = embedded.url
         count = _workers(config)
-        site = Site(
-            config, url, users, config.server.audit_key or passwords.invent(), Tally(count), Tally(count, CAUSES)
-        )
+        site = Site(config, url, users, config.server.audit_key or passwords.invent())
         pools = Pools(config.pools)
         store, scripts = new_store(new_runner(url, config.redis, stack), config, new_clocks(config))
         keeper = Keeper(store, pools, config.redis.sync_interval)
@@ -78,14 +81,47 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             while not opens():
                 keeper.synced.wait(_SOON_S)
 
-        if count == 1:
+        sums = Sums()
+        desk = Desk(
+            store,
+            pools,
+            sums,
+            condition=lambda: keeper.condition,
+            processes=lambda: Processes(
+                count, _pids(workers), workers.restarts if workers else 0, config.server.dispatch
+            ),
+            limits={name: getattr(config.server, name) for name in _LIMITS},
+            most_live={user.name: user.max_live for user in users},
+            max_age_s=config.server.figures_age,
+        )
+        reported = partial(_reported, sums)
+        if _serves_alone(config):
+            workers = None
+            alone = Alone(desk.answer, reported)
+            stack.callback(alone.close)
             loop = new_loop(config.server)
             stack.enter_context(_ended_by_signals(loop, config.server))
-            serve_on(loop, site, listener, pools, keeper, started=started)
+            serve_on(loop, site, listener, pools, keeper, upward=alone, started=started)
         else:
-            workers = Workers(count, partial(work, site), listener, config.server.stop_timeout)
+            stop_s = config.server.stop_timeout
+            workers = Workers(count, partial(work, site), listener, stop_s, reported=reported, answer=desk.answer)
             stack.enter_context(_ended_by_signals(workers, config.server))
             workers.run(keeper.news, lambda _message: keeper.wake(), opens)
+
+
+def _reported(sums: Sums, what: Told | str) -> None:
+    """Act on what a process that serves tells: what it has counted, or lines for the log."""
+    if isinstance(what, Told):
+        sums.add(what)
+    else:
+        logs.write(what)
+
+
+def _pids(workers: Workers | None) -> dict[str, int]:
+    """The processes of this service."""
+    if not workers:
+        return {"1": os.getpid()}
+    return {"parent": os.getpid()} | {str(number): pid for number, pid in workers.pids.items()}
 
 
 @contextmanager
@@ -122,10 +158,15 @@ def _ended_by_signals(ending: Ending, config: ServerConfig) -> AbstractContextMa
     return ended_by_signals(0, partial(ending.drain, config.drain), ending.stop)
 
 
+def _serves_alone(config: Config) -> bool:
+    """Whether this process serves by itself: on Windows the imitation of Redis lives in it."""
+    return not config.redis.url and sys.platform == "win32"
+
+
 def _workers(config: Config) -> int:
     """How many processes serve: as configured, else one a core, at most four."""
-    if not config.redis.url and sys.platform == "win32":
-        return 1  # the imitation of Redis lives in this process
+    if _serves_alone(config):
+        return 1
     if config.server.workers:
         return config.server.workers
     if sys.platform == "linux":

@@ -2,10 +2,11 @@
 
 import gc
 import math
+import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +22,10 @@ from cticache.data.keeper import Follower, InPlace
 from cticache.data.keeper import News as KeeperNews
 from cticache.data.loading import Loading
 from cticache.journal.closed import Closed
+from cticache.journal.counts import Counts, Key, Telling, Told
 from cticache.journal.refused import Refused
-from cticache.journal.tally import Tally
+from cticache.link.waits import Waits
+from cticache.loop.asking import Asking
 from cticache.loop.dispatch import Hub
 from cticache.loop.door import Door, Limits
 from cticache.loop.listen import affordable
@@ -30,8 +33,8 @@ from cticache.loop.parking import Parking
 from cticache.loop.signals import leave_signals_to_the_parent
 from cticache.loop.stand_ins import StandIns
 from cticache.loop.threads import Threads
+from cticache.loop.upward import Parent, Upward
 from cticache.loop.wire import adjustments
-from cticache.loop.workers import News
 from cticache.numbering.pools import Pools
 from cticache.reach import MOST_AT_NODE, new_clocks, new_runner, new_store
 from cticache.web.app import create_app
@@ -56,16 +59,14 @@ class Site:
     users: tuple[User, ...]
     audit_key: str
     """The same in all processes, so that an ANI has one digest."""
-    refusals: Tally
-    closed: Tally
 
 
-def work(site: Site, listener: socket.socket, news: News) -> None:
+def work(site: Site, listener: socket.socket, parent: Parent) -> None:
     """Serve as one of several processes, until the parent ends this one or is gone."""
     leave_signals_to_the_parent()
-    logs.configure()
+    logs.configure(parent.report)
     pools = Pools(site.config.pools)
-    keeper = Follower(pools, new_clocks(site.config), news.tell_parent)
+    keeper = Follower(pools, new_clocks(site.config), parent.tell)
     loop = new_loop(site.config.server)
 
     has_heard = threading.Event()
@@ -79,11 +80,11 @@ def work(site: Site, listener: socket.socket, news: News) -> None:
         has_heard.set()
 
     def started() -> None:
-        news.follow(told, ended, partial(loop.drain, math.inf))
-        news.tell_serving()
+        parent.follow(told, ended, partial(loop.drain, math.inf))
+        parent.tell_serving()
         has_heard.wait()  # the parent has opened the port then, and knows the pools
 
-    serve_on(loop, site, listener, pools, keeper, process=news.number - 1, started=started)
+    serve_on(loop, site, listener, pools, keeper, upward=parent, started=started)
 
 
 def new_loop(config: ServerConfig) -> Hub | Threads:
@@ -98,59 +99,93 @@ def serve_on(
     pools: Pools,
     keeper: InPlace,
     *,
-    process: int = 0,
+    upward: Upward,
     started: Callable[[], None],
 ) -> None:
     """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait.
 
-    ``process``: which of those that serve this is, from 0.
+    ``upward`` is whoever has the overview of all that serve.
     """
     config = site.config.server
     with ExitStack() as stack:
         hub = loop if isinstance(loop, Hub) else None
         half = max(config.threads // 2, 1)
         """As many threads may wait for one node; the others serve who needs none of it."""
-        runner = new_runner(site.url, site.config.redis, stack, hub, MOST_AT_NODE if hub else half)
+        waits = Waits()
+        runner = new_runner(
+            site.url, site.config.redis, stack, hub, most_at_node=MOST_AT_NODE if hub else half, waits=waits
+        )
         store, scripts = new_store(runner, site.config, keeper.clocks)
         Loading(scripts)
         dispatcher = hub or StandIns(config.threads)
+        wait = Parking(dispatcher, _MOST_PUT_OFF).wait if isinstance(dispatcher, Hub) else dispatcher.wait
         verifier = passwords.Verifier(
             site.users,
             config.auth_cache,
             config.auth_cache_size,
             config.auth_queue,
-            Parking(dispatcher, _MOST_PUT_OFF).wait if isinstance(dispatcher, Hub) else dispatcher.wait,
+            wait,
             wait_s=config.auth_wait,
             room=None if hub else config.auth_threads,
             many=config.auth_failures,
             report=store.login_failed,
         )
-        refused = Refused(config.refusal_lines, config.refusal_burst, site.refusals, process)
+        counts = Counts()
+        refused = Refused(config.refusal_lines, config.refusal_burst, counts)
         stack.callback(refused.close)
-        closed = Closed(site.closed, process)
+
+        def told() -> Told:
+            return counts.told(upward.number, os.getpid(), _counted(door, waits, hub), _held(door, waits))
+
+        asking = Asking(upward, wait, config.figures_timeout)
+
+        def asks(question: Any) -> Any:
+            upward.mention(told())  # so that what this process has counted by now is among the figures
+            return asking(question)
+
         app = create_app(
             store,
             pools,
             verifier,
             keeper,
-            audit=Audit(site.audit_key, enabled=config.audit, refused=refused),
+            audit=Audit(site.audit_key, enabled=config.audit, refused=refused, counts=counts),
             max_body=config.max_body,
             reads=Leniency(config.origins, get_writes=config.get_writes, single_quotes=config.single_quotes),
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,
-            closed=closed,
+            ask=asks,
         )
         stack.callback(loop.close)
         if not hub:
             sys.setswitchinterval(_SWITCH_S)
         started()
         server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
-        Door(server, _limits(config), closed=closed)
+        door = Door(server, _limits(config), closed=Closed(counts))
+        telling = Telling(lambda: upward.report(told()))
+        telling.start()
+        stack.callback(telling.close)
         stack.callback(server.close)
         gc.collect()
         gc.freeze()  # what exists by now stays to the end
         gc.set_threshold(_NEW_OBJECTS)
         loop.run(server)
+
+
+def _counted(door: Door, waits: Waits, hub: Hub | None) -> Mapping[Key, float]:
+    """What others have counted than requests."""
+    counted: dict[Key, float] = {
+        ("accepted",): door.entered,
+        ("redis", "count"): waits.answers,
+        ("redis", "sum"): waits.seconds,
+    }
+    if hub:
+        counted |= {("batch", "count"): hub.batches, ("batch", "sum"): hub.batched}
+    return counted
+
+
+def _held(door: Door, waits: Waits) -> Mapping[str, float]:
+    """What holds now, under the names that operate.metrics has for it."""
+    return {"connections": door.inside, "redis_servers_away": waits.away}
 
 
 def _adjustments(server: ServerConfig) -> dict[str, Any]:

@@ -68,6 +68,8 @@ auth_cache = 0
 auth_cache_size = 5
 auth_queue = 6
 auth_threads = 40
+figures_age = 1.5
+figures_timeout = 2.5
 refusal_lines = 7
 refusal_burst = 8
 auth_wait = 2.5
@@ -147,6 +149,8 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
         2.5,
         7,
         PROXIES,
+        1.5,
+        2.5,
         7,
         8,
         Origins.parse("https://cti.example.com:8443 cti.example.com"),
@@ -263,6 +267,8 @@ _WRONG = [
     Wrong("server", "dispatch", "greenlets", "batch, threads"),
     Wrong("redis", "probe", "0", "seconds above 0"),
     Wrong("server", "auth_wait", "0", "seconds above 0"),
+    Wrong("server", "figures_age", "0", "seconds above 0"),
+    Wrong("server", "figures_timeout", "0", "seconds above 0"),
     Wrong("redis", "sync_interval", "0", "seconds above 0"),
     Wrong("server", "host", "", "must not be empty"),
     *(

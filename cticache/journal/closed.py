@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cticache.journal.tally import Tally
+from cticache.journal.counts import Counts
 from cticache.logs import NO_NUMBERS
 
 _log = logging.getLogger("cticache.loop.door")
@@ -36,17 +36,15 @@ _NAMED = 3
 class Closed:
     """Tells of them, from one thread."""
 
-    def __init__(self, tally: Tally | None = None, process: int = 0) -> None:
-        """``process``: this one's row in the ``tally``, which has the codes of CAUSES."""
-        self._tally = tally or Tally(codes=CAUSES)
-        self._process = process
+    def __init__(self, counts: Counts | None = None) -> None:
+        self._counts = counts or Counts()
         self._addresses: dict[str, Counter[str]] = {}
         self._other: dict[str, int] = {}
         self._told_at = float("-inf")
 
     def add(self, cause: str, address: str) -> None:
         """One more was closed for this cause."""
-        self._tally.add(cause, self._process)
+        self._counts.add("closed", cause)
         seen = self._addresses.setdefault(cause, Counter())
         seen[address if address in seen or len(seen) < _MOST_ADDRESSES else ""] += 1
 
@@ -68,8 +66,8 @@ class Closed:
         self._addresses, self._other = {}, {}
 
     def totals(self) -> dict[str, int]:
-        """How many were closed for each cause since the service was started, by all of its processes."""
-        return self._tally.totals()
+        """How many this process has closed for each cause."""
+        return self._counts.of("closed", CAUSES)
 
 
 def _from(seen: Counter[str]) -> str:

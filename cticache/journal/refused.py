@@ -7,36 +7,36 @@ fits, and the id has a form of its own. So nobody puts a field, a number or a pa
 """
 
 import logging
-import threading
 
-from cticache.errors import RedisUnavailable, Refusal
+from cticache.errors import RedisUnavailable, Refusal, refusals
+from cticache.journal.counts import Counts
 from cticache.journal.limited import Limited
-from cticache.journal.tally import Tally
 from cticache.logs import NO_NUMBERS
 
 _log = logging.getLogger("cticache.refused")
 _LEFT_OUT = "%s refusals of code %s were not logged"
 _OF_CLIENTS = (501, 505)
 """Faults of a client, for all that they begin with 5: it wants what HTTP has and this service has not."""
+CODES = tuple(sorted({kind.code for kind in refusals()}))
+"""The code of every refusal."""
 _LINE = "id=%s user=%s address=%s method=%s route=%s code=%s status=%d"
 
 
 class Refused:
     """Tells of refused requests."""
 
-    def __init__(self, lines_per_s: float = 20, burst: int = 200, tally: Tally | None = None, process: int = 0) -> None:
-        """``process``: this one's row in the ``tally``. The limits hold for each code."""
-        self._tally = tally or Tally()
-        self._process = process
-        self._lock = threading.Lock()
+    def __init__(self, lines_per_s: float = 20, burst: int = 200, counts: Counts | None = None) -> None:
+        """The limits hold for each code."""
+        self._counts = counts or Counts()
         self._lines = Limited(_log, _LEFT_OUT, lines_per_s, burst)
         self._planned = Limited(_log, _LEFT_OUT, 0, 1, is_told_soon=False)
         self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst)
 
     def count(self, refusal: Refusal) -> None:
         """Count it, and log what caused a fault on this side: what Redis said, say. Numbers in that are masked."""
-        with self._lock:
-            self._tally.add(refusal.code, self._process)
+        self._counts.add("refusals", refusal.code)
+        if refusal.login:
+            self._counts.add("logins", refusal.login)
         if refusal.__cause__ and refusal.status >= 500:
             why = refusal.why if isinstance(refusal, RedisUnavailable) else ""
             cause = f"{why} ({refusal.__cause__})" if why else refusal.__cause__
@@ -53,8 +53,8 @@ class Refused:
         lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
 
     def totals(self) -> dict[str, int]:
-        """How often each code was answered since the service was started, by all of its processes."""
-        return self._tally.totals()
+        """How often this process has answered each code."""
+        return self._counts.of("refusals", CODES)
 
     def close(self) -> None:
         """Tell what has not been logged."""

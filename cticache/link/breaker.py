@@ -14,6 +14,7 @@ Invariants:
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -24,12 +25,20 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Direct, copied
 from cticache.link.places import Places
+from cticache.link.waits import Waits
 
 
 class Breaker:
     """Runs commands as ``server`` does; ``look`` raises an error while the server is away, and may block."""
 
-    def __init__(self, server: Direct, look: Callable[[], None], probe: float, places: Places | None = None) -> None:
+    def __init__(
+        self,
+        server: Direct,
+        look: Callable[[], None],
+        probe: float,
+        places: Places | None = None,
+        waits: Waits | None = None,
+    ) -> None:
         """``probe``: seconds between two attempts to reach a server that is away; ``places``: how many may ask it."""
         self._server = server
         self._place = places.one if places else nullcontext
@@ -42,6 +51,13 @@ class Breaker:
         self._times_heard = 0
         self._woken = threading.Event()
         self._closed = False
+        self._waits = waits or Waits()
+        self._waits.watch(self)
+
+    @property
+    def is_away(self) -> bool:
+        """As Waits says."""
+        return self._down is not None
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """As Runner says."""
@@ -79,7 +95,7 @@ class Breaker:
         if down := self._down:
             raise copied(down)
         with self._place():
-            before = self._times_left
+            before, began = self._times_left, time.monotonic()
             try:
                 replies = run()
             except (RedisConnectionError, RedisTimeoutError) as error:
@@ -87,6 +103,7 @@ class Breaker:
                     self._suspect(error if is_whole and isinstance(error, RedisTimeoutError) else None)
                 raise
         self._times_heard += 1  # one that is lost between two threads does not matter: it has been raised all the same
+        self._waits.add(time.monotonic() - began)
         self._down = None
         return replies
 

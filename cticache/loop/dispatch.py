@@ -74,6 +74,8 @@ class Hub(Watching, Ending):
         self._peers: list[Peer] = []
         self._started = 0
         """Requests started in the last turn."""
+        self.batches = self.batched = 0
+        """Turns in which requests were started, and how many these were."""
         self.closing = False
         """Only requests that have begun are still read: a client that never stops asking would put off the end."""
         self._waker, self._waking = socket.socketpair()
@@ -195,6 +197,9 @@ class Hub(Watching, Ending):
         while self._resumes:
             self._go_on(*self._resumes.popleft())
         self._started = min(len(self._tasks), MOST_TASKS)
+        if self._started:
+            self.batches += 1
+            self.batched += self._started
         for _ in range(self._started):
             self._start(self._tasks.popleft())
         for peer in self._peers:

@@ -113,6 +113,11 @@ class Door:
         server.readable = self.is_open
         server.handle_accept = self.knock
 
+    @property
+    def inside(self) -> int:
+        """How many are connected."""
+        return len(self._unknown) + len(self._known)
+
     def knock(self, *, in_a_burst: bool = False) -> None:
         """Somebody waits at the listener, and is let in before the next turn.
 
@@ -200,7 +205,7 @@ class Door:
                 channel.site = ""
 
     def _is_full(self) -> bool:
-        return len(self._unknown) + len(self._known) >= self._limits.connections
+        return self.inside >= self._limits.connections
 
     def _first_to_go(self) -> Channel | None:
         """Who goes next to make room; None where nobody can now."""

@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner, copied
+from cticache.link.waits import Waits
 from cticache.loop.dispatch import Hub
 from cticache.loop.redis_reader import new_reader
 from cticache.loop.waiting import Waiter
@@ -80,8 +81,17 @@ class OnLoop:
 class RedisChannel:
     """Runs commands for the greenlets of a hub; ``dial`` connects, and may block."""
 
-    def __init__(self, hub: Hub, dial: Callable[[], socket.socket], timeout: float, probe: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        dial: Callable[[], socket.socket],
+        timeout: float,
+        probe: float,
+        waits: Waits | None = None,
+    ) -> None:
         self._hub = hub
+        self._waits = waits or Waits()
+        self._waits.watch(self)
         self._dial = dial
         self._timeout = timeout
         self._probe = probe
@@ -100,6 +110,11 @@ class RedisChannel:
         self._answered = True
         self._closed = False
         hub.add_peer(self)
+
+    @property
+    def is_away(self) -> bool:
+        """As Waits says."""
+        return self._down is not None
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order, an error reply as an exception in its place; raises redis-py's errors."""
@@ -226,12 +241,13 @@ class RedisChannel:
                 self._lose(RedisConnectionError("the server closed the connection"))
                 return
             self._reader.feed(data)
+            now = time.monotonic()
             while (reply := self._reader.gets()) is not False:
-                self._hand_out(reply)
+                self._hand_out(reply, now)
             if len(data) < _CHUNK and not isinstance(self._socket, ssl.SSLSocket):
                 return
 
-    def _hand_out(self, reply: Any) -> None:
+    def _hand_out(self, reply: Any, now: float) -> None:
         if not self._asked:
             raise hiredis.ProtocolError("a reply that nobody asked for")
         asked = self._asked[0]
@@ -239,6 +255,7 @@ class RedisChannel:
         if len(asked.replies) == asked.wanted:
             self._asked.popleft()
             self._answered = True
+            self._waits.add(now - asked.deadline + self._timeout)
             self._hub.resume(asked, asked.replies)
 
     # The connection

@@ -1,7 +1,8 @@
 """Several processes that share one listening socket: a parent starts them, watches them and stops them.
 
 The parent keeps the pools in line and serves nobody; each worker has a pipe, over which it learns what the parent knows
-of the pools. A worker whose pipe closes has lost its parent, and ends: none is left behind, however the parent dies.
+of the pools, and tells and asks what pipes.py lists. A worker whose pipe closes has lost its parent, and ends: none is
+left behind, however the parent dies. One that is told to end is heard to its last word.
 
 A worker that dies is replaced at once if it had begun to serve, which it tells over its pipe. One that dies before that
 has failed to start, and its place is filled more and more slowly; but while none lives, one is started within a second.
@@ -13,11 +14,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
 from typing import Any
 
 from cticache.loop.console import deaf_to_ctrl_c, ready
 from cticache.loop.ending import Ending
+from cticache.loop.pipes import Answer, Asked, Drain, End, News, Outbox, Pipe, Reported, Said, Serving
+from cticache.loop.upward import Parent
 
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
@@ -32,72 +39,35 @@ _NOBODY_S = 1.0
 """The longest pause while no worker lives."""
 _LONGER_S = 2.0
 """A worker that is still alive this long after the time for the requests under way is killed."""
+_LAST_WORDS_S = 2.0
+"""For how long a worker that has ended is heard out: what it said is in its pipe."""
+_MOST_ANSWERS = 4
+"""Questions of workers that are answered at the same time."""
 
-Pipe = Any
-"""An end of a pipe: a multiprocessing.connection.Connection, on Windows a PipeConnection."""
-_SERVING = "serving"
-"""What a worker tells its parent once it can serve; no other message is this word."""
-_DRAIN = "drain"
-"""What the parent tells its workers when they are to let go of their clients; no news is this word."""
-Serve = Callable[[socket.socket, "News"], None]
+Serve = Callable[[socket.socket, Parent], None]
 """What a worker runs: it serves on the socket until the news ends. A module's function, so that it can be pickled."""
-
-
-class News:
-    """A worker's end of the pipe."""
-
-    def __init__(self, pipe: Pipe, number: int) -> None:
-        self._pipe = pipe
-        self.number = number
-        """Which place among the workers this one fills, from 1; whoever replaces it has the same."""
-
-    def follow(
-        self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None] = lambda: None
-    ) -> None:
-        """Call ``told`` with each piece of news, and ``ended`` when there will be no more; all from a thread.
-
-        Some time before the end ``draining`` may be called, when the worker is to let go of its clients.
-        """
-        threading.Thread(target=self._follow, args=(told, ended, draining), name="news", daemon=True).start()
-
-    def tell_serving(self) -> None:
-        """Tell the parent that this worker can serve: it has not failed to start."""
-        self.tell_parent(_SERVING)
-
-    def tell_parent(self, message: Any) -> None:
-        """Send the parent a message, unless it is gone."""
-        try:
-            self._pipe.send(message)
-        except OSError:
-            pass
-
-    def _follow(self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None]) -> None:
-        try:
-            while True:
-                message = self._pipe.recv()
-                if message == _DRAIN:
-                    draining()
-                else:
-                    told(message)
-        except (EOFError, OSError):
-            ended()
 
 
 class _Worker:
     """One place among the workers, and the process that fills it now."""
 
-    def __init__(self, number: int, serve: Serve, listener: socket.socket) -> None:
+    def __init__(self, number: int, serve: Serve, listener: socket.socket, ears: "_Ears") -> None:
         self.number = number
         self._serve = serve
         self._listener = listener
+        self._ears = ears
         self._pause = 0.0
         self._start_at = 0.0
         self._told: Any = None
         self._drains = False
         self.has_served = False
         """Whether the process that fills it now could serve at any time."""
-        self.pipe: Pipe | None = None
+        self.restarts = 0
+        """How many have filled it before."""
         self.process: SpawnProcess | None = None
+        self._pipe: Pipe | None = None
+        self._outbox: Outbox | None = None
+        self._reader: threading.Thread | None = None
 
     def lives(self) -> bool:
         """Whether a process fills it that has not ended."""
@@ -112,49 +82,35 @@ class _Worker:
             self._start()
         if drains and not self._drains:
             self._drains = True
-            self._tell(_DRAIN)
+            self._tell(Drain())
         if news != self._told:
             self._told = news
-            self._tell(news)
+            self._tell(News(news))
 
-    def hear(self) -> list[Any]:
-        """The messages in its pipe. It is told the news again after one, even if that has changed nothing."""
-        messages: list[Any] = []
-        try:
-            while self.pipe and self.pipe.poll():
-                message = self.pipe.recv()
-                if message == _SERVING:
-                    self.has_served = True
-                    _log.info("worker %d serves", self.number)
-                else:
-                    self._told = None
-                    messages.append(message)
-        except (EOFError, OSError):
-            pass  # it has died: its sentinel says so, too
-        return messages
+    def tell_anew(self) -> None:
+        """Have it told the news again, even if nothing has changed."""
+        self._told = None
 
     def end(self) -> None:
-        """Close the pipe, so that the process ends by itself; one that does not serve yet is killed.
+        """Have the process end by itself; one that does not serve yet is killed.
 
         It would hold the port open until it is done with its start, and nobody would answer.
         """
-        if self.pipe:
-            self.hear()
-            self.pipe.close()
-            self.pipe = None
+        self._tell(End())
         if self.process and not self.has_served:
             self.process.kill()
 
     def join(self, until: float) -> None:
-        """Wait for the process to end, and kill it if that takes too long."""
+        """Wait for the process to end, and kill it if that takes too long; all that it said is heard then."""
         if self.process:
             self.process.join(max(until - time.monotonic(), 0))
             if self.process.is_alive():
                 self.process.kill()
                 self.process.join()
+            self._hear_out()
 
     def _start(self) -> None:
-        self.pipe, theirs = _SPAWN.Pipe()
+        self._pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(
             target=_run,
             args=(self._serve, self._listener, theirs, self.number),
@@ -166,20 +122,39 @@ class _Worker:
         theirs.close()
         self.has_served, self._told, self._drains = False, None, False
         _log.info("worker %d is process %d", self.number, self.process.pid)
+        self._outbox = Outbox(self._pipe)
+        self._reader = threading.Thread(
+            target=self._listen, args=(self._pipe, self._outbox), name=f"ear-{self.number}", daemon=True
+        )
+        self._reader.start()
+
+    def _listen(self, pipe: Pipe, outbox: Outbox) -> None:
+        """Hear what the process says until its end; in a thread, since it may be stopped in the midst of a word."""
+        with suppress(EOFError, OSError):
+            while True:
+                match pipe.recv():
+                    case Serving():
+                        self.has_served = True
+                        _log.info("worker %d serves", self.number)
+                        self._ears.wake()
+                    case Said(what):
+                        self._ears.said(self, what)
+                    case Reported(what):
+                        self._ears.reported(what)
+                    case Asked(number, question):
+                        self._ears.asked(question, partial(_answer, outbox, number))
 
     def _tell(self, message: Any) -> None:
-        try:
-            if self.pipe:
-                self.pipe.send(message)
-        except OSError:
-            pass  # it has just died; the next check finds out
+        if self._outbox:
+            self._outbox.put(message)
 
     def _bury(self, now: float, *, others_live: bool) -> None:
         assert self.process  # noqa: S101 - for the type checker
-        self.hear()  # it may have said that it can serve a moment before its end
+        self._hear_out()  # it may have said that it can serve a moment before its end
         self._pause = 0.0 if self.has_served else min(max(2 * self._pause, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
         pause = self._pause if others_live else min(self._pause, _NOBODY_S)
         self._start_at = now + pause
+        self.restarts += 1
         _log.error(
             "worker %d, process %d, has ended with %s%s; another is started in %g s",
             self.number,
@@ -188,23 +163,111 @@ class _Worker:
             "" if self.has_served else " before it could serve",
             pause,
         )
-        self.end()
         self.process = None
+
+    def _hear_out(self) -> None:
+        """Hear what a process has said that has ended."""
+        if self._reader and self._outbox and self._pipe:
+            self._reader.join(_LAST_WORDS_S)
+            self._outbox.close()
+            self._pipe.close()
+        self._reader = self._outbox = self._pipe = None
+
+
+class _Ears:
+    """What all workers say, heard by a thread each, and who acts on it."""
+
+    def __init__(self, reported: Callable[[Any], None], answer: Callable[[Any], Any]) -> None:
+        self.reported = reported
+        self._answer = answer
+        self._answering = ThreadPoolExecutor(_MOST_ANSWERS, "answer")
+        self._said: SimpleQueue[tuple[_Worker, Any]] = SimpleQueue()
+        self.bell, self._ringing = _SPAWN.Pipe(duplex=False)
+        """Can be read once there is something to look at."""
+        self._is_rung = threading.Lock()
+
+    def wake(self) -> None:
+        """Have the parent look at once."""
+        if self._is_rung.acquire(blocking=False):
+            self._ringing.send_bytes(b"!")
+
+    def said(self, worker: _Worker, what: Any) -> None:
+        """Keep what a worker has said until it is looked at."""
+        self._said.put((worker, what))
+        self.wake()
+
+    def looked_at(self) -> list[tuple[_Worker, Any]]:
+        """What the workers have said since."""
+        if self.bell.poll():
+            self.bell.recv_bytes()
+            self._is_rung.release()
+        return [self._said.get() for _ in range(self._said.qsize())]
+
+    def asked(self, question: Any, tell: Callable[[Any], None]) -> None:
+        """Answer a worker's question in a thread; with None where that fails, which is logged."""
+        with suppress(RuntimeError):  # at the end nobody is answered any more
+            self._answering.submit(self._answered, question, tell)
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        self._answering.shutdown(wait=False, cancel_futures=True)
+        self.bell.close()
+        self._ringing.close()
+
+    def _answered(self, question: Any, tell: Callable[[Any], None]) -> None:
+        answer = None
+        try:
+            answer = self._answer(question)
+        except Exception:  # noqa: BLE001 - whoever asks must hear that there is no answer
+            _log.exception("a question of a worker could not be answered")
+        tell(answer)
+
+
+def _answer(outbox: Outbox, number: int, answer: Any) -> None:
+    outbox.put(Answer(number, answer))
+
+
+def _no_answer(_question: Any) -> None:
+    """There is nobody to ask."""
 
 
 class Workers(Ending):
     """The parent's side."""
 
-    def __init__(self, count: int, serve: Serve, listener: socket.socket, stop_s: float) -> None:
-        """``stop_s``: how many seconds the requests under way have at the end."""
+    def __init__(
+        self,
+        count: int,
+        serve: Serve,
+        listener: socket.socket,
+        stop_s: float,
+        *,
+        reported: Callable[[Any], None] = lambda _what: None,
+        answer: Callable[[Any], Any] = _no_answer,
+    ) -> None:
+        """``stop_s``: how many seconds the requests under way have at the end.
+
+        ``reported`` gets what workers report, and ``answer`` answers what they ask; both in threads.
+        """
         super().__init__(stop_s)
         self._listener = listener
-        self._workers = [_Worker(number, serve, listener) for number in range(1, count + 1)]
+        self._ears = _Ears(reported, answer)
+        self._workers = [_Worker(number, serve, listener, self._ears) for number in range(1, count + 1)]
+
+    @property
+    def restarts(self) -> int:
+        """How many workers have been replaced."""
+        return sum(worker.restarts for worker in self._workers)
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """The number of each worker that lives -> its process."""
+        living = [(worker.number, worker.process) for worker in self._workers if worker.lives()]
+        return {number: process.pid for number, process in living if process and process.pid}
 
     def run(
         self, news: Callable[[], Any], heard: Callable[[Any], None], opens: Callable[[], bool] = lambda: True
     ) -> None:
-        """Keep the workers alive and informed until the end is due; ``heard`` gets their messages.
+        """Keep the workers alive and informed until the end is due; ``heard`` gets what they say.
 
         Once a worker can serve, ``opens`` is asked until it says that the port is open. Then they are told the news.
         The socket is closed then, here first: whoever connects is let in by a worker, or is refused.
@@ -226,17 +289,17 @@ class Workers(Ending):
             until = time.monotonic() + self._stop_s + _LONGER_S
             for worker in self._workers:
                 worker.join(until)
+            self._ears.close()
 
     def _listen(self, heard: Callable[[Any], None], patience_s: float) -> None:
-        """Wait until a worker dies or sends a message, or it is time to check again."""
-        pipes = {worker.pipe: worker for worker in self._workers if worker.pipe}
+        """Wait until a worker dies or says something, or it is time to check again."""
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process]
         patience_s = max(min(self.stop_at - time.monotonic(), patience_s), 0)
-        for end in ready([*pipes, *sentinels], patience_s):
-            if worker := pipes.get(end):
-                for message in worker.hear():
-                    heard(message)
+        ready([self._ears.bell, *sentinels], patience_s)
+        for worker, what in self._ears.looked_at():
+            worker.tell_anew()
+            heard(what)
 
 
 def _run(serve: Serve, listener: socket.socket, pipe: Pipe, number: int) -> None:
-    serve(listener, News(pipe, number))
+    serve(listener, Parent(pipe, number))

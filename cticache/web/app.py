@@ -11,6 +11,7 @@ from falcon import Request, Response
 from cticache.access.networks import NOWHERE, Networks, client_address
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import InPlace
+from cticache.data.outage import Outage
 from cticache.data.store import Store
 from cticache.errors import (
     BadRequest,
@@ -22,15 +23,16 @@ from cticache.errors import (
     WrongCredentials,
 )
 from cticache.handover import HandOver
-from cticache.journal.closed import Closed
+from cticache.journal.counts import Counts, Sums
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
+from cticache.operate.desk import Desk, Fill, Scrape
 from cticache.web.about import Document, Version
 from cticache.web.audit import Audit, became
 from cticache.web.auth import Authentication, challenges
 from cticache.web.bodies import Bodies
 from cticache.web.calls import CALLS, Call, Calls, Take, TakeByGet, told_of_get
-from cticache.web.figures import Explain, Metrics, PoolFigures
+from cticache.web.figures import Ask, Explain, Metrics, PoolFigures
 from cticache.web.formats import as_json
 from cticache.web.formats.choice import FORMATS, SUFFIX
 from cticache.web.front import STRICT, Front, Leniency
@@ -61,9 +63,13 @@ def create_app(
     reads: Leniency = STRICT,
     proxies: Networks = NOWHERE,
     is_ending: Callable[[], bool] = lambda: False,
-    closed: Closed | None = None,
+    ask: Ask | None = None,
 ) -> "falcon.App[Request, Response]":
-    """The service as a WSGI application; it opens nothing and reads no configuration."""
+    """The service as a WSGI application; it opens nothing and reads no configuration.
+
+    ``ask`` tells the figures of the whole service; without it those are told that this application has.
+    """
+    ask = ask or _asked_here(store, pools, keeper, audit.counts)
     bodies = Bodies(max_body, single_quotes=reads.single_quotes)
     same_origin = SameOrigin(reads.origins)
     app = _App(media_type=_JSON, middleware=[audit, Authentication(verifier, _PROBES), Front(bodies, same_origin)])
@@ -78,19 +84,31 @@ def create_app(
     app.add_route(CALLS + "/{key}/take", take)
     app.add_route(CALLS + "/{key}/{ani}", call)
     app.add_route(CALLS + "/{key}/{ani}/take", take)
-    figures = PoolFigures(store, pools)
+    figures = PoolFigures(store, pools, ask)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
     app.add_route("/cticache/version", Version())
     app.add_route("/cticache/openapi.json", Document())
-    app.add_route("/metrics", Metrics(store, pools, keeper, audit.refused, closed or Closed()))
+    app.add_route("/metrics", Metrics(pools, ask))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Ready(store, pools, keeper, is_ending))
     app.add_error_handler(Exception, _internal)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(Refusal, _refusal)
     return app
+
+
+def _asked_here(store: Store, pools: Pools, keeper: InPlace, counts: Counts) -> Ask:
+    """Asks a desk of this application's own."""
+    sums = Sums()
+    desk = Desk(store, pools, sums, condition=lambda: keeper.condition)
+
+    def ask(question: Scrape | Fill) -> bytes | Outage | None:
+        sums.add(counts.told(1, 0, {}, {}))
+        return desk.answer(question)
+
+    return ask
 
 
 class _App(falcon.App[Request, Response]):

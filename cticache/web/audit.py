@@ -9,11 +9,13 @@ it is the same in every process and after a restart.
 import hashlib
 import logging
 import secrets
+from time import perf_counter
 from typing import Any
 
 from falcon import COMBINED_METHODS, Request, Response
 
 from cticache.errors import Refusal
+from cticache.journal.counts import Counts
 from cticache.journal.ids import RequestIds
 from cticache.journal.refused import Refused
 from cticache.logs import AUDIT
@@ -30,11 +32,15 @@ class Audit:
     A request that is refused leaves a line even if it is about no call, or no audit is wanted.
     """
 
-    def __init__(self, key: str = "", *, enabled: bool = True, refused: Refused | None = None) -> None:
+    def __init__(
+        self, key: str = "", *, enabled: bool = True, refused: Refused | None = None, counts: Counts | None = None
+    ) -> None:
+        """``counts`` learns of every answer."""
         self._key = hashlib.blake2b(key.encode() or secrets.token_bytes(32)).digest()
         self._enabled = enabled
         self.ids = RequestIds()
-        self.refused = refused or Refused()
+        self.counts = counts or Counts()
+        self.refused = refused or Refused(counts=self.counts)
 
     def digest(self, ani: str) -> str:
         """16 hex digits that stand for a canonical ANI; a withheld one has none."""
@@ -45,12 +51,15 @@ class Audit:
         return self.digest(ani) if self._enabled else ""
 
     def process_request(self, req: Request, _resp: Response) -> None:
-        """Find the request's id."""
+        """Find the request's id; its time begins."""
+        req.context.began = perf_counter()
         req.context.request_id = self.ids.of(req.env.get(_HEADER))
 
     def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
-        """Give the client the request's id; write the line of an operation on a call, or of a refusal."""
-        request_id = req.context.request_id
+        """Give the client the request's id; count the answer; write the line of an operation, or of a refusal."""
+        context = req.context
+        self.counts.answered(req.uri_template, req.method, resp.status, perf_counter() - context.began)
+        request_id = context.request_id
         resp.set_header("X-Request-Id", request_id)
         call: dict[str, Any] | None = getattr(req.context, "call", None) if self._enabled else None
         # Its traceback leads back to this request: if it were kept, both would wait for the garbage collector.

@@ -53,13 +53,17 @@ class Authentication:
         """The user of X-Api-Key, and of the Authorization beside it, which must be the same one."""
         of_token = self._bearer(req.env["HTTP_X_API_KEY"])
         if req.auth and self._authorized(req) is not of_token:
-            raise WrongCredentials("The token in X-Api-Key is another user's than the credentials beside it.")
+            raise WrongCredentials(
+                "The token in X-Api-Key is another user's than the credentials beside it.", login="token"
+            )
         return of_token
 
     def _authorized(self, req: Request) -> User:
         header = req.auth
         if not header:
-            raise WrongCredentials("Credentials are needed: send them with HTTP Basic authentication, or a token.")
+            raise WrongCredentials(
+                "Credentials are needed: send them with HTTP Basic authentication, or a token.", login="missing"
+            )
         scheme, _, rest = header.partition(" ")
         match scheme.lower():
             case "basic":
@@ -75,14 +79,16 @@ class Authentication:
             case "bearer":
                 user = self._bearer(rest)
             case _:
-                raise WrongCredentials("Only HTTP Basic authentication and bearer tokens are understood.")
+                raise WrongCredentials(
+                    "Only HTTP Basic authentication and bearer tokens are understood.", login="malformed"
+                )
         return user
 
     def _bearer(self, token: str) -> User:
         if not _TOKEN.fullmatch(token.strip()):
-            raise WrongCredentials("The token is not one: it is letters, digits and . _ ~ + / -.")
+            raise WrongCredentials("The token is not one: it is letters, digits and . _ ~ + / -.", login="malformed")
         if not (user := self._verifier.bearer(token.strip())):
-            raise WrongCredentials("The token is no user's.")
+            raise WrongCredentials("The token is no user's.", login="token")
         return user
 
 
@@ -105,12 +111,14 @@ def _credentials(token: str) -> tuple[str, str]:
     try:
         raw = binascii.a2b_base64(token.strip(), strict_mode=True)
     except ValueError:
-        raise WrongCredentials("The credentials are not base64 as HTTP Basic authentication wants it.") from None
+        raise WrongCredentials(
+            "The credentials are not base64 as HTTP Basic authentication wants it.", login="malformed"
+        ) from None
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:  # what old clients send for a non-ASCII password
         text = raw.decode("latin-1")
     name, colon, password = text.partition(":")
     if not colon:
-        raise WrongCredentials("The credentials lack the colon between user name and password.")
+        raise WrongCredentials("The credentials lack the colon between user name and password.", login="malformed")
     return name, password

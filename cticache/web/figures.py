@@ -1,27 +1,28 @@
 """What operators ask: how full the pools are, where a call's data went, and the figures for Prometheus."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from falcon import Request, Response
 
 from cticache.access.users import User
 from cticache.data.keeper import InPlace
-from cticache.data.replies import NONE_FAILED
+from cticache.data.outage import Outage
 from cticache.data.store import Store
-from cticache.errors import Forbidden, NoSuchPool, WrongFields
+from cticache.errors import Forbidden, NoSuchPool, NotReady, WrongFields
 from cticache.handover import places
-from cticache.journal.closed import Closed
-from cticache.journal.refused import Refused
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pool, Pools, readings
+from cticache.operate.desk import Fill, Scrape
 from cticache.operate.explain import explain
-from cticache.operate.metrics import CONTENT_TYPE, exposition
+from cticache.operate.metrics import CONTENT_TYPE
 from cticache.web.allowing import Allowing
 from cticache.web.audit import Audit
 from cticache.web.auth import require
 from cticache.web.escapes import number
 from cticache.web.query import one
+
+Ask = Callable[[Scrape | Fill], bytes | Outage | None]
+"""Asks whoever has the overview; None where there is no answer in time."""
 
 
 class Explain(Allowing):
@@ -52,14 +53,15 @@ class Explain(Allowing):
 class PoolFigures(Allowing):
     """GET /cticache/pools and /cticache/pools/{name}: how full each pool is."""
 
-    def __init__(self, store: Store, pools: Pools) -> None:
+    def __init__(self, store: Store, pools: Pools, ask: Ask) -> None:
         self._store = store
         self._pools = pools
+        self._ask = ask
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer with the figures of the user's pools."""
         pools = _watched(require(req, "watch"), self._pools)
-        resp.media = {"pools": self._figures(pools)}
+        resp.data = _told(self._ask(Fill(pools)))
 
     def on_get_one(self, req: Request, resp: Response, name: str) -> None:
         """Answer with the figures of one pool."""
@@ -69,38 +71,37 @@ class PoolFigures(Allowing):
         pool = self._pools.get(name)
         if not pool:
             raise NoSuchPool
-        resp.media = self._figures([pool])[0]
+        (figures,) = self._store.pool_stats([pool])
+        resp.media = {"pool": pool.name, **figures.figures()}
 
     on_options_one = Allowing.on_options
 
-    def _figures(self, pools: list[Pool]) -> list[dict[str, Any]]:
-        stats = self._store.pool_stats(pools)
-        return [{"pool": pool.name, **figures.figures()} for pool, figures in zip(pools, stats, strict=True)]
-
 
 class Metrics(Allowing):
-    """GET /metrics: the figures of the user's pools for Prometheus."""
+    """GET /metrics: the figures of the service, and of the user's pools, for Prometheus; whatever Redis does."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace, refused: Refused, closed: Closed) -> None:
-        self._store = store
+    def __init__(self, pools: Pools, ask: Ask) -> None:
         self._pools = pools
-        self._keeper = keeper
-        self._refused = refused
-        self._closed = closed
+        self._ask = ask
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer in the text format of Prometheus."""
         user = require(req, "watch")
-        pools = _watched(user, self._pools)
-        stats, failed = self._store.figures(pools)
-        if user.pools is not None:  # it names all users
-            failed = NONE_FAILED
+        scrape = Scrape(_watched(user, self._pools), names_users=user.pools is None)
         resp.content_type = CONTENT_TYPE
-        by_name = dict(zip((pool.name for pool in pools), stats, strict=True))
-        resp.data = exposition(by_name, self._keeper.condition, failed, self._refused.totals(), self._closed.totals())
+        resp.data = _told(self._ask(scrape))
 
     on_head = on_get
 
 
-def _watched(user: User, pools: Iterable[Pool]) -> list[Pool]:
-    return [pool for pool in pools if user.may_use(pool.name)]
+def _watched(user: User, pools: Iterable[Pool]) -> list[str]:
+    return [pool.name for pool in pools if user.may_use(pool.name)]
+
+
+def _told(answer: bytes | Outage | None) -> bytes:
+    """The answer; RedisUnavailable or NotReady where there is none."""
+    if isinstance(answer, Outage):
+        raise answer.refusal()
+    if answer is None:
+        raise NotReady("The figures could not be had in time; ask again.", retry_after=1)
+    return answer

@@ -9,7 +9,8 @@ from cticache.data.condition import Condition
 from cticache.data.counters import COUNTERS, HELD, KEPT_HOURS, PEAK, Counter
 from cticache.data.replies import Difference, Grade, PoolStats
 from cticache.data.scripts import read_scripts
-from cticache.operate.metrics import exposition
+from cticache.journal.counts import Sums
+from cticache.operate.metrics import Seen, exposition
 from cticache.operate.report import pool_lines
 from kit.samples import make_pool
 
@@ -53,7 +54,7 @@ def test_a_counter_is_a_figure_a_metric_and_a_word(counter: Counter) -> None:
     assert getattr(stats, counter.figure) == stats.figures()[counter.figure] == 4711
     assert sum(stats.counts.values()) == 4711
     label = f',{counter.by}="{counter.label}"' if counter.by else ""
-    scraped = exposition({"p": stats}, Condition()).decode()
+    scraped = exposition(Seen({"p": stats}, None, False, True, Condition(), Sums())).decode()
     assert f'cticache_{counter.metric}_total{{{label[1:]}{"," if label else ""}pool="p"}} 4711.0' in scraped
     assert f"# HELP cticache_{counter.metric}_total {counter.says}" in scraped
     assert f"{counter.told} 4,711" in " ".join(" ".join(pool_lines([make_pool()], [stats])).split())

@@ -8,28 +8,28 @@ import threading
 import time
 from collections.abc import Callable
 
-from cticache.loop.workers import News
+from cticache.loop.upward import Parent
 
 _WAIT_S = 60.0
 
 
-def answer_with_pid(listener: socket.socket, news: News) -> None:
+def answer_with_pid(listener: socket.socket, parent: Parent) -> None:
     """A worker: answers each client with its process's number and what it was told last."""
     told: list[object] = ["nothing"]
     ended = threading.Event()
-    news.follow(told.append, ended.set)
+    parent.follow(told.append, ended.set)
 
     def answer() -> object:
-        news.tell_parent(f"served by {os.getpid()}")
+        parent.tell(f"served by {os.getpid()}")
         return told[-1]
 
-    _serve(listener, news, ended, answer)
+    _serve(listener, parent, ended, answer)
 
 
-def _serve(listener: socket.socket, news: News, ended: threading.Event, answer: Callable[[], object]) -> None:
+def _serve(listener: socket.socket, parent: Parent, ended: threading.Event, answer: Callable[[], object]) -> None:
     """Tell each client the process's number, and this, until the end."""
     listener.settimeout(0.02)
-    news.tell_serving()
+    parent.tell_serving()
     while not ended.is_set():
         try:
             client, _ = listener.accept()
@@ -39,19 +39,19 @@ def _serve(listener: socket.socket, news: News, ended: threading.Event, answer: 
             client.sendall(f"{os.getpid()} {answer()}".encode())
 
 
-def die_at_once(_listener: socket.socket, _news: News) -> None:
+def die_at_once(_listener: socket.socket, _parent: Parent) -> None:
     os._exit(7)
 
 
-def hang_on(_listener: socket.socket, _news: News) -> None:
+def hang_on(_listener: socket.socket, _parent: Parent) -> None:
     time.sleep(600)
 
 
-def repeat_what_it_is_told(listener: socket.socket, news: News) -> None:
+def repeat_what_it_is_told(listener: socket.socket, parent: Parent) -> None:
     """A worker: sends each piece of news back."""
     ended = threading.Event()
-    news.follow(news.tell_parent, ended.set)
-    news.tell_serving()
+    parent.follow(parent.tell, ended.set)
+    parent.tell_serving()
     ended.wait(_WAIT_S)
 
 
@@ -61,8 +61,8 @@ class Interrupted:
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _interrupted, (os.getpid(),)
 
-    def __call__(self, listener: socket.socket, news: News) -> None:
-        answer_with_pid(listener, news)
+    def __call__(self, listener: socket.socket, parent: Parent) -> None:
+        answer_with_pid(listener, parent)
 
 
 def _interrupted(parent: int) -> Interrupted:
@@ -71,20 +71,57 @@ def _interrupted(parent: int) -> Interrupted:
     return Interrupted()
 
 
-def die_young_but_for_the_first(listener: socket.socket, news: News) -> None:
+def die_young_but_for_the_first(listener: socket.socket, parent: Parent) -> None:
     """A worker: the first of two serves, and the other one dies of its start."""
     if multiprocessing.current_process().name.endswith("-1"):
-        answer_with_pid(listener, news)
-    die_at_once(listener, news)
+        answer_with_pid(listener, parent)
+    die_at_once(listener, parent)
 
 
-def serve_and_die(_listener: socket.socket, news: News) -> None:
-    news.tell_serving()
+def serve_and_die(_listener: socket.socket, parent: Parent) -> None:
+    parent.tell_serving()
     os._exit(9)
 
 
-def answer_whether_it_drains(listener: socket.socket, news: News) -> None:
+def answer_whether_it_drains(listener: socket.socket, parent: Parent) -> None:
     """A worker: tells each client, beside its process's number, whether it has been told to let go of them."""
     draining, ended = threading.Event(), threading.Event()
-    news.follow(lambda _told: None, ended.set, draining.set)
-    _serve(listener, news, ended, draining.is_set)
+    parent.follow(lambda _told: None, ended.set, draining.set)
+    _serve(listener, parent, ended, draining.is_set)
+
+
+def ask_their_parent(listener: socket.socket, parent: Parent) -> None:
+    """A worker: tells each client what its parent answers to two questions."""
+    ended = threading.Event()
+    parent.follow(lambda _told: None, ended.set)
+    _serve(listener, parent, ended, lambda: [parent.ask(question).result(_WAIT_S) for question in ("open?", "which?")])
+
+
+def report_and_die(_listener: socket.socket, parent: Parent) -> None:
+    """A worker: reports one thing, and is gone."""
+    parent.tell_serving()
+    parent.report("the last word")
+    os._exit(9)
+
+
+BIG_REPORT = "x" * 1_000_000
+"""More than a pipe holds."""
+
+
+def report_at_the_end(listener: socket.socket, parent: Parent) -> None:
+    """A worker: reports once it has been told to end."""
+    ended = threading.Event()
+    parent.follow(lambda _told: None, ended.set)
+    _serve(listener, parent, ended, os.getpid)
+    parent.report(BIG_REPORT)
+
+
+def report_without_end(listener: socket.socket, parent: Parent) -> None:
+    """A worker: answers as ``answer_with_pid``, and reports what a pipe does not hold, again and again."""
+
+    def report() -> None:
+        while True:
+            parent.report((os.getpid(), BIG_REPORT))
+
+    threading.Thread(target=report, daemon=True).start()
+    answer_with_pid(listener, parent)

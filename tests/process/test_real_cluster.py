@@ -9,8 +9,9 @@ import pytest
 
 from cticache.access.passwords import Verifier
 from cticache.data.condition import Condition
+from cticache.journal.counts import Sums
 from cticache.numbering.pools import Pool
-from cticache.operate.metrics import exposition
+from cticache.operate.metrics import Seen, exposition
 from kit import clusters
 from kit.clusters import THREADS, Burst, Call, Cluster, Front, seen, slot
 from kit.samples import make_pool
@@ -155,7 +156,7 @@ def test_the_figures_of_pools_are_told_while_the_node_of_the_failed_logins_hangs
         hanging.signal(signal.SIGCONT)
     assert [figures.free for figures in stats] == [1000] * len(elsewhere)
     assert failed is None
-    assert "failed_login" not in exposition({}, Condition(), failed).decode()
+    assert "failed_login" not in exposition(Seen({}, failed, True, True, Condition(), Sums())).decode()
 
 
 def test_many_who_wait_for_a_node_that_hangs_hold_up_nobody_else(

@@ -1,5 +1,6 @@
 """Several processes on one socket: the parent that watches them, against what may happen to them."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -13,18 +14,23 @@ from multiprocessing import resource_tracker
 
 import pytest
 
-from cticache.loop import console
+from cticache.loop import console, upward
 from cticache.loop.listen import reserve
-from cticache.loop.workers import News, Workers, _Worker
+from cticache.loop.workers import Workers, _Worker
 from kit.processes import KILLED, kill, lives
 from kit.young import (
+    BIG_REPORT,
     Interrupted,
     answer_whether_it_drains,
     answer_with_pid,
+    ask_their_parent,
     die_at_once,
     die_young_but_for_the_first,
     hang_on,
     repeat_what_it_is_told,
+    report_and_die,
+    report_at_the_end,
+    report_without_end,
     serve_and_die,
 )
 
@@ -37,14 +43,25 @@ STOP_S = 5.0
 class Parent:
     """The parent's loop in a thread of this process."""
 
-    def __init__(self, count: int, serve: Callable[[socket.socket, News], None]) -> None:
+    def __init__(self, count: int, serve: Callable[[socket.socket, upward.Parent], None]) -> None:
         self.listener = reserve("127.0.0.1", 0)
         self.listener.listen()
         self.news: object = "news"
         self.heard: list[object] = []
-        self.workers = Workers(count, serve, self.listener, STOP_S)
+        self.reported: list[object] = []
+        self.workers = Workers(count, serve, self.listener, STOP_S, reported=self.report, answer=self.answer)
         self._thread = threading.Thread(target=partial(self.workers.run, lambda: self.news, self.heard.append))
         self._thread.start()
+
+    def report(self, what: str | tuple[int, str]) -> None:
+        """Keep what a worker reports, or which one it is."""
+        self.reported.append(what if isinstance(what, str) else what[0])
+
+    def answer(self, question: str) -> str:
+        """To every question but one, which no answer is found to."""
+        if question == "which?":
+            raise LookupError(question)
+        return f"{question} Yes."
 
     def stop(self) -> None:
         self.workers.stop()
@@ -66,7 +83,7 @@ class Parent:
 def parent() -> Iterator[Callable[..., Parent]]:
     started: list[Parent] = []
 
-    def start(count: int, serve: Callable[[socket.socket, News], None] = answer_with_pid) -> Parent:
+    def start(count: int, serve: Callable[[socket.socket, upward.Parent], None] = answer_with_pid) -> Parent:
         started.append(Parent(count, serve))
         return started[-1]
 
@@ -236,6 +253,56 @@ def let_go(running: Parent) -> set[int]:
     """The process that has just served, if it lets go of its clients."""
     pid, drains = running.ask()
     return {pid} if drains == "True" else set()
+
+
+def test_workers_ask_and_are_answered(parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture) -> None:
+    running = parent(2, ask_their_parent)
+    for _ in range(4):
+        assert running.ask()[1] == "['open? Yes.', None]"
+    assert "LookupError: which?" in caplog.text
+
+
+def test_what_a_worker_reports_last_is_heard_however_it_ends(parent: Callable[..., Parent]) -> None:
+    running = parent(1, report_and_die)
+    until(lambda: len(running.reported) > 2)
+    assert set(running.reported) == {"the last word"}
+    told_to_end = parent(1, report_at_the_end)
+    told_to_end.ask()
+    told_to_end.stop()
+    assert told_to_end.reported == [BIG_REPORT]
+    told_to_end.listener = reserve("127.0.0.1", 0)  # for the fixture to close
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
+def test_a_worker_that_is_stopped_in_the_midst_of_a_word_holds_up_neither_its_parent_nor_the_others(
+    parent: Callable[..., Parent],
+) -> None:
+    running = parent(2, report_without_end)
+    until(lambda: len(set(running.reported)) == 2)
+    stopped, stays = running.pids()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        for _ in range(200):  # more than the pipe of the one that is stopped holds
+            running.news = f"news {time.monotonic()} {'x' * 5_000}"
+            time.sleep(0.002)
+        running.news = "the latest"
+        until(lambda: running.ask() == (stays, "the latest"))
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    until(lambda: running.ask() == (stopped, "the latest"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
+def test_a_parent_that_is_stopped_holds_up_no_worker() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    child = upward.Parent(theirs, 1)
+    for number in range(2_000):  # more than a pipe holds of which nobody reads
+        child.tell(f"{number} {'x' * 1_000}")
+        child.mention("x")
+        child.ask(number)
+    assert ours.recv().what.startswith("0 ")
+    ours.close()
+    theirs.close()
 
 
 def test_a_stop_ends_all_workers(parent: Callable[..., Parent]) -> None:

@@ -126,7 +126,16 @@ class Refusals(Described):
         pools = Pools([make_pool("100")])
         keeper = Keeper(self._store, pools, interval=3600)  # it has not looked yet
         reads = Leniency(get_writes=True)
-        app = create_app(self._store, pools, KNOWN, keeper, audit=Audit(), max_body=MAX_BODY, reads=reads)
+        app = create_app(
+            self._store,
+            pools,
+            KNOWN,
+            keeper,
+            audit=Audit(),
+            max_body=MAX_BODY,
+            reads=reads,
+            ask=lambda _question: None,  # it has not answered in time
+        )
         return ask(TestClient(app), asked)
 
     def not_found(self, asked: Asked) -> Result:

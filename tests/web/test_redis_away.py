@@ -43,7 +43,6 @@ REQUESTS: list[Asked] = [
     ("DELETE", CALL, ""),
     ("POST", CALL + "/take", ""),
     ("GET", "/cticache/pools", ""),
-    ("GET", "/metrics", ""),
     ("GET", "/readyz", ""),
 ]
 WRITES = REQUESTS[:1] + REQUESTS[2:5]
@@ -124,6 +123,24 @@ def test_without_redis_every_request_is_503_and_the_next_one_after_it_is_back_is
     proxy.restore()
     is_back(api)
     check_hand_over(api)
+
+
+@pytest.mark.parametrize("fault", [Proxy.cut, Proxy.drop_replies], ids=["away", "silent"])
+def test_without_redis_the_metrics_tell_so_and_what_else_is_known(
+    api: TestClient, proxy: Proxy, fault: Callable[[Proxy], None]
+) -> None:
+    assert "cticache_redis_up 1.0\n" in api.simulate_get("/metrics").text
+    fault(proxy)
+    check_unavailable(api.simulate_delete(CALL))
+    scraped = api.simulate_get("/metrics")
+    assert scraped.status_code == 200
+    assert "cticache_redis_up 0.0\n" in scraped.text
+    assert 'cticache_refusals_total{code="redis_unavailable"} 1.0\n' in scraped.text
+    assert "cticache_numbers{" not in scraped.text  # nobody knows, which is not 0
+    assert "cticache_failed_logins_total" not in scraped.text
+    proxy.restore()
+    is_back(api)
+    assert "cticache_redis_up 1.0\n" in api.simulate_get("/metrics").text
 
 
 def test_what_redis_holds_is_there_when_it_is_back(api: TestClient, proxy: Proxy) -> None:

@@ -161,7 +161,7 @@ _READ_OR_LEASE = Operation(
     says="A call needs dnis and ani, or uui.",
     statuses=(201, 200),
 )
-_POOLS = Operation("How full each pool is", "Pools", (*_ROLE, *_REDIS, WrongFields))
+_POOLS = Operation("How full each pool is", "Pools", (*_ROLE, *_REDIS, NotReady, WrongFields))
 _POOL = Operation("How full a pool is", "Figures", (*_ROLE, *_REDIS, WrongFields, NoSuchPool), ("name",))
 _EXPLAIN = Operation(
     "Where a call's data went, step by step; values stay hidden",
@@ -169,7 +169,7 @@ _EXPLAIN = Operation(
     (*_ROLE, *_REDIS, NotReady, NoSuchCall, WrongFields),
     ("dnis-to-explain", "ani-to-explain"),
 )
-_METRICS = Operation("The figures of the user's pools for Prometheus", "metrics", (*_ROLE, *_REDIS))
+_METRICS = Operation("The figures of the service and of the user's pools for Prometheus", "metrics", (*_ROLE, NotReady))
 _HEALTH = Operation("Whether the process is up", "Healthy", open=True)
 _READY = Operation("Whether a lease would be served", "Ready", (*_REDIS, NotReady, Stopping), open=True)
 _VERSION = Operation("Which version answers", "Version", (*_USER, WrongFields))

@@ -105,7 +105,11 @@ def _headers_of(status: int, *, in_formats: bool) -> dict[str, Any]:
     names = ["X-Request-Id"]
     if status in (429, 503):
         names.append("Retry-After")
-    more = {WrongCredentials: "WWW-Authenticate", NoSuchMethod: "Allow", UnsupportedEncoding: "Accept-Encoding"}
+    more: dict[type[Refusal], str] = {
+        WrongCredentials: "WWW-Authenticate",
+        NoSuchMethod: "Allow",
+        UnsupportedEncoding: "Accept-Encoding",
+    }
     names += [name for kind, name in more.items() if kind.status == status]
     if in_formats:
         names.append("X-Cticache-Error")
