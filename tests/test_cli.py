@@ -665,7 +665,7 @@ def test_what_an_imitation_cannot_do_is_said(
     command: str, short_folder: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, where it lives in the process that serves: that it is not running would be wrong, and no help."""
-    monkeypatch.setattr("cticache.cli.is_imitated", lambda: True)
+    monkeypatch.setattr("cticache.commands.opening.is_imitated", lambda: True)
     _write(f"data = {short_folder}")
     assert cli.main([command, *(["100", "1"] if command == "explain" else [])]) == 2
     (line,) = printed()[1]

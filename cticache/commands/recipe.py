@@ -1,0 +1,55 @@
+"""``cticache recipe``: what to paste into a telephone system."""
+
+import argparse
+import socket
+
+from cticache.commands.command import WELL, Command
+from cticache.commands.opening import configured
+from cticache.config import Config
+from cticache.errors import UserError
+from cticache.operate import recipes
+from cticache.options import NAME
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="which recipe; without it, all are listed")
+    parser.add_argument("--pool", metavar="POOL", help="the pool in it; else the first of the configuration")
+    parser.add_argument("--url", metavar="URL", help="the server in it, such as https://cti.example.com:8443")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Print one recipe, or which there are; what is said in full needs no configuration."""
+    if arguments.name is None:
+        print("\n".join(recipes.listed()))
+        return WELL
+    text = recipes.recipe(arguments.name)
+    url = recipes.origin(arguments.url) if arguments.url else None
+    if url and arguments.pool and not arguments.config:
+        if not NAME.fullmatch(arguments.pool):
+            raise UserError(f"--pool {arguments.pool}: a pool's name is 1 to 64 of A-Z a-z 0-9 _ . -")
+        filling = recipes.Filling(url, arguments.pool)
+    else:
+        settings = configured(arguments)
+        pools = {pool.name: pool for pool in settings.pools}
+        pool = pools.get(arguments.pool) if arguments.pool else settings.pools[0]
+        if not pool:
+            raise UserError(f"--pool {arguments.pool}: there is no such pool in {settings.source}")
+        lessee, taker = (recipes.who(settings.users, pool.name, role) for role in ("lease", "take"))
+        filling = recipes.Filling(url or _address(settings), pool.name, pool.without_data, lessee, taker)
+    print(recipes.filled(text, filling))
+    return WELL
+
+
+def _address(settings: Config) -> str:
+    """Where clients find the service, as far as its configuration tells."""
+    host = settings.server.host if settings.users else "127.0.0.1"
+    if not settings.server.port:
+        raise UserError(f"{settings.source}: [server] port = 0 is another one at each start: say --url")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - what it listens on, and nothing that could be asked
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+
+
+RECIPE = Command(
+    "recipe", "print what to paste into a telephone system, with this server's address in it", _run, _declare
+)
