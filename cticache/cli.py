@@ -11,22 +11,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TextIO
-
-from redis.exceptions import RedisError
+from typing import NoReturn, TextIO
 
 from cticache import logs
 from cticache.commands.acl import ACL
 from cticache.commands.advise import ADVISE
 from cticache.commands.check import CHECK
-from cticache.commands.command import MISTAKE, TROUBLE
+from cticache.commands.command import TROUBLE
 from cticache.commands.explain import EXPLAIN
+from cticache.commands.failure import TOLD, Failure, Misused, is_closed_pipe
 from cticache.commands.pools import POOLS
 from cticache.commands.recipe import RECIPE
 from cticache.commands.serve import SERVE
 from cticache.commands.user import USER
-from cticache.errors import BadArgument, RedisUnavailable, UserError
-from cticache.link.trouble import told
 from cticache.loop.signals import ended_by_signals
 
 COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER)
@@ -35,6 +32,7 @@ COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
     logs.in_utf8(sys.stderr)
     if sys.platform == "win32":  # no code page but this has every character, and both streams may go to one file
         logs.in_utf8(sys.stdout)
@@ -42,31 +40,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have characters that a terminal lacks
     try:
         try:
-            parsed = new_parser().parse_args(arguments)
+            parsed = new_parser().parse_args(given)
             with ended_by_signals(parsed.command.ended):
                 code: int = parsed.command.run(parsed)
         finally:
             if sys.stdout:
                 sys.stdout.flush()
-    except UserError as error:
-        return _fail(MISTAKE, str(error))
-    except RedisUnavailable as error:
-        return _fail(TROUBLE, told(error.__cause__))
-    except RedisError as error:
-        return _fail(TROUBLE, told(error))
-    except BadArgument as error:
-        return _fail(TROUBLE, f"a fault in cticache, please report it: {error}")
+    except TOLD as error:
+        return _failed(error, given)
     except KeyboardInterrupt:
         return TROUBLE
-    except OSError as error:  # a full disk, a reader that has gone; errors of other files are handled where they occur
-        _give_up(sys.stdout)
-        return _fail(TROUBLE, f"{error.filename or 'standard output'} cannot be used: {error.strerror or error}")
     return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises Misused, where argparse would print and exit: all that goes wrong is told in one way."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Misused(self.format_usage(), f"{message} (`{self.prog} --help` tells more)")
 
 
 def new_parser() -> argparse.ArgumentParser:
     """What reads the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cticache",
         description="Hands a caller's data from one telephone system to another over the phone network alone.",
         epilog="Exit codes: 0 all well; 1 Redis is away, refuses or would lose data; 2 a mistake in the configuration.",
@@ -88,13 +84,21 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _fail(code: int, message: str) -> int:
+def _failed(error: Exception, given: Sequence[str]) -> int:
+    """Tell what went wrong; the exit code."""
+    failure = Failure.of(error)
+    if isinstance(error, OSError):
+        _give_up(sys.stdout)
+    if is_closed_pipe(error) and SERVE.name not in given[:1]:
+        return failure.code
+    text = "".join(f"cticache: {line}\n" for line in failure.detail.splitlines())
+    if isinstance(error, Misused):
+        text = error.usage + text
     try:
-        for line in message.splitlines():
-            print(f"cticache: {line}", file=sys.stderr)
+        print(text, end="", file=sys.stderr, flush=True)
     except OSError:
         _give_up(sys.stderr)
-    return code
+    return failure.code
 
 
 def _give_up(stream: TextIO | None) -> None:
