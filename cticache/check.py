@@ -28,8 +28,8 @@ _UNTOLD = (
 )
 
 
-def check(settings: Config, reach: Callable[[ExitStack], str], tell: Callable[[str], None]) -> bool:
-    """Whether all is well; ``tell`` gets what was found, line by line.
+def check(settings: Config, reach: Callable[[ExitStack], str], tell: Callable[[str], None]) -> list[str]:
+    """What would not work or would lose data, a sentence each; ``tell`` gets what else was seen, line by line.
 
     ``reach`` returns the URL of Redis, which may be started for as long as the stack is open. redis-py's errors pass
     through where Redis cannot be reached, and RedisUnavailable.
@@ -37,11 +37,7 @@ def check(settings: Config, reach: Callable[[ExitStack], str], tell: Callable[[s
     found = _of_configuration(settings, tell)
     with ExitStack() as stack:
         found += _of_redis(settings, reach(stack), stack, tell)
-    found = list(dict.fromkeys(found))
-    for complaint in found:
-        tell(f"  {complaint}")
-    tell("all well" if not found else counted(len(found), "complaint"))
-    return not found
+    return list(dict.fromkeys(found))
 
 
 def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str]:

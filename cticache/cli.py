@@ -6,6 +6,7 @@ is printed cannot be written; 2 a mistake in the configuration or the command.
 
 import argparse
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from cticache.loop.signals import ended_by_signals
 
 COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER)
 """In the order in which they are listed."""
+_JSON = "--json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +77,8 @@ def new_parser() -> argparse.ArgumentParser:
             described.add_argument(
                 "--config", type=Path, metavar="FILE", help="the config.ini; else ./config.ini, else the user's own"
             )
+        if command.has_json:
+            described.add_argument(_JSON, action="store_true", help="print one JSON document, and errors as another")
         command.declare(described)
         described.set_defaults(command=command)
     return parser
@@ -94,6 +98,8 @@ def _failed(error: Exception, given: Sequence[str]) -> int:
     text = "".join(f"cticache: {line}\n" for line in failure.detail.splitlines())
     if isinstance(error, Misused):
         text = error.usage + text
+    if _JSON in given:
+        text = json.dumps({"error": failure.error, "detail": failure.detail}, ensure_ascii=False) + "\n"
     try:
         print(text, end="", file=sys.stderr, flush=True)
     except OSError:

@@ -329,7 +329,7 @@ def test_standard_streams_that_cannot_be_used_are_one_line(
 
 
 @_SHELL
-@pytest.mark.parametrize("command", ["--version", "--help", "recipe", "acl --config own.ini"])
+@pytest.mark.parametrize("command", ["--version", "--help", "recipe", "recipe --json", "acl --config own.ini"])
 def test_a_reader_that_goes_is_no_error_to_tell(command: str) -> None:
     Path("own.ini").write_text(f"[redis]\nurl = redis://bob:word@127.0.0.1:1/0\n{POOL}")
     done = _sh(f"(cticache {command}; echo $? >code) | exec true; exit $(cat code)")

@@ -1,28 +1,42 @@
 """``cticache advise``: how many numbers and which TTL."""
 
 import argparse
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+from cticache.commands import document
 from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured, opened
 from cticache.data.counters import KEPT_HOURS
-from cticache.operate.advice import Hour, advise
+from cticache.data.store import Store
+from cticache.numbering.pools import Pool
+from cticache.operate.advice import Advice, Hour, advise
 from cticache.operate.report import advice_lines
 
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = configured(arguments)
     with ExitStack() as stack:
-        store = opened(settings, stack)
-        stats = store.pool_stats(settings.pools)
-        for pool, figures in zip(settings.pools, stats, strict=True):
-            advice = advise(
-                [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS, running=False)],
-                pool,
-                {dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers},
-            )
-            print("\n".join(advice_lines(advice, pool.name)))
+        advised = advices(opened(settings, stack), settings.pools)
+        if arguments.json:
+            document.write({"pools": [{"pool": pool.name, **advice.figures()} for pool, advice in advised]})
+        else:
+            for pool, advice in advised:
+                print("\n".join(advice_lines(advice, pool.name)))
     return WELL
 
 
-ADVISE = Command("advise", "tell how many numbers and which TTL the last eight days ask for", _run)
+def advices(store: Store, pools: Sequence[Pool]) -> Iterator[tuple[Pool, Advice]]:
+    """Each pool with what the last eight days say of it."""
+    for pool, figures in zip(pools, store.pool_stats(pools), strict=True):
+        yield (
+            pool,
+            advise(
+                [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS, running=False)],
+                pool,
+                {dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers},
+            ),
+        )
+
+
+ADVISE = Command("advise", "tell how many numbers and which TTL the last eight days ask for", _run, has_json=True)

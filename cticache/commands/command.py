@@ -24,5 +24,7 @@ class Command(NamedTuple):
     """Declares its arguments, but for ``--config``."""
     has_config: bool = True
     """Whether ``--config`` is among its arguments."""
+    has_json: bool = False
+    """Whether ``--json`` is: what it prints is for people, and for programs it is one JSON document."""
     ended: int = TROUBLE
     """The exit code where a signal ends it."""

@@ -3,6 +3,7 @@
 import argparse
 from contextlib import ExitStack
 
+from cticache.commands import document
 from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured, opened
 from cticache.data.sync import learn_leaving
@@ -40,10 +41,17 @@ def _run(arguments: argparse.Namespace) -> int:
         except ValueError as error:
             raise UserError(f"the ANI {arguments.ani!r} {error}") from None
         explained = [explain(store, place, arguments.ani, digest) for place, _ in found_there]
-    print("\n".join(line for place in explained for line in explain_lines(place)))
+    if arguments.json:
+        document.write({"dnis": arguments.dnis, "ani": arguments.ani, "places": explained})
+    else:
+        print("\n".join(line for place in explained for line in explain_lines(place)))
     return WELL
 
 
 EXPLAIN = Command(
-    "explain", "tell where a call's data went: what an ANI and DNIS lead to, step by step", _run, _declare
+    "explain",
+    "tell where a call's data went: what an ANI and DNIS lead to, step by step",
+    _run,
+    _declare,
+    has_json=True,
 )

@@ -3,6 +3,7 @@
 import argparse
 import socket
 
+from cticache.commands import document
 from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured
 from cticache.config import Config
@@ -20,7 +21,12 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     """Print one recipe, or which there are; what is said in full needs no configuration."""
     if arguments.name is None:
-        print("\n".join(recipes.listed()))
+        listed = recipes.listed()
+        if arguments.json:
+            document.write({"recipes": [{"recipe": name, "about": about} for name, about in listed.items()]})
+        else:
+            width = max(map(len, listed))
+            print("\n".join(f"{name:{width}}  {about}" for name, about in listed.items()))
         return WELL
     text = recipes.recipe(arguments.name)
     url = recipes.origin(arguments.url) if arguments.url else None
@@ -36,7 +42,11 @@ def _run(arguments: argparse.Namespace) -> int:
             raise UserError(f"--pool {arguments.pool}: there is no such pool in {settings.source}")
         lessee, taker = (recipes.who(settings.users, pool.name, role) for role in ("lease", "take"))
         filling = recipes.Filling(url or _address(settings), pool.name, pool.without_data, lessee, taker)
-    print(recipes.filled(text, filling))
+    text = recipes.filled(text, filling)
+    if arguments.json:
+        document.write({"recipe": arguments.name, "text": text})
+    else:
+        print(text)
     return WELL
 
 
@@ -51,5 +61,9 @@ def _address(settings: Config) -> str:
 
 
 RECIPE = Command(
-    "recipe", "print what to paste into a telephone system, with this server's address in it", _run, _declare
+    "recipe",
+    "print what to paste into a telephone system, with this server's address in it",
+    _run,
+    _declare,
+    has_json=True,
 )

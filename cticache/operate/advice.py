@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cticache.data.counters import DIFFERENCES, HELD, PEAK, TRANSIT
 from cticache.numbering.pools import Pool
@@ -138,6 +139,19 @@ class Advice:
     """How long one of them kept a number from the others of that hour on average."""
     needed_for_withheld: int
     """Numbers that these callers alone need for 1 % blocking in that hour."""
+
+    def figures(self) -> dict[str, Any]:
+        """All of it by name, for JSON; where no call was offered ``busy`` is None, and nothing else is said.
+
+        Of the hours there is the start and the number of calls.
+        """
+        if not self.busy:
+            return {"calls": self.calls, "refused": self.refused, "size": self.size, "ttl_s": self.ttl_s, "busy": None}
+        return vars(self) | {"busy": _figures(self.busy), "withheld": self.withheld and _figures(self.withheld)}
+
+
+def _figures(hour: Hour) -> dict[str, Any]:
+    return {"start": hour.start, "calls": hour.calls}
 
 
 def erlang_b(offered: float, numbers: int) -> float:

@@ -50,11 +50,9 @@ def who(users: Sequence[User], pool: str, role: Role) -> str:
     return next((user.name for user in able), "")
 
 
-def listed() -> list[str]:
-    """A line for each recipe: its name, and what it is about."""
-    lines = {name: text.split("\n\n")[1].replace("\n", " ") for name, text in _texts().items()}
-    width = max(map(len, lines))
-    return [f"{name:{width}}  {about}" for name, about in lines.items()]
+def listed() -> dict[str, str]:
+    """The name of each recipe -> what it is about, in a line."""
+    return {name: text.split("\n\n")[1].replace("\n", " ") for name, text in _texts().items()}
 
 
 def recipe(name: str) -> str:

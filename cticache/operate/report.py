@@ -30,6 +30,11 @@ def pool_lines(pools: Sequence[Pool], stats: Sequence[PoolStats]) -> Iterator[st
             yield f"  from lease to take: {', '.join(parts)}"
 
 
+def complaint_lines(found: Sequence[str]) -> list[str]:
+    """What check found, and in the last line how much that is."""
+    return [*(f"  {complaint}" for complaint in found), counted(len(found), "complaint") if found else "all well"]
+
+
 def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:
     """What operate.explain found in one place."""
     yield f"pool {place['pool']}, number {place['dnis']}, match = {place['rule']}"
