@@ -1,7 +1,8 @@
 """The command line: ``cticache COMMAND``, each command a module of cticache/commands/.
 
 Exit codes: 0 all well; 1 Redis is away or refuses to work, check found what would not work or would lose data, or what
-is printed cannot be written; 2 a mistake in the configuration or the command.
+is printed cannot be written; 2 a mistake in the configuration or the command. `pools --warn` and `--crit` have those of
+a plugin of Nagios.
 """
 
 import argparse
@@ -21,11 +22,12 @@ from cticache.commands.check import CHECK
 from cticache.commands.command import TROUBLE
 from cticache.commands.explain import EXPLAIN
 from cticache.commands.failure import TOLD, Failure, Misused, is_closed_pipe
-from cticache.commands.pools import POOLS
+from cticache.commands.pools import POOLS, is_for_monitoring
 from cticache.commands.recipe import RECIPE
 from cticache.commands.serve import SERVE
 from cticache.commands.user import USER
 from cticache.loop.signals import ended_by_signals
+from cticache.operate.fill import State, told
 
 COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER)
 """In the order in which they are listed."""
@@ -95,15 +97,20 @@ def _failed(error: Exception, given: Sequence[str]) -> int:
         _give_up(sys.stdout)
     if is_closed_pipe(error) and SERVE.name not in given[:1]:
         return failure.code
+    stream = sys.stderr
     text = "".join(f"cticache: {line}\n" for line in failure.detail.splitlines())
     if isinstance(error, Misused):
         text = error.usage + text
+    if is_for_monitoring(given):
+        failure, stream = failure._replace(code=State.UNKNOWN), sys.stdout
+        text = told(State.UNKNOWN, failure.detail) + "\n"
     if _JSON in given:
+        stream = sys.stderr
         text = json.dumps({"error": failure.error, "detail": failure.detail}, ensure_ascii=False) + "\n"
     try:
-        print(text, end="", file=sys.stderr, flush=True)
+        print(text, end="", file=stream, flush=True)
     except OSError:
-        _give_up(sys.stderr)
+        _give_up(stream)
     return failure.code
 
 

@@ -118,7 +118,9 @@ def test_the_version_is_printed(printed: Printed) -> None:
     assert printed()[0][0].startswith("cticache 0.")
 
 
-@pytest.mark.parametrize("arguments", [[], ["start"], ["user"], ["check", "--conf"], ["pools", "x"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["start"], ["user"], ["check", "--conf"], ["pools", "--watch", "x"]], ids=" ".join
+)
 def test_a_wrong_command_ends_with_2(arguments: list[str], printed: Printed) -> None:
     assert cli.main(arguments) == 2
     out, err = printed()

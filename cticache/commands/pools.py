@@ -1,24 +1,147 @@
-"""``cticache pools``: how full each pool is."""
+"""``cticache pools``: how full each pool is, once, again and again, or for a monitoring system."""
 
 import argparse
+import re
+import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from time import sleep
+from typing import Any, NoReturn
+
+from redis.exceptions import RedisError
 
 from cticache.commands import document
 from cticache.commands.command import WELL, Command
+from cticache.commands.failure import Failure
 from cticache.commands.opening import configured, opened
-from cticache.operate.report import pool_lines
+from cticache.commands.screen import Screen
+from cticache.config import Config
+from cticache.data.store import Store
+from cticache.errors import RedisUnavailable, UserError
+from cticache.loop.signals import ended_by_signals
+from cticache.numbering.pools import Pool
+from cticache.operate.fill import Limits, state, status_line, used, worst
+from cticache.operate.pool_table import WIDTH, marks, pool_lines
+from cticache.operate.report import listed
+
+_WARN, _CRIT = "--warn", "--crit"
+_EVERY_S = 5.0
+_LEAST_S, _MOST_S = 0.1, 3600.0
+
+
+def is_for_monitoring(given: Sequence[str]) -> bool:
+    """Whether these arguments, right or wrong, are those of a plugin of Nagios: its exit codes are of its own."""
+    options = {each.partition("=")[0] for each in given[1:]}
+    return "pools" in given[:1] and bool(options & {_WARN, _CRIT})
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "With --warn or --crit the exit codes are those of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, "
+        "3 UNKNOWN (Redis is away, or a mistake)."
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="this pool, and what was done with it; else all")
+    parser.add_argument("--counters", action="store_true", help="tell what was done with each pool, too")
+    parser.add_argument("--wide", action="store_true", help="cut no name, however long the lines are")
+    parser.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        type=_seconds,
+        const=_EVERY_S,
+        help=f"print it again every so many seconds ({_EVERY_S:g}), until Ctrl+C; stands behind the names",
+    )
+    for option, word in ((_WARN, "WARNING"), (_CRIT, "CRITICAL")):
+        text = f"print one line for a monitoring system: {word} from so many percent of a pool on"
+        parser.add_argument(option, metavar="PERCENT", type=_percent, help=text.replace("%", "%%"))
+
+
+def _seconds(text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) and _LEAST_S <= float(text) <= _MOST_S:
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds, {_LEAST_S:g} to {_MOST_S:g}")
+
+
+def _percent(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,3}", text) and 1 <= int(text) <= 100:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of percent, 1 to 100")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    limits = Limits(arguments.warn, arguments.crit)
+    is_monitoring = any(limit is not None for limit in limits)
+    if is_monitoring and arguments.watch is not None:
+        raise UserError("--watch is for people, --warn and --crit are for a monitoring system: leave one of them out")
+    if limits.warn is not None and limits.crit is not None and limits.warn > limits.crit:
+        raise UserError(f"--warn {limits.warn} is above --crit {limits.crit}: nothing would ever be a warning")
     settings = configured(arguments)
+    pools = _chosen(settings, arguments.names)
     with ExitStack() as stack:
-        stats = opened(settings, stack).pool_stats(settings.pools)
+        store = opened(settings, stack)
+        if arguments.watch is not None:
+            _watch(store, pools, arguments)
+        if is_monitoring:
+            return _monitored(_figures(store, [pool for pool in pools if pool.numbers]), limits, arguments)
+        rows = _figures(store, pools)
     if arguments.json:
-        rows = zip(settings.pools, stats, strict=True)
-        document.write({"pools": [{"pool": pool.name, **figures.figures()} for pool, figures in rows]})
+        document.write({"pools": rows})
     else:
-        print("\n".join(pool_lines(settings.pools, stats)))
+        print("\n".join(_lines(rows, arguments)))
     return WELL
 
 
-POOLS = Command("pools", "print how full each pool is, and what was done with it", _run, has_json=True)
+def _chosen(settings: Config, names: Sequence[str]) -> list[Pool]:
+    """The pools of these names, or all, in the order of the configuration."""
+    known = {pool.name for pool in settings.pools}
+    if unknown := set(names) - known:
+        raise UserError(f"there is no pool {listed(unknown)} in {settings.source}: there are {listed(known)}")
+    return [pool for pool in settings.pools if not names or pool.name in names]
+
+
+def _figures(store: Store, pools: Sequence[Pool]) -> list[dict[str, Any]]:
+    """Each pool as /cticache/pools answers with it."""
+    stats = store.pool_stats(pools)
+    return [{"pool": pool.name, **figures.figures()} for pool, figures in zip(pools, stats, strict=True)]
+
+
+def _lines(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> list[str]:
+    width, counters = None if arguments.wide else WIDTH, arguments.counters or bool(arguments.names)
+    return list(pool_lines(rows, marks(sys.stdout.encoding), Limits(), width=width, counters=counters))
+
+
+def _watch(store: Store, pools: Sequence[Pool], arguments: argparse.Namespace) -> NoReturn:
+    """Print them until a signal ends it, which is no failure; while Redis is away that is told, and it goes on."""
+    screen = Screen()
+    with ended_by_signals(WELL):
+        while True:
+            now = datetime.now(UTC)
+            try:
+                rows = _figures(store, pools)
+            except (RedisUnavailable, RedisError) as error:
+                failure = Failure.of(error)
+                told: dict[str, Any] = {"error": failure.error, "detail": failure.detail}
+                lines = [failure.detail]
+            else:
+                told, lines = {"pools": rows}, _lines(rows, arguments)
+            if arguments.json:
+                document.write({"time": now, **told}, in_a_line=True)
+            else:
+                screen.show([f"{now:%H:%M:%SZ}, every {arguments.watch:g} s, Ctrl+C ends", *lines])
+            sleep(arguments.watch)
+
+
+def _monitored(rows: Sequence[dict[str, Any]], limits: Limits, arguments: argparse.Namespace) -> int:
+    """Print the one line, or the document; the plugin's exit code."""
+    states = [state(row, limits) for row in rows]
+    if arguments.json:
+        judged = zip(rows, states, strict=True)
+        told = [{**row, "used_percent": used(row), "state": found.name} for row, found in judged]
+        document.write({"state": worst(states).name, "warn": limits.warn, "crit": limits.crit, "pools": told})
+    else:
+        print(status_line(rows, limits))
+    return worst(states)
+
+
+POOLS = Command("pools", "print how full each pool is, and what was done with it", _run, _declare, has_json=True)

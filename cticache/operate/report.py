@@ -1,33 +1,12 @@
-"""What the commands `pools`, `advise` and `explain` print, as lines for a person, and words that others use, too."""
+"""What the commands `advise`, `check` and `explain` print, as lines for a person, and words that others use, too."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
-from cticache.data.counters import COUNTERS, DIFFERENCES
-from cticache.data.replies import PoolStats
-from cticache.numbering.pools import Pool
-from cticache.operate.advice import ARRIVED, LEAST_TAKES, Advice, quantile
+from cticache.data.counters import DIFFERENCES
+from cticache.operate.advice import ARRIVED, LEAST_TAKES, Advice
 
-_COLUMNS = ("size", "free", "leased", "cooling", "shared", "leaving", "peak")
-_WIDTH = 100
-_QUANTILES = (0.5, 0.99)
 _MOST_LISTED = 5
-
-
-def pool_lines(pools: Sequence[Pool], stats: Sequence[PoolStats]) -> Iterator[str]:
-    """A line for each pool that says how full it is, and below it what was done with it."""
-    width = max(len("pool"), *(len(pool.name) for pool in pools))
-    yield f"{'pool':{width}}" + "".join(f"{column:>9}" for column in _COLUMNS) + "  next free"
-    for pool, figures in zip(pools, stats, strict=True):
-        wait = figures.next_free_ms
-        when = "now" if wait == 0 else "never" if wait < 0 else f"in {wait / 1000:.1f} s"
-        yield f"{pool.name:{width}}" + "".join(f"{getattr(figures, column):>9}" for column in _COLUMNS) + f"  {when}"
-        done = ", ".join(f"{counter.told} {figures.counts[counter.figure]:,}" for counter in COUNTERS)
-        yield from wrap(done, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
-        if figures.transits:
-            parts = (f"{share:.0%} within {quantile(figures.transits, share)} s" for share in _QUANTILES)
-            yield f"  from lease to take: {', '.join(parts)}"
 
 
 def complaint_lines(found: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the commands pools, advise and explain print."""
+"""What the commands advise and explain print."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from redis import Redis
 from cticache import cli
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool, Pools
 from cticache.web.audit import Audit
 from kit.aging import age, an_hour_passes, everything
@@ -35,57 +34,6 @@ def run(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
     monkeypatch.chdir(tmp_path)
     return run
-
-
-def test_pools_prints_how_full_each_pool_is(store: Store, new_pool: MakePool, run: Print) -> None:
-    pool = new_pool("100-104")
-    new_pool("200", name="a-pool-with-a-long-name", exhausted="reject")
-    for ani in ("1", "2", "3"):
-        store.lease(pool, ani, "1", "x", 60_000)
-    store.take(at(pool, "100"), "1", "y")
-    printed = run(
-        "[pool:system-y]\nnumbers = 100-104\n[pool:a-pool-with-a-long-name]\nnumbers = 200\n"
-        "[pool:not-there]\nnumbers = 9\n",
-        "pools",
-    )
-    out = [line for line in printed if not line.startswith("  ")]
-    assert out[0].split() == ["pool", "size", "free", "leased", "cooling", "shared", "leaving", "peak", "next", "free"]
-    assert out[1].split() == ["system-y", "5", "2", "2", "1", "0", "0", "3", "now"]
-    assert out[2].split() == ["a-pool-with-a-long-name", "1", "1", "0", "0", "0", "0", "0", "now"]
-    assert out[3].split() == ["not-there", "0", "0", "0", "0", "0", "0", "0", "never"]
-    assert len({line.index("  " + end) for line, end in zip(out, ["next", "now", "now", "never"], strict=True)}) == 1
-
-
-def test_pools_says_when_the_next_number_falls_free(store: Store, new_pool: MakePool, run: Print) -> None:
-    pool = new_pool("100")
-    store.lease(pool, "1", "1", "x", 60_000)
-    (seconds,) = re.findall(r"in ([0-9.]+) s$", run("[pool:system-y]\nnumbers = 100\n", "pools")[1])
-    assert 64 < float(seconds) <= 65
-
-
-def test_pools_tells_what_was_done(client: Redis, store: Store, new_pool: MakePool, run: Print) -> None:
-    pool = new_pool("100-101", max_callers=2, cooldown_ms=0)
-    for ani in ("1", "2", "3", "4"):
-        store.lease(pool, ani, ani, "x", 60_000)
-    with pytest.raises(PoolExhausted):
-        store.lease(pool, "5", "5", "x", 60_000)
-    age(client, 6_500)
-    for dnis in pool.numbers:
-        store.take(at(pool, dnis), "1", "y") or store.take(at(pool, dnis), "2", "y")
-    store.lease(pool, "6", "6", "x", 60_000, key="k")
-    store.lease(pool, "6", "6", "x", 60_000, key="k")
-    age(client, 60_000)
-    text = " ".join(" ".join(run("[pool:system-y]\nnumbers = 100-101\n", "pools")).split())
-    for said in (
-        "leased 5, shared 3, on the fallback 0,",
-        "refused for want of a number 1, refused by max_live 0,",
-        "taken 2,",
-        "answered again 1,",
-        "found exact 2, found suffix 0, found sole 0, found by uui 0, ambiguous 0,",
-        "never asked for 3",
-        "from lease to take: 50% within 7 s, 99% within 7 s",
-    ):
-        assert said in text
 
 
 def test_advise_with_nothing_leased_says_so(new_pool: MakePool, run: Print) -> None:
