@@ -20,6 +20,7 @@ from cticache.commands.acl import ACL
 from cticache.commands.advise import ADVISE
 from cticache.commands.check import CHECK
 from cticache.commands.command import TROUBLE
+from cticache.commands.completion import COMPLETION
 from cticache.commands.explain import EXPLAIN
 from cticache.commands.failure import TOLD, Failure, Misused, is_closed_pipe
 from cticache.commands.pools import POOLS, is_for_monitoring
@@ -29,7 +30,7 @@ from cticache.commands.user import USER
 from cticache.loop.signals import ended_by_signals
 from cticache.operate.fill import State, told
 
-COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER)
+COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER, COMPLETION)
 """In the order in which they are listed."""
 _JSON = "--json"
 
@@ -72,6 +73,7 @@ def new_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 all well; 1 Redis is away, refuses or would lose data; 2 a mistake in the configuration.",
     )
     parser.add_argument("--version", action="version", version=f"cticache {version('cticache')}")
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         described = commands.add_parser(command.name, help=command.does, description=_sentence(command.does))

@@ -46,7 +46,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lines
 
 
-COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "recipe", "user"]
+COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "recipe", "user", "completion"]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_every_command_explains_itself(command: list[str], printed: Printed) -> 
     assert ended.value.code == 0
     text = " ".join(printed()[0])
     assert "usage: cticache" in text
-    assert ("--config FILE" in text) == (command not in ([], ["user"]))
+    assert ("--config FILE" in text) == (command not in ([], ["user"], ["completion"]))
 
 
 @pytest.mark.parametrize(
