@@ -46,7 +46,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lines
 
 
-COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "recipe", "user", "completion"]
+COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "recipe", "user", "support", "completion"]
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ class Origins:
     def __hash__(self) -> int:
         return hash(self._hosts)
 
+    def __str__(self) -> str:
+        return ", ".join(sorted(self._hosts))
+
     def has(self, origin: str, host: str) -> bool:
         """Whether the page of this origin is this service's own, which was asked under this Host."""
         scheme, _, named = origin.strip().lower().partition("://")

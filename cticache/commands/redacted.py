@@ -1,0 +1,83 @@
+"""The configuration as it may be passed on: no secret, and no whole telephone number."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from cticache.config import SECTIONS, Config
+from cticache.link.redis_url import addresses
+from cticache.logs import without_numbers
+from cticache.numbering.ani import masked
+from cticache.numbering.numbers import NumberSet
+
+HIDDEN = "***"
+_NUMBER = re.compile(r"\+?[0-9]+")
+_LEAST_SECRET = 4
+"""Shorter ones cannot be told from other text."""
+
+
+def described(settings: Config) -> dict[str, Any]:
+    """The name of each section -> its options, for JSON."""
+    sections = {
+        "server": _section("server", settings.server),
+        "redis": _section("redis", settings.redis) | {"url": _place(settings.redis.url)},
+    }
+    sections |= {f"pool:{pool.name}": _section("pool", pool) for pool in settings.pools}
+    return sections | {f"user:{user.name}": _section("user", user) for user in settings.users}
+
+
+def secrets(settings: Config) -> set[str]:
+    """Every secret of it, and what is secret in the URL of Redis."""
+    url = urlsplit(settings.redis.url)
+    found = {settings.server.audit_key, url.password or "", unquote(url.password or "")}
+    found |= {value for name, value in parse_qsl(url.query) if "password" in name}
+    for user in settings.users:
+        found |= {*user.hashes, *user.token}
+    return {secret for secret in found if len(secret) >= _LEAST_SECRET}
+
+
+def without(text: str, hidden: set[str]) -> str:
+    """The text with none of these in it."""
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def figures(pool: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a pool with no number in them."""
+    return {**pool, "missed": [[masked(dnis), count] for dnis, count in pool["missed"].items()]}
+
+
+def _section(kind: str, made: object) -> dict[str, Any]:
+    known = SECTIONS[kind]
+    return dict(_options(known.options, known.secrets, made))
+
+
+def _options(options: Mapping[str, str], hidden: frozenset[str], made: object) -> Iterator[tuple[str, Any]]:
+    """Each option; those of times are in the unit of their attribute, whose name says which."""
+    for option, attribute in options.items():
+        value = getattr(made, attribute)
+        yield attribute, (HIDDEN if value else "") if option in hidden else _shown(value)
+
+
+def _shown(value: object) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return masked(value) if _NUMBER.fullmatch(value) else without_numbers(value)
+        case NumberSet():
+            return {"numbers": len(value), "ranges": len(value.spans)}
+        case tuple() | frozenset():
+            return sorted(_shown(each) for each in value)
+        case _:
+            return without_numbers(str(value))
+
+
+def _place(url: str) -> str:
+    """Where the URL leads, without who is to log in there, and without options."""
+    if not url:
+        return ""
+    scheme = urlsplit(url).scheme
+    return f"{scheme}://{','.join(f'{host}:{port}' for host, port in addresses(url) if host)}"
