@@ -83,3 +83,20 @@ TRANSIT = re.compile(r"t([0-9]{1,9})")
 """Takes by the time since their lease: t22 counts those up to 22 s, above the step before."""
 KEPT_HOURS = 8 * 24
 """For how long the counters of an hour are kept."""
+BY_MINUTE = (
+    "leased",
+    "shared",
+    "fallback",
+    "rejected",
+    "over_max_live",
+    "taken",
+    *(counter.field for counter in COUNTERS if counter.by),
+    "missed",
+    "gone",
+    "other_live",
+    "unclaimed",
+    "losses",
+)
+"""The counters that are kept by the minute, by field."""
+KEPT_MINUTES = 62
+"""For how many minutes: an hour lies between the first and the last of 61, and one of these is being replaced."""

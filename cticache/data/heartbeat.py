@@ -6,13 +6,12 @@ set back, every time that lies ahead is set anew (lua/pool_rescore.lua).
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from cticache.data.clock import ahead
 from cticache.data.condition import Kind
-from cticache.data.paging import PAGE, by_time
+from cticache.data.paging import PAGE, by_time, several
 from cticache.data.replies import Beat, utc
 from cticache.data.store import Store
 from cticache.data.sync import ALL
@@ -20,7 +19,6 @@ from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pool, Pools
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 AT_ONCE = 500
 """Pools asked in one round trip."""
@@ -92,7 +90,7 @@ class Heartbeat:
 
     def _leave(self, pools: Iterable[Pool], told: Literal["ahead", "back", "older", ""] = "") -> list[_Left]:
         left: list[_Left] = []
-        for some in _several(pools, AT_ONCE):
+        for some in several(pools, AT_ONCE):
             known = [self._known.get(pool.name, (None, None)) for pool in some]
             expected = [self._clocks.expected(pool.name) for pool in some]
             beats = self._store.pool_beat([(pool, *two) for pool, two in zip(some, known, strict=True)], told)
@@ -174,7 +172,7 @@ def _listed(store: Store, pool: Pool, which: _Which) -> dict[str, int]:
 
 
 def _rescore(store: Store, pool: Pool, which: _Which, elsewhere: Mapping[str, Sequence[tuple[Pool, int]]]) -> None:
-    for some in _several(_listed(store, pool, which), RESCORE_STEP):
+    for some in several(_listed(store, pool, which), RESCORE_STEP):
         waits = [
             max((pool.after(other, ms) for other, ms in elsewhere.get(dnis, ()) if other.name != pool.name), default=0)
             for dnis in some
@@ -192,9 +190,3 @@ def _named(pools: Iterable[Pool]) -> str:
     names = [pool.name for pool in pools]
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return f"pool{'s' if len(names) > 1 else ''} {', '.join(names[:_SHOWN])}{more}"
-
-
-def _several(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some

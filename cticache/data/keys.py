@@ -13,6 +13,8 @@ begin the script.
 - ``cti:{pool}:in_place``, a string: the numbers that were in place last, as ranges, up to 64 KB; for ever
 - ``cti:{pool}:stats``, a hash: counters; for ever
 - ``cti:{pool}:stats:HOUR``, a hash: the counters of one hour since 1970; eight days
+- ``cti:{pool}:minutes``, a hash: minute since 1970, of an hour -> how full it was, and counters; ``last`` of these; two
+  hours
 - ``cti:{pool}:pending``, a zset: DNIS:ANI of a call that nobody has asked for -> its end; for ever
 - ``cti:{pool}:unclaimed``, a zset: DNIS -> how many of its calls in a row nobody asked for; eight days
 - ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + the pair's rest
@@ -174,6 +176,14 @@ class Keys:
     def pool_hours(self, pool: str) -> list[str]:
         """KEYS of pool_hours.lua."""
         return self._of(pool, "stats", "stats:")
+
+    def pool_minute(self, pool: str) -> list[str]:
+        """KEYS of pool_minute.lua."""
+        return self._of(pool, "numbers", "stats", "minutes", "minutes:")
+
+    def pool_minutes(self, pool: str) -> list[str]:
+        """KEYS of pool_minutes.lua."""
+        return self._of(pool, "minutes", "minutes:")
 
     def try_out(self, pool: str, name: str) -> list[str]:
         """KEYS of try_out.lua; ``name`` tells this trial from others."""

@@ -1,6 +1,10 @@
-"""Reads a list that changes while it is read."""
+"""Long lists in bounded pieces: one that changes while it is read, and one that is gone through some at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 PAGE = 500
 """Entries listed in one step of Redis."""
@@ -23,3 +27,10 @@ def by_time(page: Callable[[int, int], Sequence[str]]) -> dict[str, int]:
         last = times[-1]
         skip = 0 if times[0] < last else PAGE + (skip if since == last else 0)
         since = last
+
+
+def several(items: Iterable[_T], most: int) -> Iterator[list[_T]]:
+    """The items in their order, at most so many at a time."""
+    rest = iter(items)
+    while some := list(islice(rest, most)):
+        yield some

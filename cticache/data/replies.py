@@ -125,6 +125,49 @@ class Beat(NamedTuple):
     """Whether the clock was set back, and that is to be seen to."""
 
 
+class Minute(NamedTuple):
+    """A pool as it was once in a minute."""
+
+    at_ms: int
+    """When, in ms since 1970 by the server's clock."""
+    size: int
+    free: int
+    leased: int
+    kinds: int
+    """How many counters were kept; another version may keep others."""
+    counts: Mapping[str, int]
+    """Field of a counter -> how many by then; one that is 0 may be left out."""
+
+    @classmethod
+    def of(cls, minute: int, text: str) -> "Minute":
+        """What pool_minute.lua kept of this minute since 1970."""
+        past_ms, size, free, leased, kinds, *counts = text.split(" ")
+        named = (each.partition("=") for each in counts)
+        return cls(
+            60_000 * minute + int(past_ms),
+            int(size),
+            int(free),
+            int(leased),
+            int(kinds),
+            {field: int(float(count)) for field, _, count in named},
+        )
+
+
+class LastMinutes(NamedTuple):
+    """What was kept of a pool by the minute."""
+
+    now_ms: int
+    """The server's time, in ms since 1970."""
+    kept: list[Minute]
+    """The oldest first; a minute in which no service ran is left out."""
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "LastMinutes":
+        """What pool_minutes.lua returns."""
+        now_ms, *minutes = reply
+        return cls(now_ms, [Minute.of(*each) for each in pairs(minutes)])
+
+
 class Ruling(NamedTuple):
     """Which pools there are to be."""
 
@@ -210,7 +253,7 @@ class PoolStats:
         return flat
 
 
-def pairs(flat: Iterable[str]) -> Iterator[tuple[str, str]]:
+def pairs(flat: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Names and values that come one after the other."""
     items = iter(flat)
     return zip(items, items, strict=True)

@@ -1,6 +1,7 @@
 """The data layer: one method per script of lua/, under the script's name.
 
-Every method takes one round trip. A script is run again only where Redis has proved that it ran nothing.
+Every method takes one round trip, unless it says otherwise. A script is run again only where Redis has proved that it
+ran nothing.
 """
 
 import hashlib
@@ -16,13 +17,16 @@ from zlib import crc32
 from redis.exceptions import RedisError, ResponseError
 
 from cticache.data.clock import Clocks
+from cticache.data.counters import BY_MINUTE, KEPT_MINUTES
 from cticache.data.keys import EVERY_POOL, Keys
 from cticache.data.outage import Outage
+from cticache.data.paging import several
 from cticache.data.replies import (
     Beat,
     Explanation,
     FailedLogins,
     Held,
+    LastMinutes,
     Lease,
     LiveCall,
     PoolStats,
@@ -44,6 +48,10 @@ _REAP_STEP = 32
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20
 _MOST_SERVICES = 1000
+AT_ONCE = 50
+"""Pools whose minute is kept, or whose figures are asked for, in one round trip: about 3 ms of Redis."""
+_MINUTES_AT_ONCE = 400
+"""Minutes of pools that are asked for in one: about 2 ms."""
 _TRIED_MS = 1000
 """How long what a trial has written lives if Redis refuses to delete it."""
 _SITE_BUCKETS = 4096
@@ -430,6 +438,41 @@ class Store:
         return [
             (hour, {name: int(float(count)) for name, count in pairs(islice(reply, 2 * size))})
             for hour, size in zip(reply, reply, strict=False)
+        ]
+
+    def pool_minute(self, pools: Sequence[Pool]) -> int:
+        """Keep how full each pool is and what was done with it by now, unless somebody has in this minute.
+
+        Returns of how many pools it was kept. One round trip for each AT_ONCE pools: others are served in between.
+        """
+        kept = 0
+        for some in several(pools, AT_ONCE):
+            kept += sum(
+                self._run_all(
+                    [
+                        (
+                            "pool_minute",
+                            self._keys.pool_minute(pool.name),
+                            {"rest_ms": pool.rest_ms, "most_kept": KEPT_MINUTES, "counters": BY_MINUTE},
+                        )
+                        for pool in some
+                    ]
+                )
+            )
+        return kept
+
+    def pool_minutes(self, pools: Sequence[Pool], back: int) -> list[LastMinutes]:
+        """What was kept of each pool in the last ``back`` minutes, the one that runs included: up to KEPT_MINUTES.
+
+        As many round trips as it takes for others to be served in between.
+        """
+        at_once = min(_MINUTES_AT_ONCE // max(back, 1), AT_ONCE)
+        return [
+            LastMinutes.of(reply)
+            for some in several(pools, at_once)
+            for reply in self._run_all(
+                [("pool_minutes", self._keys.pool_minutes(pool.name), {"back": back}) for pool in some]
+            )
         ]
 
     def try_out(self, pool: str = EVERY_POOL) -> Trial:

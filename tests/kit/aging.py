@@ -1,6 +1,7 @@
 """Lets time pass without waiting, and shows what is stored."""
 
 import re
+import time
 from typing import Any
 
 from redis import Redis
@@ -82,6 +83,24 @@ def an_hour_passes(client: Redis) -> None:
     for key in sorted(client.keys("*:stats:*")):
         head, _, hour = key.rpartition(":")
         client.rename(key, f"{head}:{int(hour) - 1}")
+
+
+def minutes_pass(client: Redis, minutes: int = 1) -> None:
+    """Make what was kept of each minute what was kept of one so many before it; below 0 the clock was set back."""
+    for key in client.keys("*:minutes"):
+        kept = client.hgetall(key)
+        last = int(kept.pop("last")) - minutes
+        kept = {str(int(minute) - minutes): text for minute, text in kept.items()} | {"last": str(last)}
+        left = client.pttl(key)
+        client.delete(key)
+        client.hset(key, mapping=kept)
+        client.pexpire(key, left)
+
+
+def early_in_a_minute(client: Redis) -> None:
+    """Wait for the next minute of the server where less than a second of this one is left, which is seldom."""
+    while (ms := now_ms(client) % 60_000) > 59_000:
+        time.sleep((60_000 - ms) / 1000)
 
 
 def hold(client: Redis, since_ms: int, unit_ms: int) -> int:

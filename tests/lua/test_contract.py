@@ -252,7 +252,7 @@ def keys_of(method: Callable[..., list[str]]) -> list[str]:
 def every_key() -> re.Pattern[str]:
     """What the keys that may exist in a pool look like, after the documentation of keys.py."""
     listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
-    assert len(listed) == 23
+    assert len(listed) == 24
     parts = {"FINGERPRINT": "[0-9a-f]*", "HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\+?\d*", "USER": "[^:]+", "KEY": ".*"}
     return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
 
@@ -329,6 +329,8 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.pool_rescore(pool, "rescore", dnises=[("100", 0)]),
         lambda: store.pool_stats([pool]),
         lambda: store.pool_hours(pool, 24),
+        lambda: store.pool_minute([pool]),
+        lambda: store.pool_minutes([pool], 1),
         lambda: store.explain(at(pool, "100"), "777"),
         lambda: store.try_out("system-y"),
     ]
@@ -364,5 +366,5 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
                     assert slot in in_header(SCRIPTS[script], "Writes"), f"{script}: {command} {key}"
                 wrote.add(script)
     assert ran == set(SCRIPTS), "every_script leaves one out"
-    idle = {"explain", "login_failures", "pool_hours", "pool_stats"}  # the last had nothing to count
+    idle = {"explain", "login_failures", "pool_hours", "pool_minutes", "pool_stats"}  # the last had nothing to count
     assert wrote == set(SCRIPTS) - idle | {"pool_sync"}
