@@ -267,7 +267,7 @@ def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advi
         suggested_ttl_s=None if transit_s is None else _ttl_for(transit_s, pool.max_ttl_ms // 1000),
         unclaimed=unclaimed_share,
         peak=peak,
-        suspects=_suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
+        suspects=suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
         other_live=sum(count for hour in hours for count in hour.others.values()),
         differences=differences,
         remedies={kind: of_kind(kind, pool) for kind in differences},
@@ -275,6 +275,16 @@ def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advi
         withheld_s=(held_ms(withheld) + pair_rest_ms) / 1000 if withheld else 0.0,
         needed_for_withheld=numbers_needed(of_withheld(withheld), 0.01) if withheld else 0,
     )
+
+
+def suspects(misses: Mapping[str, int], size: int, unclaimed: float, least: int = LEAST_MISSES) -> dict[str, int]:
+    """Those with too many misses to be chance, given the share of leases that go unclaimed in the whole pool.
+
+    Each of ``size`` numbers may look bad by chance: on average size x share^misses of them do. ``least``: misses in a
+    row without which no number is suspected.
+    """
+    found = {dnis: count for dnis, count in misses.items() if count >= least and size * unclaimed**count < CHANCE}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _ttl_for(transit_s: int, max_ttl_s: int) -> int:
@@ -285,17 +295,6 @@ def _ttl_for(transit_s: int, max_ttl_s: int) -> int:
     late calls: with the margin, 1 call in 10,000 comes too late.
     """
     return max(1, min(math.ceil(transit_s * 4 / 3), max_ttl_s))
-
-
-def _suspects(misses: Mapping[str, int], size: int, unclaimed: float) -> dict[str, int]:
-    """Those with too many misses to be chance, given the share of leases that go unclaimed in the whole pool.
-
-    Each of ``size`` numbers may look bad by chance: on average size x share^misses of them do.
-    """
-    suspects = {
-        dnis: count for dnis, count in misses.items() if count >= LEAST_MISSES and size * unclaimed**count < CHANCE
-    }
-    return dict(sorted(suspects.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _differences(hours: Sequence[Hour], pool: Pool) -> dict[str, int]:
