@@ -24,6 +24,7 @@ from cticache.errors import ConfigError
 from cticache.link import redis_url
 from cticache.numbering.conflicts import conflicts, shared
 from cticache.numbering.pools import MOST_POOLS, Pool
+from cticache.operate.attention import WatchRules
 from cticache.options import NAME, Seconds, Section, Text, Whole, Word, YesNo, declared, named
 
 SAMPLE = next(
@@ -115,6 +116,7 @@ class RedisConfig:
 SECTIONS = {
     "server": Section(ServerConfig),
     "redis": Section(RedisConfig),
+    "watch": Section(WatchRules),
     "pool": Section(Pool),
     "user": Section(User),
 }
@@ -128,6 +130,7 @@ class Config:
     source: Path
     server: ServerConfig
     redis: RedisConfig
+    watch: WatchRules
     pools: tuple[Pool, ...]
     users: tuple[User, ...]
     overrides: tuple[str, ...] = ()
@@ -159,16 +162,19 @@ class _Reader:
         """Where the secrets are that are in a file of their own, by section and option."""
 
     def config(self) -> Config:
-        sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}} | self._sections()
+        sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}, "watch": {}} | self._sections()
         self._override(sections)
         loaded = {name: self._load(name, options) for name, options in sections.items()}
         self._raise()
         pools = tuple(_pool(name[5:], options) for name, options in loaded.items() if name.startswith("pool:"))
         users = tuple(User(name[5:], **options) for name, options in loaded.items() if name.startswith("user:"))
+        watch = WatchRules(**loaded["watch"])
+        if watch.crit < watch.warn:
+            self._faults.append(self._fault("watch", "crit", str(watch.crit), f"must be at least warn = {watch.warn}"))
         self._across(pools, users)
         self._raise()
         server, redis = ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"])
-        return Config(self._path, server, redis, pools, users, tuple(sorted(self._overrides)))
+        return Config(self._path, server, redis, watch, pools, users, tuple(sorted(self._overrides)))
 
     def _raise(self) -> None:
         if self._faults:
@@ -197,7 +203,7 @@ class _Reader:
             if kind not in SECTIONS or bool(colon) != (kind in ("pool", "user")):
                 self._faults.append(
                     f"{self._path}: [{name}] is not a section known here: "
-                    "there are [server], [redis], [pool:NAME] and [user:NAME]"
+                    "there are [server], [redis], [watch], [pool:NAME] and [user:NAME]"
                 )
             elif colon and not NAME.fullmatch(own):
                 self._faults.append(

@@ -19,6 +19,7 @@ from cticache.errors import ConfigError
 from cticache.link.connection import connect
 from cticache.link.redis_url import addresses, node_url
 from cticache.numbering.country import Country
+from cticache.operate.attention import WatchRules
 
 _UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 HASH = hashed("secret-word")
@@ -89,6 +90,14 @@ prefix = other
 sync_interval = 10
 retry_after = 7
 data = ~/data
+[watch]
+interval = 3
+warn = 60
+crit = 80
+missed = 30
+unclaimed = 4
+logins = 7
+strangers = 8
 [pool:a]
 numbers = 100-199, +300
 draining = 150-159
@@ -162,6 +171,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
     assert read.redis == config.RedisConfig(
         "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
     )
+    assert read.watch == WatchRules(3, 60, 80, 30, 4, 7, 8)
     a, b = read.pools
     assert (a.name, b.name) == ("a", "B_2.c-d")
     assert (str(a.numbers), str(a.draining)) == ("100-149, 160-199, +300", "150-159")
@@ -246,6 +256,13 @@ _WHOLE = [
     ("server", "refusal_burst", "lines, 1 to 1000000", "0"),
     ("server", "auth_failures", "a minute, 1 to 1000000", "0"),
     ("redis", "retry_after", "seconds, 1 to 3600", "0"),
+    ("watch", "interval", "seconds, 1 to 60", "61"),
+    ("watch", "warn", "percent, 1 to 100", "101"),
+    ("watch", "crit", "percent, 1 to 100", "0"),
+    ("watch", "missed", "percent, 1 to 100", "0"),
+    ("watch", "unclaimed", "leases, 3 to 1000", "2"),
+    ("watch", "logins", "a minute, 1 to 1000000", "0"),
+    ("watch", "strangers", "a minute, 1 to 1000000", "0"),
     ("pool:x", "ttl", "seconds, 1 to 86400", "0"),
     ("pool:x", "max_ttl", "seconds, 1 to 86400", "86401"),
     ("pool:x", "cooldown", "seconds, 0 to 86400", "86401"),
@@ -266,6 +283,7 @@ _WRONG = [
     *(Wrong("redis", "timeout", value, "seconds above 0") for value in _BAD_SECONDS),
     Wrong("server", "dispatch", "greenlets", "batch, threads"),
     Wrong("redis", "probe", "0", "seconds above 0"),
+    Wrong("watch", "crit", "74", "must be at least warn = 75"),
     Wrong("server", "auth_wait", "0", "seconds above 0"),
     Wrong("server", "figures_age", "0", "seconds above 0"),
     Wrong("server", "figures_timeout", "0", "seconds above 0"),
@@ -354,7 +372,7 @@ def _name(wrong: Wrong) -> str:
 
 @pytest.mark.parametrize("wrong", _WRONG, ids=_name)
 def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path: Path, wrong: Wrong) -> None:
-    sections = {"server": {}, "redis": {}, "pool:x": {"numbers": "1-9"}, "user:bob": {"password": HASH}}
+    sections = {"server": {}, "redis": {}, "watch": {}, "pool:x": {"numbers": "1-9"}, "user:bob": {"password": HASH}}
     sections[wrong.section][wrong.option] = wrong.value
     text = "".join(
         f"[{name}]\n" + "".join(f"{option} = {value}\n" for option, value in options.items())
