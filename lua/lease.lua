@@ -25,6 +25,7 @@
 -- KEYS[11]  callers_prefix  prefix  of callers:<dnis>, a zset: ANI -> time (ms) at which its lease ends
 -- KEYS[12]  gone_prefix     prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
 -- KEYS[13]  stats_prefix    prefix  of stats:<hour>, a hash: the counters of one hour
+-- KEYS[14]  lessees         zset    user -> time (ms) since when there is a live:<user>
 -- ARGV[1]   ani             canonical; '' is withheld
 -- ARGV[2]   value           opaque text
 -- ARGV[3]   token           names this lease, unique
@@ -48,8 +49,8 @@
 -- ARGV[21]  most_off_ms     how far from that time the clock may be, integer >= 0
 --
 -- Writes    numbers, shared, leaving, pending, unclaimed, stats, live, reply, call_prefix, callers_prefix, gone_prefix,
---           stats_prefix
--- Includes  whole, ms, ends, expire_with_last, clock, tally, reap
+--           stats_prefix, lessees
+-- Includes  whole, ms, ends, expire_with_last, clock, tally, reap, keep_until
 --
 -- The call, callers, gone and stats keys are built here, in the slot of their prefixes, because the script chooses the
 -- number and the hour.
@@ -64,7 +65,7 @@
 
 local numbers, shared, leaving, pending, unclaimed, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local live, reply, lost, call_prefix = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local callers_prefix, gone_prefix, stats_prefix = KEYS[11], KEYS[12], KEYS[13]
+local callers_prefix, gone_prefix, stats_prefix, lessees = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local ani, value, token, lessee = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ttl_ms, rest_ms, pair_rest_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local exhausted, fallback = ARGV[8], ARGV[9]
@@ -266,6 +267,7 @@ end
 local member = dnis .. ':' .. ani
 local call, callers = call_prefix .. member, callers_prefix .. dnis
 local until_ms = now + ttl_ms
+local until_text = ms(until_ms)
 local last_end = math.max(until_ms, others[1] or 0)
 
 -- These reads fail, before any write, on a key of the wrong type.
@@ -275,6 +277,7 @@ end
 if others[1] then
   redis.call('ZCARD', shared)
 end
+redis.call('ZCARD', live)
 
 -- The counters come first: a field that is not a number fails here, before the call is stored.
 tally('leased', 1)
@@ -291,12 +294,12 @@ redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), '
 if reply_name ~= '' then
   redis.call('HSET', call, 'reply', reply_name)
 end
-redis.call('PEXPIREAT', call, ms(until_ms))
+redis.call('PEXPIREAT', call, until_text)
 redis.call('ZREMRANGEBYSCORE', callers, '-inf', ms(now - pair_rest_ms))
-redis.call('ZADD', callers, ms(until_ms), ani)
+redis.call('ZADD', callers, until_text, ani)
 redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
 redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
-redis.call('ZADD', pending, ms(until_ms), member)
+redis.call('ZADD', pending, until_text, member)
 if outcome == 'fallback' then
   -- So sync knows of its calls, as of those on a number that left, whatever becomes of the fallback number.
   redis.call('ZADD', leaving, ms(last_end + pair_rest_ms), dnis)
@@ -309,14 +312,14 @@ if others[1] then
   redis.call('ZADD', shared, ms(math.max(math.min(until_ms, others[1]), others[2] or 0)), dnis)
   expire_with_last(shared)
 end
-if max_live > 0 then
-  redis.call('ZREMRANGEBYSCORE', live, '-inf', ms(now))
-  redis.call('ZADD', live, ms(until_ms), member)
-  expire_with_last(live)
+redis.call('ZADD', live, until_text, member)
+if include('keep_until')(live, until_ms, now) then -- at the first of the user's leases, and once a minute
+  redis.call('ZADD', lessees, 'NX', ms(now), lessee)
+  redis.call('PEXPIRE', lessees, 691200000) -- eight days
 end
 if reply_ms > 0 then
   redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', ms(now), 'fingerprint', fingerprint,
-    'over_ms', ms(until_ms))
+    'over_ms', until_text)
   redis.call('PEXPIRE', reply, ms(reply_ms))
 end
 

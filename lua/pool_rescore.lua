@@ -24,7 +24,7 @@
 --
 -- Writes    numbers, shared, leaving, promised, pending, callers_prefix, call_prefix, gone_prefix,
 --           live_prefix
--- Includes  whole, ms, expire_with_last, end_anew, clock
+-- Includes  whole, ms, end_anew, clock, keep_until
 --
 -- These keys are built here because the script goes through many numbers, and finds their callers.
 --
@@ -42,7 +42,7 @@ if not (whole(cursor, 0) and whole(skip, 0) and whole(count, 1) and whole(rest_m
   return redis.error_reply('BADARG a number is not an integer in its range')
 end
 
-local ms, expire_with_last, end_anew = include('ms'), include('expire_with_last'), include('end_anew')
+local ms, end_anew = include('ms'), include('end_anew')
 local now = include('clock')()
 local a_second = 1000
 
@@ -59,7 +59,7 @@ local function right_end(member, ends)
   redis.call('ZADD', pending, 'XX', ms(ends), member)
   local live = live_prefix .. held[2]
   if redis.call('ZADD', live, 'XX', 'CH', ms(ends), member) == 1 then
-    expire_with_last(live)
+    include('keep_until')(live, ends, now)
   end
   return ends
 end

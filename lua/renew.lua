@@ -35,7 +35,8 @@
 --
 -- Writes    numbers, shared, leaving, pending, stats, callers, call_prefix, live_prefix, reply_prefix, stats_prefix,
 --           presented
--- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, near, miss, refusal
+-- Includes  whole, wrong_question, ms, ends, expire_with_last, clock, tally, allowed, match, near, miss, refusal,
+--           keep_until
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
@@ -135,7 +136,7 @@ redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
 redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
 redis.call('ZADD', pending, 'XX', ms(until_ms), member)
 if redis.call('ZADD', live, 'XX', 'CH', ms(until_ms), member) == 1 then
-  expire_with_last(live)
+  include('keep_until')(live, until_ms, now)
 end
 if redis.call('ZADD', leaving, 'XX', 'CH', ms(last_end + pair_rest_ms), dnis) == 1 then
   expire_with_last(leaving)

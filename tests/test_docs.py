@@ -25,7 +25,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w./-])(?:(?:cticache|lua|scripts|tests|docs|\.ci)/[\w./*-]*|[\w-]+\.(?:md|ini|toml|txt)\b)")
 EXPOSED = exposition(
     Seen(
-        stats={"system-y": PoolStats.of([0] * 7, [], [])},
+        stats={"system-y": PoolStats.of([0] * 8, [], [], [])},
         failed_logins=NONE_FAILED,
         names_users=True,
         is_up=True,
@@ -164,7 +164,7 @@ def test_every_counter_has_its_metric_in_the_operators_table() -> None:
 
 
 def test_every_figure_of_a_pool_is_in_the_operators_table() -> None:
-    figures = PoolStats.of([0] * 7, [], []).figures()
+    figures = PoolStats.of([0] * 8, [], [], []).figures()
     assert figures.keys() <= set(inline(ROOT / "docs" / "operate.md"))
 
 

@@ -21,7 +21,8 @@ begin the script.
 - ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee, reply, other (a near miss was counted); its TTL
 - ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, and its token, after older releases without;
   also under the ANI presented; a minute
-- ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end
+- ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end + a minute
+- ``cti:{pool}:lessees``, a zset: user -> ms since when there is a ``live:USER``; eight days after a lease
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
 - ``cti:{pool}:retry:USER:FINGERPRINT``, a hash: the same for a POST without a key; the pool's retry window
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
@@ -72,6 +73,7 @@ class Keys:
             "callers:",
             "gone:",
             "stats:",
+            "lessees",
         )
 
     def read(self, pool: str, dnis: str) -> list[str]:
@@ -171,7 +173,12 @@ class Keys:
 
     def pool_stats(self, pool: str) -> list[str]:
         """KEYS of pool_stats.lua."""
-        return self._of(pool, "numbers", "shared", "leaving", "pending", "unclaimed", "stats", "stats:")
+        names = ("numbers", "shared", "leaving", "pending", "unclaimed", "stats", "stats:", "lessees", "live:")
+        return self._of(pool, *names)
+
+    def pool_leases(self, pool: str) -> list[str]:
+        """KEYS of pool_leases.lua."""
+        return self._of(pool, "lessees", "live:", "call:", "pending")
 
     def pool_hours(self, pool: str) -> list[str]:
         """KEYS of pool_hours.lua."""

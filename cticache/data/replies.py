@@ -12,7 +12,7 @@ Grade = Literal["exact", "suffix", "sole", "uui"]
 Difference = Literal["more", "less", "tail", "withheld", "unlike"]
 """How two ANI differ, as lua/include/near.lua has it."""
 
-_FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
+_FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms", "leaving_until_ms")
 """The first list of pool_stats.lua."""
 
 
@@ -61,6 +61,42 @@ class LiveCall(NamedTuple):
     lessee: str
     leased_ms: int
     left_ms: int
+
+
+class Leased(NamedTuple):
+    """A live lease of a pool, without its value."""
+
+    dnis: str
+    ani: str
+    user: str
+    """Who leased it."""
+    leased_ms: int
+    end_ms: int
+    """When it ends; both in ms since 1970 by the server's clock."""
+    token: str
+    asked: bool
+    """Whether anybody but the lessee has asked for it."""
+
+
+Cursor = tuple[int, str]
+"""Where a page of leases ends: the end in ms since 1970, and the DNIS, of the last of them."""
+FIRST_PAGE: Cursor = (0, "")
+
+
+class LeasePage(NamedTuple):
+    """Some of a pool's live leases, in the order in which they end."""
+
+    now_ms: int
+    """When it was read, by the server's clock."""
+    leases: list[Leased]
+    after: Cursor | None
+    """Where the next page begins; None after the last."""
+
+    @classmethod
+    def of(cls, now_ms: int, after_ms: int, after_dnis: str, *rest: Any) -> "LeasePage":
+        """Made of what pool_leases.lua returns."""
+        leases = [Leased._make([*rest[at : at + 6], bool(rest[at + 6])]) for at in range(0, len(rest), 7)]
+        return cls(now_ms, leases, (after_ms, after_dnis) if after_ms else None)
 
 
 class Trial(NamedTuple):
@@ -217,6 +253,8 @@ class PoolStats:
     """Numbers no longer leased whose last calls may still be asked for."""
     next_free_ms: int
     """0 when a number is free, -1 when the pool has none."""
+    leaving_until_ms: int
+    """Until when a call on a leaving number may be asked for, in ms since 1970; 0 without one."""
     peak: int
     """Most numbers leased at once."""
     counts: Mapping[str, int]
@@ -225,10 +263,12 @@ class PoolStats:
     """Takes by the time since their lease: upper bound in seconds -> how many."""
     missed: Mapping[str, int]
     """DNIS -> how many of its calls in a row nobody asked for; only the numbers with the most."""
+    live: Mapping[str, int]
+    """User -> how many leases of the pool are live; only the hundred who have had some for longest."""
 
     @classmethod
-    def of(cls, figures: list[int], counters: list[str], missed: list[str]) -> "PoolStats":
-        """Made of the three lists that pool_stats.lua returns."""
+    def of(cls, figures: list[int], counters: list[str], missed: list[str], live: list[Any]) -> "PoolStats":
+        """Made of the four lists that pool_stats.lua returns."""
         counts = {field: int(float(count)) for field, count in pairs(counters)}
         transits = ((TRANSIT.fullmatch(field), count) for field, count in counts.items())
         return cls(
@@ -237,6 +277,7 @@ class PoolStats:
             counts={counter.figure: counts.get(counter.field, 0) for counter in COUNTERS},
             transits=dict(sorted((int(step[1]), count) for step, count in transits if step)),
             missed={dnis: int(float(count)) for dnis, count in pairs(missed)},
+            live=dict(zip(live[::2], live[1::2], strict=True)),
         )
 
     def __getattr__(self, name: str) -> int:

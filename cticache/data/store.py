@@ -22,12 +22,15 @@ from cticache.data.keys import EVERY_POOL, Keys
 from cticache.data.outage import Outage
 from cticache.data.paging import several
 from cticache.data.replies import (
+    FIRST_PAGE,
     Beat,
+    Cursor,
     Explanation,
     FailedLogins,
     Held,
     LastMinutes,
     Lease,
+    LeasePage,
     LiveCall,
     PoolStats,
     Ruler,
@@ -47,6 +50,10 @@ _REAP_STEP = 32
 """Most unclaimed calls that one lease counts in passing: about 0.1 ms of Redis."""
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20
+_MOST_LESSEES_TOLD = 100
+_MOST_LESSEES = 1000
+_MOST_LOOKED = 200
+"""Leases that one page looks at: some milliseconds of Redis."""
 _MOST_SERVICES = 1000
 AT_ONCE = 50
 """Pools whose minute is kept, or whose figures are asked for, in one round trip: about 3 ms of Redis."""
@@ -251,6 +258,36 @@ class Store:
             )
         )
 
+    def pool_leases(
+        self,
+        pool: Pool,
+        *,
+        user: str = "",
+        dnis: str = "",
+        older_s: int = 0,
+        after: Cursor = FIRST_PAGE,
+        limit: int = _MOST_LOOKED,
+    ) -> LeasePage:
+        """A page of the pool's live leases in the order in which they end: of all users and numbers, or of these.
+
+        ``older_s``: only those that were leased so many seconds ago or more. A page may be short and not the last.
+        """
+        after_ms, after_dnis = after
+        return LeasePage.of(
+            *self._run(
+                "pool_leases",
+                self._keys.pool_leases(pool.name),
+                user=user,
+                dnis=dnis,
+                older_ms=older_s * 1000,
+                after_ms=after_ms,
+                after_dnis=after_dnis,
+                limit=limit,
+                most_looked=_MOST_LOOKED,
+                most_lessees=_MOST_LESSEES,
+            )
+        )
+
     def explain(self, place: Place, ani: str) -> Explanation:
         """Which calls are live on a number, and which of them the ANI would be matched with; changes nothing."""
         pool, dnis, rule, *_ = place
@@ -426,7 +463,12 @@ class Store:
             (
                 "pool_stats",
                 self._keys.pool_stats(pool.name),
-                {"rest_ms": pool.rest_ms, "reap_step": _SWEEP_STEP, "most_missed": _MOST_MISSED},
+                {
+                    "rest_ms": pool.rest_ms,
+                    "reap_step": _SWEEP_STEP,
+                    "most_missed": _MOST_MISSED,
+                    "most_lessees": _MOST_LESSEES_TOLD,
+                },
             )
             for pool in pools
         ]

@@ -50,7 +50,7 @@ def test_no_two_counters_share_a_name() -> None:
 
 @pytest.mark.parametrize("counter", COUNTERS, ids=lambda counter: counter.field)
 def test_a_counter_is_a_figure_a_metric_and_a_word(counter: Counter) -> None:
-    stats = PoolStats.of([0] * 7, [counter.field, "4711"], [])
+    stats = PoolStats.of([0] * 8, [counter.field, "4711"], [], [])
     assert getattr(stats, counter.figure) == stats.figures()[counter.figure] == 4711
     assert sum(stats.counts.values()) == 4711
     label = f',{counter.by}="{counter.label}"' if counter.by else ""

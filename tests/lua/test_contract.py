@@ -80,8 +80,8 @@ def local_variables(code: str) -> list[tuple[str, str]]:
 
 
 def parameters(include: str) -> list[str]:
-    found = re.search(r"^return function\((.*)\)$", INCLUDES[include], re.MULTILINE)
-    return found[1].split(", ") if found else []
+    found = re.search(r"^return function\(([^)]*)\)$", INCLUDES[include], re.MULTILINE)
+    return re.split(r",\s+", found[1]) if found else []
 
 
 class Command(NamedTuple):
@@ -206,7 +206,7 @@ def test_every_include_is_used() -> None:
 
 @pytest.mark.parametrize("name", INCLUDES)
 def test_an_include_is_a_header_and_one_function_that_includes_nothing(name: str) -> None:
-    form = rf"-- {name} -- \S.*\.\n(?:--.*\n)*--\n-- Writes    .+\n\nreturn function\(.*\)\n(?:  .*\n|\n)+end\n"
+    form = rf"-- {name} -- \S.*\.\n(?:--.*\n)*--\n-- Writes    .+\n\nreturn function\([^)]*\)\n(?:  .*\n|\n)+end\n"
     assert re.fullmatch(form, INCLUDES[name])
     assert "include(" not in INCLUDES[name]
 
@@ -252,7 +252,7 @@ def keys_of(method: Callable[..., list[str]]) -> list[str]:
 def every_key() -> re.Pattern[str]:
     """What the keys that may exist in a pool look like, after the documentation of keys.py."""
     listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
-    assert len(listed) == 24
+    assert len(listed) == 25
     parts = {"FINGERPRINT": "[0-9a-f]*", "HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\+?\d*", "USER": "[^:]+", "KEY": ".*"}
     return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
 
@@ -319,6 +319,7 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.lease(pool, "888", "1", "x", 60_000, max_live=2),
         lambda: store.read(at(pool, "100"), "777", "y"),
         lambda: store.renew(at(pool, "100"), "777", 60_000, "2"),
+        lambda: store.pool_leases(pool),
         lambda: store.take(at(pool, "100"), "777", "y", key="first"),
         lambda: store.pool_claim("ask"),
         lambda: store.login_failed("x", "203.0.113.9"),
@@ -366,5 +367,6 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
                     assert slot in in_header(SCRIPTS[script], "Writes"), f"{script}: {command} {key}"
                 wrote.add(script)
     assert ran == set(SCRIPTS), "every_script leaves one out"
-    idle = {"explain", "login_failures", "pool_hours", "pool_minutes", "pool_stats"}  # the last had nothing to count
+    # The last had nothing to count.
+    idle = {"explain", "login_failures", "pool_hours", "pool_leases", "pool_minutes", "pool_stats", "server_info"}
     assert wrote == set(SCRIPTS) - idle | {"pool_sync"}

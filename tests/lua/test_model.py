@@ -24,7 +24,7 @@ from redis import Redis
 
 from cticache.data import keys
 from cticache.data.heartbeat import Heartbeat
-from cticache.data.replies import Explanation, Held, Lease, PoolStats
+from cticache.data.replies import Explanation, Held, Lease, LeasePage, PoolStats
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, Stale
@@ -613,6 +613,7 @@ class HandOver(RuleBasedStateMachine):
         figures, *rest = together(
             self.store,
             lambda: self.store.pool_stats(list(self.pools)),
+            *(partial(self.store.pool_leases, model.pool) for model in self.models.values()),
             *(partial(self.store.pool_hours, model.pool, MOST_HOURS) for model in self.models.values()),
             *(partial(self.store.explain, place, ani) for _, place, ani in asked),
             *(partial(self.store.read, place, call.ani, call.user, last=False) for call, place in read if place),
@@ -625,6 +626,8 @@ class HandOver(RuleBasedStateMachine):
         answers = iter(rest)
         for model, of_pool in zip(self.models.values(), figures, strict=True):
             self._check_figures(model, of_pool)
+        for model in self.models.values():
+            self._check_leases(model, next(answers))
         for model in self.models.values():
             self._check_hours(model, next(answers))
         for model, place, ani in asked:
@@ -656,7 +659,26 @@ class HandOver(RuleBasedStateMachine):
         counted = {name: count for name, count in model.counted.items() if count}
         assert {name: count for name, count in told.items() if count} == counted
         assert sum(figures.transits.values()) == model.counted["taken"]
+        users = Counter(call.user for call in model.live())
+        assert figures.live.keys() >= users.keys()
+        assert all(count >= users[user] for user, count in figures.live.items())
+        assert dict(figures.live) == users or self.was_set_back
+        leaving = max(model.leaving.values(), default=0)
+        assert bool(figures.leaving_until_ms) == (leaving > now)
+        if leaving > now:
+            self._check_time(figures.leaving_until_ms - self.held_at, leaving - now)
         assert dict(figures.missed) == {dnis: count for dnis, count in model.missed.items() if count}
+
+    def _check_leases(self, model: PoolModel, page: LeasePage) -> None:
+        assert page.after is None
+        assert [lease.end_ms for lease in page.leases] == sorted(lease.end_ms for lease in page.leases)
+        live = {call.token: call for call in model.live()}
+        assert sorted(lease.token for lease in page.leases) == sorted(live)
+        for lease in page.leases:
+            call = live[lease.token]
+            assert (lease.dnis, lease.ani, lease.user, lease.asked) == (call.dnis, call.ani, call.user, call.asked_for)
+            self._check_time(lease.leased_ms - self.held_at, call.leased - self.clock.now)
+            self._check_time(lease.end_ms - self.held_at, call.end - self.clock.now)
 
     def _check_scores(self, model: PoolModel, scores: dict[str, float]) -> None:
         assert scores.keys() == model.free.keys()
@@ -722,7 +744,8 @@ class HandOver(RuleBasedStateMachine):
             prefix = f"cti:{{{name}}}:"
             pipeline.zrange(f"{prefix}numbers", 0, -1, withscores=True)
             pipeline.zrange(f"{prefix}pending", 0, -1)
-            pipeline.zrange(f"{prefix}live:m", f"({self.held_at + SLACK}", "+inf", byscore=True)
+            for user in MAX_LIVE:
+                pipeline.zrange(f"{prefix}live:{user}", f"({self.held_at + SLACK}", "+inf", byscore=True)
         for key in mortal:
             pipeline.pttl(key)
         found = iter(pipeline.execute())
@@ -732,10 +755,11 @@ class HandOver(RuleBasedStateMachine):
             live = {f"{call.dnis}:{call.ani}": call for call in model.live()}
             assert {key for key in stored if key.startswith(f"{prefix}call:")} == {f"{prefix}call:{m}" for m in live}
             assert set(next(found)) == {member for member, call in live.items() if not call.asked_for}
-            counted = set(next(found))
-            own = {member for member, call in live.items() if call.user == "m"}
-            assert own <= counted
-            assert own == counted or self.was_set_back  # what is over is left out when the user is at the limit
+            for user in MAX_LIVE:
+                counted = set(next(found))
+                own = {member for member, call in live.items() if call.user == user}
+                assert own <= counted
+                assert own == counted or self.was_set_back  # what is over is left out where it is looked at
         assert not [key for key, ttl in zip(mortal, found, strict=True) if ttl == -1]
 
     def teardown(self) -> None:

@@ -20,7 +20,7 @@ NOBODY = Strangers()
 def stats(used: int = 0, size: int = 100, missed: Mapping[str, int] | None = None, **counts: int) -> PoolStats:
     counters = [str(each) for pair in counts.items() for each in pair]
     in_a_row = [str(each) for pair in (missed or {}).items() for each in pair]
-    return PoolStats.of([size, size - used, used, 0, 0, 0, 18_000 if used == size else 0], counters, in_a_row)
+    return PoolStats.of([size, size - used, used, 0, 0, 0, 18_000 if used == size else 0, 0], counters, in_a_row, [])
 
 
 def found(

@@ -31,7 +31,7 @@ def kept(*leased: int | None, **more: int) -> LastMinutes:
 
 
 def stats(**counts: int) -> PoolStats:
-    return PoolStats.of([9, 9, 0, 0, 0, 0, 0], [str(text) for pair in counts.items() for text in pair], [])
+    return PoolStats.of([9, 9, 0, 0, 0, 0, 0, 0], [str(text) for pair in counts.items() for text in pair], [], [])
 
 
 def leased(last: LastMinutes, minutes: int) -> list[int | None]:

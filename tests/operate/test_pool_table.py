@@ -8,7 +8,7 @@ from cticache.operate.pool_table import ASCII, BLOCKS, marks, pool_lines
 
 
 def _pool(size: int, free: int, name: str = "p", next_free_ms: int = 0) -> dict[str, object]:
-    return {"pool": name, **PoolStats.of([size, free, size - free, 0, 0, 0, next_free_ms], [], []).figures()}
+    return {"pool": name, **PoolStats.of([size, free, size - free, 0, 0, 0, next_free_ms, 0], [], [], []).figures()}
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ FRESH = {
     "shared": 0,
     "leaving": 0,
     "next_free_ms": 0,
+    "leaving_until_ms": 0,
     "peak": 0,
     "leased_total": 0,
     "shared_total": 0,
@@ -81,6 +82,7 @@ FRESH = {
     "clock_jumps_total": 0,
     "transits": {},
     "missed": {},
+    "live": {},
 }
 
 

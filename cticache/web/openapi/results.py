@@ -74,7 +74,7 @@ def _in_text(found: str, members: dict[str, JsonSchema], *required: str) -> Json
 
 def _figures() -> JsonSchema:
     """A pool's name and figures, each a number or numbers under their names."""
-    figures = PoolStats.of([0] * 7, [], []).figures()
+    figures = PoolStats.of([0] * 8, [], [], []).figures()
     counts: JsonSchema = {"type": "object", "additionalProperties": _COUNT}
     properties = {name: counts if isinstance(value, dict) else _COUNT for name, value in figures.items()}
     return _object({"pool": _TEXT, **properties}, "pool", *figures)
