@@ -18,9 +18,9 @@
 --
 -- Returns  {grade, what, rule, kind, like, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact',
 --          'suffix', 'sole', 'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone
---          the time in ms at which it was taken; the rule as it counts now, 'none' for none; where it found none, how
---          the ANI differs ('more', 'less', 'tail', 'withheld' or 'unlike') from that of the live call it is most
---          like, and that one, else '' and ''; then five for each live call, never its value.
+--          the time in ms at which it was taken, below 0: released; the rule as it counts now, 'none' for none; where
+--          it found none, how the ANI differs ('more', 'less', 'tail', 'withheld' or 'unlike') from that of the live
+--          call it is most like, and that one, else '' and ''; then five for each live call, never its value.
 -- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is none of these words.
 
 local callers, lost, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3] .. ':', KEYS[4]

@@ -29,7 +29,7 @@
 -- The call, gone and stats keys are built here because the script finds the caller and the hour.
 --
 -- Returns  {value, token, grade, leased_ms, left_ms}, grade 'exact', 'suffix', 'sole', or 'uui' by its token; an
---          integer, the time (ms) at which it was taken; nil when nothing is live under this key.
+--          integer, the time (ms) at which it was taken, below 0: released; nil when nothing is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 

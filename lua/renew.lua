@@ -41,7 +41,7 @@
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
 -- Returns  {value, token, grade, leased_ms, left_ms}, the value now stored; an integer, the time (ms) at which it was
---          taken; nil when nothing is live under this key.
+--          taken, below 0: released; nil when nothing is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 --          FOREIGN    another user leased the call.

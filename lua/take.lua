@@ -1,10 +1,8 @@
 #!lua flags=allow-oom
 -- take -- hand over the value of one call, once, and let its number rest.
 --
--- Repeated under the same key, it hands over the same value again; without a key, it says when the call was taken. The
--- ANI stays listed among the number's callers, with now as its end, until the pair's rest has passed: until then lease
--- puts no call on the number that could be confused with this one.
--- It frees memory, and must run even when Redis is full; the DEL comes first for Redis 6.2, which knows no flags.
+-- Repeated under the same key, it hands over the same value again; without a key, it says when the call was taken.
+-- It frees memory, and must run even when Redis is full; a DEL comes first for Redis 6.2, which knows no flags.
 --
 -- KEYS[1]   numbers       zset    DNIS -> time (ms) from which it may be leased again
 -- KEYS[2]   shared        zset    DNIS -> time (ms) until which it has more than one live caller
@@ -35,13 +33,13 @@
 --
 -- Writes    numbers, shared, pending, unclaimed, stats, taken, callers, call_prefix, gone_prefix, live_prefix,
 --           reply_prefix, stats_prefix, presented
--- Includes  whole, wrong_question, ms, ends, clock, tally, by_token, allowed, match, near, miss, refusal
+-- Includes  whole, wrong_question, ms, ends, clock, tally, by_token, allowed, match, near, miss, refusal, end_call
 --
 -- The call, gone, live and stats keys are built here because the script finds the caller, the lessee and the hour.
 --
 -- Returns  {value, token, grade, leased_ms, left_ms, replayed}, grade 'exact', 'suffix', 'sole', or 'uui' by its
---          token, replayed 1 or 0; an integer, the time (ms) at which it was taken; nil when nothing is live under this
---          key.
+--          token, replayed 1 or 0; an integer, the time (ms) at which it was taken, below 0: released; nil when nothing
+--          is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
 --          REUSED     the key was used for another call.
@@ -107,51 +105,22 @@ if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   tally('stale')
   return redis.error_reply('STALE the lease is another by now')
 end
-local member = dnis .. ':' .. found
 
 -- These reads also fail, before any write, on a key of the wrong type.
 local stay = ends(callers, call_prefix, found, most_callers, now)
-local left = math.max(redis.call('PTTL', call), 0)
-local was_shared = redis.call('ZSCORE', shared, dnis)
-local was_pending = redis.call('ZSCORE', pending, member)
-local live = live_prefix .. held[4]
-redis.call('ZSCORE', live, member)
-redis.call('ZSCORE', unclaimed, dnis)
-redis.call('ZSCORE', numbers, dnis)
-local reply_key = held[5] and reply_prefix .. held[5]
-local is_kept = reply_key and redis.call('HGET', reply_key, 'token') == held[2]
-local last_end = stay[1] or now
+redis.call('ZCARD', unclaimed)
+local end_it, left = include('end_call')(numbers, shared, pending, callers, call_prefix, gone_prefix, live_prefix,
+  reply_prefix, dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, token == '' and ani or found, '')
 
-local taken_at = ms(now) .. ' ' .. held[2]
-
-redis.call('DEL', call)
-redis.call('SET', gone_prefix .. found, taken_at, 'PX', ms(gone_ms))
-if found ~= ani and token == '' then
-  redis.call('SET', gone_prefix .. ani, taken_at, 'PX', ms(gone_ms))
-  redis.call('ZADD', callers, ms(now), ani) -- who asked for it rests with the number, too
-end
+local was_pending = end_it()
 if keyed == '1' then
   redis.call('HSET', taken, 'value', held[1], 'token', held[2], 'grade', grade, 'leased_ms', held[3],
     'fingerprint', asked)
   redis.call('PEXPIRE', taken, ms(gone_ms))
 end
-redis.call('ZADD', callers, 'XX', ms(now), found)
-redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
-redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
-if was_shared and stay[2] then
-  redis.call('ZADD', shared, 'XX', ms(stay[2]), dnis)
-elseif was_shared then
-  redis.call('ZREM', shared, dnis)
-end
-redis.call('ZREM', live, member)
-if is_kept then
-  redis.call('HSET', reply_key, 'over_ms', ms(now))
-end
-
 tally('taken', 1)
 tally('held_ms', 0 - left, held[3]) -- never -0, which Redis 7.0 would not count
 if was_pending then
-  redis.call('ZREM', pending, member)
   redis.call('ZREM', unclaimed, dnis)
   tally('match_' .. grade, 1)
 end

@@ -48,6 +48,7 @@ COUNTERS = (
     ),
     Counter("withheld", "withheld", "Calls of withheld callers, leased or refused for want of a number", "withheld"),
     Counter("taken", "takes", "Calls whose data was handed over", "taken"),
+    Counter("released", "releases", "Calls ended without their data being handed over", "released"),
     Counter("renewed", "renewals", "Calls whose time was started again", "renewed"),
     Counter("replayed", "replays", "Answers given again under an idempotency key", "answered again"),
     Counter("match_exact", "claims", "Calls asked for, by how found", "found exact", "match", "exact"),

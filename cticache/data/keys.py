@@ -20,7 +20,7 @@ begin the script.
 - ``cti:{pool}:callers:DNIS``, a zset: ANI -> ms at which that lease ends; until the last end + the pair's rest
 - ``cti:{pool}:call:DNIS:ANI``, a hash: value, token, leased_ms, lessee, reply, other (a near miss was counted); its TTL
 - ``cti:{pool}:gone:DNIS:ANI``, a string: ms at which the call was taken, and its token, after older releases without;
-  also under the ANI presented; a minute
+  also under the ANI presented; a minute. ``released`` after these where it was ended without being handed over
 - ``cti:{pool}:live:USER``, a zset: DNIS:ANI of a user's live leases -> their end; until the last end + a minute
 - ``cti:{pool}:lessees``, a zset: user -> ms since when there is a ``live:USER``; eight days after a lease
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
@@ -109,6 +109,12 @@ class Keys:
             "reply:",
             "stats:",
             "presented",
+        )
+
+    def release(self, pool: str) -> list[str]:
+        """KEYS of release.lua."""
+        return self._of(
+            pool, "numbers", "shared", "pending", "stats", "callers:", "call:", "gone:", "live:", "reply:", "stats:"
         )
 
     def renew(self, pool: str, dnis: str) -> list[str]:

@@ -14,7 +14,7 @@ _OUTCOMES = {
     "suffix": "It is found by its last {digits} digits: one live caller on this number has them.",
     "sole": "It is found because only one call is live on this number.",
     "ambiguous": "It is refused with 409: more than one live caller on this number fits.",
-    "gone": "It is refused with 410: it was taken, at {when}.",
+    "gone": "It is refused with 410: it was {when}.",
     "": "It is not found (404): no call live on this number fits the rule {rule}.",
 }
 _CAREFUL = (
@@ -55,7 +55,8 @@ def explain(store: Store, place: Place, ani: str, digest: Callable[[str], str]) 
 
 
 def _sentence(place: Place, found: Explanation, canonical: str) -> str:
-    when = utc(int(found.found)) if found.grade == "gone" else ""
+    gone_ms = int(found.found) if found.grade == "gone" else 0
+    when = f"{'released' if gone_ms < 0 else 'taken'}, at {utc(abs(gone_ms))}"
     outcome = _OUTCOMES[found.grade].format(digits=place.pool.match_digits, rule=place.rule, when=when)
     if found.rule != place.rule and found.grade not in ("exact", "gone"):
         return f"{outcome} {_CAREFUL}"

@@ -1,8 +1,9 @@
 -- by_token -- which call on a number a token names, whatever became of its ANI.
 --
 -- by_token(call_prefix, callers, gone_prefix, token, most_callers) returns 'uui' and the ANI of the live call; 'gone'
--- and the time (ms) at which it was taken, for as long as that is remembered; nil when there is neither. A call that is
--- live or was taken is listed, those that end last first; of more than most_callers the others are not looked at.
+-- and the time (ms) at which it was taken, below 0: released, for as long as that is remembered; nil when there is
+-- neither. A call that is live or is remembered is listed, those that end last first; of more than most_callers the
+-- others are not looked at.
 --
 -- Writes    nothing
 
@@ -13,9 +14,9 @@ return function(call_prefix, callers, gone_prefix, token, most_callers)
       return 'uui', caller
     end
     local gone = not held and redis.call('GET', gone_prefix .. caller)
-    local taken_ms, taken = (gone or ''):match('^(%d+) (.+)$')
-    if taken == token then
-      return 'gone', tonumber(taken_ms)
+    local at, over, told = (gone or ''):match('^(%d+) (%S+)(.*)$')
+    if over == token then
+      return 'gone', told == ' released' and -at or tonumber(at)
     end
   end
 end

@@ -3,7 +3,7 @@
 -- exact      the call under this ANI itself
 -- suffix     the one live caller whose last digits agree; both have that many, so neither is withheld
 -- sole       the only live caller on the number, whatever the ANI says
--- gone       no call under this ANI is live, and one was taken a moment ago
+-- gone       no call under this ANI is live, and one was taken or released a moment ago
 -- ambiguous  more than one live caller fits, and nothing is guessed
 --
 -- The plus of an ANI is no digit, though it is counted: a tail that reaches it is the whole ANI, and nobody else's.
@@ -12,7 +12,7 @@
 -- not find the call that came after its own.
 --
 -- match(call_prefix, callers, gone_prefix, ani, rule, digits, most_callers, now) returns the grade, and the ANI of the
--- call (for gone: the time in ms at which it was taken); nil when nothing fits.
+-- call (for gone: the time in ms at which it was taken, below 0: released); nil when nothing fits.
 --
 -- Writes    nothing
 
@@ -43,7 +43,8 @@ return function(call_prefix, callers, gone_prefix, ani, rule, digits, most_calle
   end
   local gone = redis.call('GET', gone_prefix .. ani)
   if gone then
-    return 'gone', tonumber(gone:match('^%d+')) -- the token of the call comes after it
+    local at = tonumber(gone:match('^%d+')) -- the token of the call comes after it
+    return 'gone', gone:find(' released', 1, true) and -at or at
   end
   if tails > 0 then
     return tails == 1 and 'suffix' or 'ambiguous', tail

@@ -113,6 +113,8 @@ class PoolModel:
     """DNIS and presented ANI of a call that was taken -> when."""
     taken: dict[tuple[str, str], str] = field(default_factory=dict)
     """The same -> the token of that call."""
+    released: set[str] = field(default_factory=set)
+    """The tokens of the calls that were ended without being handed over."""
     replies: dict[tuple[str, str], Said] = field(default_factory=dict)
     takes: dict[tuple[str, str], Said] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
@@ -318,6 +320,17 @@ class PoolModel:
             until = self.now + self.pool.remember_ms
             self.takes[user, key] = Said(_asked_of(call.dnis, ani, token), call, call.value, grade, until)
         self.counted["taken"] += 1
+
+    def has_released(self, call: Call) -> None:
+        """The call was ended without being handed over: nobody has asked for it, and nobody can any more."""
+        call.asked_for = True
+        self.held_ms += self.now - call.end
+        call.end = self.now
+        self._settle(call.dnis)
+        self.gone[call.dnis, call.ani] = self.now
+        self.taken[call.dnis, call.ani] = call.token
+        self.released.add(call.token)
+        self.counted["released"] += 1
 
     def has_renewed(self, call: Call, ttl: int, value: str | None) -> None:
         """The time was started again; where another pool was promised the number, for no longer than that."""

@@ -321,6 +321,8 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.renew(at(pool, "100"), "777", 60_000, "2"),
         lambda: store.pool_leases(pool),
         lambda: store.take(at(pool, "100"), "777", "y", key="first"),
+        lambda: store.lease(pool, "999", "1", "x", 60_000),
+        lambda: store.release(pool, [("100", "999", "")]),
         lambda: store.pool_claim("ask"),
         lambda: store.login_failed("x", "203.0.113.9"),
         store.login_failures,

@@ -134,6 +134,8 @@ STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
             "tags": st.sampled_from(["", "", "", "", "another"]),
         },
     ),
+    "release": (1, {"pick": PICKS, "token": st.sampled_from(["", "", "right", "wrong", "alone"])}),
+    "release_all": (1, {"name": st.sampled_from("aab"), "user": st.sampled_from("xm"), "meanwhile": st.booleans()}),
     "take_again": (
         2,
         {"number": st.integers(0, 50), "change": st.sampled_from(["", "", "", "", "", "ani", "token", "user", "key"])},
@@ -405,6 +407,51 @@ class HandOver(RuleBasedStateMachine):
             key = f"k{self.count}" if key == FRESH else key
             self.takes.append((place.pool.name, place.dnis, place.rule, ani, user, key, ""))
             self._take("take", place, ani, user=user, key=key, tags=self._tags(tags, place, ani))
+
+    def release(self, pick: Pick, token: str) -> None:
+        """The call with this very ANI, or the one that has the token."""
+        place, ani = self._picked(pick)
+        if not place:
+            return
+        self._step("release")
+        model = self.models[place.pool.name]
+        call = next((call for call in model.live(place.dnis) if call.ani == ani), None)
+        named = call.token if call and token else "another" if token else ""
+        named = "another" if token == "wrong" else named
+        (told,) = self.store.release(model.pool, [(place.dnis, "*" if token == "alone" else ani, named)])
+        if call and token != "wrong":
+            assert told == call.token
+            model.has_released(call)
+        else:
+            right = None if token == "alone" or call else model.find(place.dnis, ani, "exact")
+            gone = model.gone.get((place.dnis, ani), 0) if isinstance(right, Refused) else 0
+            assert isinstance(told, int) == isinstance(right, Refused)
+            if isinstance(told, int):
+                assert (told < 0) == (model.taken[place.dnis, ani] in model.released)
+                self._check_time(abs(told) - self.held_at, gone - self.clock.now)
+            else:
+                assert told == ""
+
+    def release_all(self, name: str, user: str, meanwhile: bool) -> None:
+        """All leases of a user that a page lists; one of them may have been taken since."""
+        self._step("release all")
+        model = self.models[name]
+        listed = [*reversed(self.store.pool_leases(model.pool, user=user).leases)]
+        if listed and meanwhile:
+            first = listed[0]
+            call = next(call for call in model.live(first.dnis) if call.token == first.token)
+            place = self._place(name, first.dnis, "exact")
+            if place and model.careful() != "older":
+                assert self.store.take(place, call.ani, "y")
+                self._check_transit(model.pool, call)
+                model.has_taken(Found(call, "exact"), call.ani, "y", "")
+        told = self.store.release(model.pool, [(each.dnis, each.ani, each.token) for each in listed])
+        for each, token in zip(listed, told, strict=True):
+            live = [call for call in model.live(each.dnis, user) if call.token == each.token]
+            assert (token == each.token) == bool(live)
+            for call in live:
+                model.has_released(call)
+        assert not model.live(user=user)
 
     def take_again(self, number: int, change: str) -> None:
         """The same take once more, or one that differs in this."""

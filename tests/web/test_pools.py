@@ -60,6 +60,7 @@ FRESH = {
     "withheld_total": 0,
     "over_max_live_total": 0,
     "taken_total": 0,
+    "released_total": 0,
     "renewed_total": 0,
     "replayed_total": 0,
     "match_exact_total": 0,
