@@ -222,7 +222,7 @@ def test_a_user_section_made_from_the_shipped_comments_is_read(tmp_path: Path) -
         r"(?m)^; (\[user:|(?:password|password_next|token|networks|pools|roles|max_live) =)", r"\1", text
     )
     (user,) = _read(tmp_path, commented).users
-    token = f"token = sha256:{'0' * 64}\n"
+    token = f"token = sha256:{'0' * 64}\nmax_live = 100\n"  # the only other option that is not as by default
     defaults = _read(tmp_path, POOL + f"[user:username]\npassword = {HASH}\n{token}").users[0]
     assert user == defaults
 
@@ -360,7 +360,7 @@ _WRONG = [
     ),
     Wrong("pool:x", "withheld", "\u0660\u0660\u0660\u0660", "is not one number of 1 to 32 digits"),
     Wrong("pool:x", "withheld", "x" * 257, "must not be longer than 256 characters"),
-    Wrong("user:bob", "roles", "lease, admin", "lease, read, take, watch"),
+    Wrong("user:bob", "roles", "lease, root", "lease, read, take, watch, admin"),
     Wrong("user:bob", "pools", "y", "there are x"),
     Wrong("user:bob", "networks", "10.0.0.0/24, office", "'office' is no IP address or network: write it as in"),
 ]

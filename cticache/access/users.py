@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from cticache.access.networks import NOWHERE, Networks
 from cticache.options import Text, Whole, declared, words
 
-Role = Literal["lease", "read", "take", "watch"]
+Role = Literal["lease", "read", "take", "watch", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 MISSING = "is missing: run `cticache user NAME`"
 """What is wrong with a user who has neither a password nor a token."""

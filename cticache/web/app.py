@@ -36,6 +36,7 @@ from cticache.web.figures import Ask, Explain, Metrics, PoolFigures
 from cticache.web.formats import as_json
 from cticache.web.formats.choice import FORMATS, SUFFIX
 from cticache.web.front import STRICT, Front, Leniency
+from cticache.web.leases import Leases, Release
 from cticache.web.origin import TRUSTED
 from cticache.web.probes import Health, Ready
 from cticache.web.replies import refuse
@@ -88,6 +89,8 @@ def create_app(
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
+    app.add_route("/cticache/leases", Leases(store, pools, audit))
+    app.add_route("/cticache/release", Release(store, pools, bodies))
     app.add_route("/cticache/version", Version())
     app.add_route("/cticache/openapi.json", Document())
     app.add_route("/metrics", Metrics(pools, ask))

@@ -79,7 +79,12 @@ class Audit:
             )
 
     def _write(self, req: Request, resp: Response, call: dict[str, Any], more: str) -> None:
-        ani = call["ani"]
+        for dnis, ani, token in call.get("each", ()):
+            self._line(req, resp, call | {"dnis": dnis, "ani": ani, "token": token}, more)
+        self._line(req, resp, call, more)
+
+    def _line(self, req: Request, resp: Response, call: dict[str, Any], more: str) -> None:
+        ani: str | None = call["ani"]
         _log.info(
             "id=%s user=%s op=%s pool=%s dnis=%s ani=%s digest=%s token=%s outcome=%s status=%s%s",
             req.context.request_id,
@@ -87,8 +92,8 @@ class Audit:
             call["op"],
             call["pool"],
             call["dnis"] or "-",
-            masked(ani) if ani else "withheld",
-            self.digest(ani),
+            "-" if ani is None else masked(ani) if ani else "withheld",
+            "-" if ani is None else self.digest(ani),
             call.get("token", "-"),
             call.get("outcome", "-"),
             resp.status_code,
@@ -96,14 +101,20 @@ class Audit:
         )
 
 
-def about(req: Request, op: str, pool: str, dnis: str, ani: str) -> None:
-    """Note what the request is about, before it is carried out; the ANI in canonical form."""
+def about(req: Request, op: str, pool: str, dnis: str, ani: str | None) -> None:
+    """Note what the request is about, before it is carried out; the ANI in canonical form, None where none is said."""
     req.context.call = {"op": op, "pool": pool, "dnis": dnis, "ani": ani}
 
 
 def told(req: Request) -> bool:
     """Whether ``about`` has been noted for the request."""
     return hasattr(req.context, "call")
+
+
+def each_ended(req: Request, calls: list[tuple[str, str, str]]) -> None:
+    """Note the calls that the request has ended, which have lines of their own: DNIS, ANI and token of each."""
+    if told(req):
+        req.context.call["each"] = calls
 
 
 def became(req: Request, outcome: str, **more: str) -> None:

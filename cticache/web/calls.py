@@ -239,8 +239,9 @@ def _place(key: str | None, ani: str | None) -> _Place:
 def _may_write_by_get(req: Request, role: Role, same_origin: SameOrigin) -> User:
     """The user of a GET that changes something; Forbidden for one who may use a browser, CrossOrigin for a page."""
     user = require(req, role)
-    if "watch" in user.roles:
-        raise Forbidden(f"User {user.name} has the role watch, and may not change anything by GET.")
+    for role_of_browsers in ("watch", "admin"):
+        if role_of_browsers in user.roles:
+            raise Forbidden(f"User {user.name} has the role {role_of_browsers}, and may not change anything by GET.")
     refuse_prefetch(req)
     same_origin.check(req)
     return user

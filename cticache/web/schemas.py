@@ -95,6 +95,21 @@ class TakeSchema(Schema):
     ani = AniField()
 
 
+class ReleaseSchema(Schema):
+    """The body of POST /cticache/release: a call by its DNIS and its ANI or token, or a user; and the pool."""
+
+    class Meta:
+        """A field that is not listed is an error, so that a misspelt one is noticed."""
+
+        unknown = RAISE
+
+    pool = fields.String(metadata={"description": "The pool; the only one that the user may use if it is left out."})
+    dnis = fields.String()
+    ani = AniField()
+    token = fields.String()
+    user = fields.String()
+
+
 class Fields:
     """What a client may send in one place, ready to be validated.
 
@@ -121,3 +136,4 @@ class Fields:
 
 
 LEASE, RENEW, TAKE = Fields(LeaseSchema), Fields(RenewSchema), Fields(TakeSchema)
+RELEASE = Fields(ReleaseSchema)

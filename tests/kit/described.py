@@ -74,7 +74,7 @@ class Asked(NamedTuple):
     def query(self) -> dict[str, str]:
         """What the path leaves open."""
         names = {resolved(each)["name"] for each in self.said["parameters"] if resolved(each)["in"] == "query"}
-        said = {"dnis": DNIS, "ani": ANI}
+        said = {"dnis": DNIS, "ani": ANI} | ({"pool": "system-y"} if self.url == "/cticache/leases" else {})
         return {name: text for name, text in said.items() if name in names}
 
     @property
@@ -88,6 +88,10 @@ class Asked(NamedTuple):
     @property
     def is_about_a_call(self) -> bool:
         return self.url.startswith(CALLS) and self.verb != "options"
+
+    @property
+    def ends_a_call(self) -> bool:
+        return (self.url, self.verb) == ("/cticache/release", "post")
 
     @property
     def has_body(self) -> bool:

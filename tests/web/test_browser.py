@@ -26,6 +26,7 @@ DNIS, ANI = "5551234560", "1234567890"
 PAGE = b"<!DOCTYPE html><title>evil</title><body></body>"
 ATTACKS = """
     const key = calls + "/%(dnis)s:%(ani)s";
+    const release = new URL("/cticache/release", calls).href;
     const lease = '{"value":"evil","ani":"666"}';
     const tries = [
         [calls, {method: "POST", body: lease}],
@@ -39,6 +40,8 @@ ATTACKS = """
         [key + "/take", {method: "POST"}],
         [key + "/take", {method: "GET"}],
         [calls + "?value=evil&ani=666", {method: "GET"}],
+        [release, {method: "POST", body: JSON.stringify({pool: "system-y", user: "writer"})}],
+        [release, {method: "POST", body: new URLSearchParams({pool: "system-y", dnis: "%(dnis)s", ani: "%(ani)s"})}],
     ];
     const said = [];
     for (const [url, options] of tries) for (const mode of ["no-cors", "cors"]) {

@@ -103,6 +103,22 @@ REQUESTS = {
     "never there": (404, request(f"GET {CALLS}/5559990000:1234567890")),
     "no number": (422, request(f"GET {CALLS}/5551234560:x1")),
     "no number to explain": (422, request("GET /cticache/explain?dnis=5551234560&ani=x1")),
+    "listed": (200, request("GET /cticache/leases?pool=system-y")),
+    "listed from nowhere": (422, request("GET /cticache/leases?pool=system-y&after=x")),
+    "released": (
+        200,
+        request(
+            "POST /cticache/release",
+            "Content-Length: 37",
+            body=b'{"pool":"system-y","user":"username"}',
+        ),
+    ),
+    "no call to release": (
+        404,
+        request(
+            "POST /cticache/release", "Content-Length: 47", body=b'{"pool":"system-y","dnis":"555","token":"none"}'
+        ),
+    ),
     "chunked": (
         201,
         request(f"POST {CALLS}", "Transfer-Encoding: chunked", body=b'19\r\n{"value":"v","ani":"@@@"}\r\n0\r\n\r\n'),

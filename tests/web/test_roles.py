@@ -8,6 +8,7 @@ from cticache.access.passwords import Verifier
 from cticache.access.users import ROLES, Role
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from cticache.web.front import Leniency
 from kit.aging import everything
 from kit.running import Service
 from kit.samples import basic, user
@@ -24,6 +25,8 @@ NEEDS: dict[tuple[str, str, str], Role] = {
     ("GET", "/cticache/pools", ""): "watch",
     ("GET", "/cticache/pools/system-y", ""): "watch",
     ("GET", "/cticache/explain?dnis=5551234560&ani=1234567890", ""): "watch",
+    ("GET", "/cticache/leases?pool=system-y", ""): "watch",
+    ("POST", "/cticache/release", '{"pool":"system-y","dnis":"5551234560","ani":"1234567890"}'): "admin",
     ("GET", "/metrics", ""): "watch",
 }
 
@@ -47,6 +50,19 @@ def test_a_verb_is_served_to_who_has_its_role_and_to_nobody_else(
     for role in sorted(ROLES, key=lambda role: role == needed):  # the right one last: it may take the call
         answer = ask[role].simulate_request(method, path, body=body)
         assert answer.status_code in ((200, 201) if role == needed else (403,)), f"{method} as {role}: {answer.text}"
+
+
+@pytest.mark.parametrize("role", ["watch", "admin"])
+def test_who_may_come_with_a_browser_changes_nothing_by_get(service: Service, role: Role) -> None:
+    verifier = Verifier([user("x", roles=("lease", "take", role))], remember_s=3600, size=100)
+    reads = Leniency(get_writes=True)
+    app = create_app(service.store, service.pools, verifier, service.keeper, audit=Audit(), max_body=4096, reads=reads)
+    api = TestClient(app, headers={"Authorization": basic("x")})
+    assert api.simulate_post(CALLS, body=BODY).status_code == 201
+    for path in (f"{CALLS}?value=1&ani=777", f"{CALL}/take"):
+        answer = api.simulate_get(path)
+        assert (answer.status_code, answer.json["error"]) == (403, "forbidden")
+        assert f"has the role {role}" in answer.json["detail"]
 
 
 @pytest.fixture

@@ -4,16 +4,17 @@ from typing import Any
 
 from cticache.web.formats.choice import FORMATS
 from cticache.web.openapi.fields import ANI, KEY, SECONDS_TEXT
-from cticache.web.schemas import LeaseSchema, RenewSchema, TakeSchema
+from cticache.web.schemas import LeaseSchema, ReleaseSchema, RenewSchema, TakeSchema
 
 Parameter = dict[str, Any]
-BODIES = {"Lease": LeaseSchema, "Renew": RenewSchema, "Take": TakeSchema}
+BODIES = {"Lease": LeaseSchema, "Renew": RenewSchema, "Take": TakeSchema, "Release": ReleaseSchema}
 """Component -> the schema by which the service reads it."""
 _FORM = "application/x-www-form-urlencoded"
 _EXAMPLES: dict[str, dict[str, str]] = {
     "Lease": {"value": "00123456", "ani": "+12345678901"},
     "Renew": {"value": "00123457"},
     "Take": {"idempotency_key": "8f2e61"},
+    "Release": {"pool": "system-y", "dnis": "5551234560", "ani": "+12345678901"},
 }
 _ANY = {"type": "string", "minLength": 1}
 _DNIS = {"type": "string", "format": "dnis", "minLength": 1}
@@ -64,6 +65,24 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "dnis-to-explain": _in_query("dnis", _DNIS, "As System Y saw it.") | {"required": True},
     "ani-to-explain": _in_query("ani", ANI, "As System Y saw it.") | {"required": True},
+    "pool-of-leases": _in_query("pool", {"type": "string"}, "The pool; may be left out by who may use but one."),
+    "user-of-leases": _in_query("user", {"type": "string"}, "Only what this user leased."),
+    "dnis-of-leases": _in_query("dnis", _DNIS, "Only what is on this number."),
+    "older": _in_query(
+        "older",
+        {"type": "string", "pattern": "^[0-9]{1,9}$"},
+        "Only what was leased so many seconds ago or more.",
+    ),
+    "after": _in_query(
+        "after",
+        {"type": "string", "pattern": "^[0-9]{1,15}-a?[0-9]{1,32}$"},
+        "What the page before was answered with, to go on there.",
+    ),
+    "limit": _in_query(
+        "limit",
+        {"type": "string", "pattern": "^(?:[1-9][0-9]?|1[0-9]{2}|200)$"},
+        "Most leases on the page, 1 to 200, 50 without it; a few more if they are on one number.",
+    ),
     "key": _in_path(
         "key",
         {"type": "string", "format": "call", "pattern": ":"},
@@ -92,7 +111,7 @@ def body(name: str) -> dict[str, Any]:
     elements = "".join(f"<{field}>{text}</{field}>" for field, text in example.items())
     in_text = {"schema": {"$ref": f"#/components/schemas/{name}InText"}}
     return {
-        "required": name == "Lease",
+        "required": name in ("Lease", "Release"),
         "description": "What it is, its first character tells; the Content-Type is a hint for its charset.",
         "content": {
             "application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": example},

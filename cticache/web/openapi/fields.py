@@ -31,13 +31,15 @@ _MEANINGS = {
     "dnis": "The number that was called.",
     "pool": "The pool to lease from; the first one that the user may use if it is left out.",
     "ttl": "Seconds for which the data is kept, at most the pool's max_ttl; the pool's ttl if it is left out.",
+    "token": "Of the lease, as /cticache/leases and the ETag of its answers have it.",
+    "user": "Whose leases in the pool are all to be ended; without dnis, ani and token.",
     "idempotency_key": "The same for each repetition of one request, and new for each call.",
 }
 
 
 def described(_converter: object, field: "fields.Field[Any]", **_: Any) -> JsonSchema:
     """What apispec takes for the JSON Schema of a field. KeyError for one of which nothing is known here."""
-    return _KINDS[type(field)] | {"description": _MEANINGS[str(field.name)]}
+    return _KINDS[type(field)] | {"description": field.metadata.get("description") or _MEANINGS[str(field.name)]}
 
 
 def as_text(schema: JsonSchema, kinds: dict[str, "fields.Field[Any]"]) -> JsonSchema:

@@ -51,6 +51,8 @@ Gives = Literal[
     "Pools",
     "Figures",
     "Explained",
+    "Leases",
+    "Released",
     "metrics",
     "Healthy",
     "Ready",
@@ -169,6 +171,22 @@ _EXPLAIN = Operation(
     (*_ROLE, *_REDIS, NotReady, NoSuchCall, WrongFields),
     ("dnis-to-explain", "ani-to-explain"),
 )
+_LEASES = Operation(
+    "Who holds what in a pool: its live leases, those first that end first; values stay hidden",
+    "Leases",
+    (*_ROLE, *_REDIS, WrongFields, NoSuchPool),
+    ("pool-of-leases", "user-of-leases", "dnis-of-leases", "older", "after", "limit"),
+    says="A page may be short, or empty, and not be the last: that has null as `after`. A lease whose time is started "
+    "again meanwhile may be on two pages, or on none.",
+)
+_RELEASE = Operation(
+    "End a call, or all that a user holds in a pool, without handing the data over",
+    "Released",
+    (*_ROLE, *_REDIS, *_BODY, WrongFields, NoSuchPool, NoSuchCall, Gone, CrossOrigin),
+    body="Release",
+    says="The body names a call by `dnis` and `ani`, `token` or both, or a `user`. The ANI must be the very one "
+    "that was posted, in any spelling. While `more` is true, send the same again.",
+)
 _METRICS = Operation("The figures of the service and of the user's pools for Prometheus", "metrics", (*_ROLE, NotReady))
 _HEALTH = Operation("Whether the process is up", "Healthy", open=True)
 _READY = Operation("Whether a lease would be served", "Ready", (*_REDIS, NotReady, Stopping), open=True)
@@ -196,6 +214,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/cticache/pools": _shown(_POOLS, _OPTIONS_OF_OURS),
     "/cticache/pools/{name}": _shown(_POOL, _with(_OPTIONS_OF_OURS, "name")),
     "/cticache/explain": _shown(_EXPLAIN, _OPTIONS_OF_OURS),
+    "/cticache/leases": _shown(_LEASES, _OPTIONS_OF_OURS),
+    "/cticache/release": {"post": _RELEASE, "options": _OPTIONS_OF_OURS},
     "/cticache/version": _shown(_VERSION, _OPTIONS_OF_OURS, head=True),
     "/cticache/openapi.json": _shown(_DOCUMENT, _OPTIONS_OF_OURS, head=True),
     "/metrics": _shown(_METRICS, _OPTIONS, head=True),

@@ -52,6 +52,12 @@ def results() -> dict[str, JsonSchema]:
         "Figures": _figures(),
         "Pools": _object({"pools": {"type": "array", "items": {"$ref": "#/components/schemas/Figures"}}}, "pools"),
         "Explained": _explained(),
+        "Leases": _leases(),
+        "Released": _object(
+            {"released": _COUNT, "more": {"type": "boolean", "description": "Whether there may be more to end."}},
+            "released",
+            "more",
+        ),
         "Healthy": _object({"status": {"const": "ok"}}, "status"),
         "Ready": _object(
             {"status": {"const": "ready"}, "notes": _object(dict.fromkeys(KINDS, _TEXT))},
@@ -78,6 +84,23 @@ def _figures() -> JsonSchema:
     counts: JsonSchema = {"type": "object", "additionalProperties": _COUNT}
     properties = {name: counts if isinstance(value, dict) else _COUNT for name, value in figures.items()}
     return _object({"pool": _TEXT, **properties}, "pool", *figures)
+
+
+def _leases() -> JsonSchema:
+    lease = {
+        **dict.fromkeys(("pool", "dnis", "ani"), _TEXT),
+        "digits": _COUNT,
+        "digest": _TEXT,
+        "token": _TEXT,
+        "user": _TEXT,
+        "leased_at": {"type": "string", "format": "date-time"},
+        "age_s": _COUNT,
+        "expires_in": _COUNT,
+        "asked": {"type": "boolean", "description": "Whether anybody but the user has asked for it."},
+    }
+    after = {"type": ["string", "null"], "description": "To be sent for the next page; null with the last."}
+    leases = {"type": "array", "items": _object(lease, *lease)}
+    return _object({"leases": leases, "after": after}, "leases", "after")
 
 
 def _explained() -> JsonSchema:

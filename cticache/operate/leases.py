@@ -1,0 +1,66 @@
+"""Who holds what: a pool's live leases as an operator sees them, values hidden, and how they are ended."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cticache.data.replies import FIRST_PAGE, Cursor, Leased, utc
+from cticache.data.store import ITS_OWN, MOST_RELEASED, Store, gone
+from cticache.errors import NoSuchCall
+from cticache.numbering.ani import masked
+from cticache.numbering.pools import Pool, Pools
+
+_MOST_AT_ONCE = 200
+"""Leases of a user that one request ends, in steps that each take Redis some milliseconds."""
+
+
+def told(pool: Pool, lease: Leased, now_ms: int, digest: Callable[[str], str]) -> dict[str, Any]:
+    """A lease as an object for JSON, the ANI by its last digits.
+
+    ``digest`` returns the audit's digest of an ANI, empty where no log has it.
+    """
+    return {
+        "pool": pool.name,
+        "dnis": lease.dnis,
+        "ani": masked(lease.ani) if lease.ani else "withheld",
+        "digits": len(lease.ani.removeprefix("+")),
+        "digest": digest(lease.ani),
+        "token": lease.token,
+        "user": lease.user,
+        "leased_at": utc(lease.leased_ms),
+        "age_s": max(now_ms - lease.leased_ms, 0) // 1000,
+        "expires_in": (lease.end_ms - now_ms) // 1000,
+        "asked": lease.asked,
+    }
+
+
+def spelled(pools: Pools, pool: Pool, dnis: str) -> str:
+    """A number as this pool writes it, in whichever spelling it is asked for; one of no pool as it is."""
+    return next((place.dnis for place in pools.of(dnis) if place.pool.name == pool.name), dnis)
+
+
+def release(store: Store, pool: Pool, dnis: str, ani: str | None, token: str = "") -> str:
+    """End the call with this very canonical ANI, or without one the token's; the token of its lease.
+
+    With both, only if the lease has this token. Raises NoSuchCall, and Gone where it was taken or released before.
+    """
+    (ended,) = store.release(pool, [(dnis, ITS_OWN if ani is None else ani, token)])
+    if isinstance(ended, int):
+        raise gone(ended)
+    if not ended:
+        raise NoSuchCall
+    return ended
+
+
+def release_all(store: Store, pool: Pool, user: str) -> tuple[list[Leased], bool]:
+    """End a user's leases in the pool, some hundreds at most; those that were ended, and whether there may be more.
+
+    What is taken meanwhile, or leased anew, is left alone.
+    """
+    ended: list[Leased] = []
+    after: Cursor | None = FIRST_PAGE
+    while after and len(ended) < _MOST_AT_ONCE:
+        page = store.pool_leases(pool, user=user, after=after, limit=MOST_RELEASED)
+        tokens = store.release(pool, [(lease.dnis, lease.ani, lease.token) for lease in page.leases])
+        ended += [lease for lease, token in zip(page.leases, tokens, strict=True) if token == lease.token]
+        after = page.after
+    return ended, after is not None
