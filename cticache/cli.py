@@ -23,15 +23,17 @@ from cticache.commands.command import TROUBLE
 from cticache.commands.completion import COMPLETION
 from cticache.commands.explain import EXPLAIN
 from cticache.commands.failure import TOLD, Failure, Misused, is_closed_pipe
+from cticache.commands.leases import LEASES
 from cticache.commands.pools import POOLS, is_for_monitoring
 from cticache.commands.recipe import RECIPE
+from cticache.commands.release import RELEASE
 from cticache.commands.serve import SERVE
 from cticache.commands.support import SUPPORT
 from cticache.commands.user import USER
 from cticache.loop.signals import ended_by_signals
 from cticache.operate.fill import State, told
 
-COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, RECIPE, USER, SUPPORT, COMPLETION)
+COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, LEASES, RELEASE, RECIPE, USER, SUPPORT, COMPLETION)
 """In the order in which they are listed."""
 _JSON = "--json"
 

@@ -46,7 +46,20 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lines
 
 
-COMMANDS = ["serve", "check", "acl", "pools", "advise", "explain", "recipe", "user", "support", "completion"]
+COMMANDS = [
+    "serve",
+    "check",
+    "acl",
+    "pools",
+    "advise",
+    "explain",
+    "leases",
+    "release",
+    "recipe",
+    "user",
+    "support",
+    "completion",
+]
 
 
 @pytest.fixture

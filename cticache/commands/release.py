@@ -1,0 +1,96 @@
+"""``cticache release``: end a call, or all that a user holds, without handing the data over."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+
+from cticache.commands import document
+from cticache.commands.command import WELL, Command
+from cticache.commands.opening import configured, opened
+from cticache.data.store import Store
+from cticache.data.sync import learn_leaving
+from cticache.errors import Gone, NoSuchCall, UserError
+from cticache.numbering.ani import read
+from cticache.numbering.pools import Pool, Pools
+from cticache.operate.leases import release, release_all, spelled
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dnis", metavar="DNIS", nargs="?", help="the number that was leased")
+    parser.add_argument("ani", metavar="ANI", nargs="?", help="the caller's number; '' if withheld")
+    parser.add_argument("--pool", metavar="POOL", help="the pool; may be left out if there is but one")
+    parser.add_argument("--user", metavar="USER", help="end all that this user holds in the pool")
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if bool(arguments.user) == (arguments.dnis is not None):
+        raise UserError("say either --user USER, or DNIS ANI")
+    if not arguments.user and arguments.ani is None:
+        raise UserError("say the ANI, too: '' if it is withheld")
+    settings = configured(arguments)
+    pools = Pools(settings.pools)
+    pool = _pool(pools, arguments.pool)
+    with ExitStack() as stack:
+        store = opened(settings, stack)
+        learn_leaving(store, pools)
+        released = _released(arguments, pools, pool, store)
+    if arguments.json:
+        document.write({"released": released})
+    else:
+        print(f"released {released}")
+    return WELL
+
+
+def _released(arguments: argparse.Namespace, pools: Pools, pool: Pool, store: Store) -> int:
+    """How many leases were ended; UserError where nobody confirms it, or there is no such call."""
+    if arguments.user:
+        _confirm(arguments, f"End all leases of user {arguments.user} in pool {pool.name}")
+        ended, more = 0, True
+        while more:
+            some, more = release_all(store, pool, arguments.user)
+            ended += len(some)
+        return ended
+    try:
+        ani = pool.canonical(read(arguments.ani).bare)
+    except ValueError as error:
+        raise UserError(f"the ANI {arguments.ani!r} {error}") from None
+    dnis = spelled(pools, pool, arguments.dnis)
+    _confirm(arguments, f"End the call on {dnis} in pool {pool.name}")
+    try:
+        release(store, pool, dnis, ani)
+    except NoSuchCall:
+        raise UserError(
+            f"nothing was ended on {dnis}: no call with this very ANI is live there; see `cticache explain`"
+        ) from None
+    except Gone as gone:
+        raise UserError(f"nothing was ended on {dnis}: {gone}") from None
+    return 1
+
+
+def _pool(pools: Pools, name: str | None) -> Pool:
+    if name is None:
+        first, *others = pools
+        if others:
+            raise UserError(f"say --pool, of {', '.join(pool.name for pool in pools)}")
+        return first
+    pool = pools.get(name)
+    if not pool:
+        raise UserError(f"--pool {name}: there is no such pool in the configuration")
+    return pool
+
+
+def _confirm(arguments: argparse.Namespace, what: str) -> None:
+    """UserError unless it is to be done."""
+    if arguments.yes:
+        return
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise UserError(f"{what}? Nobody can be asked here: say --yes to do it")
+    print(f"{what}? The data goes to nobody. [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UserError("nothing was ended")
+
+
+RELEASE = Command(
+    "release", "end a call, or all that a user holds, without handing the data over", _run, _declare, has_json=True
+)

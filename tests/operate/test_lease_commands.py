@@ -1,0 +1,125 @@
+"""What the commands leases and release print and do."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from cticache import cli
+from cticache.data.store import Store
+from cticache.numbering.pools import Pool
+from cticache.web.audit import Audit
+from kit.aging import age, everything
+
+MakePool = Callable[..., Pool]
+POOLS = "[pool:system-y]\nnumbers = 100-104\n"
+TWO = POOLS + "[pool:other]\nnumbers = 200\n"
+ANI = "2125550187"
+
+
+class Run:
+    """Runs a command against pools of the server under test."""
+
+    def __init__(self, folder: Path, redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self._config, self._url, self._capsys = folder / "config.ini", redis_url, capsys
+
+    def __call__(self, pools: str, *arguments: str, code: int = 0) -> str:
+        self._config.write_text(
+            f"[server]\naudit_key = sixteen-letters-\n[redis]\nurl = {self._url}\n{pools}", encoding="utf-8"
+        )
+        assert cli.main([*arguments, "--config", str(self._config)]) == code
+        out, err = self._capsys.readouterr()
+        return out + err
+
+
+@pytest.fixture
+def run(redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(tmp_path, redis_url, capsys)
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has somebody at a terminal give this answer."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    return lambda text: monkeypatch.setattr("sys.stdin", Terminal(text + "\n"))
+
+
+def test_leases_prints_a_line_for_each(client: Redis, store: Store, new_pool: MakePool, run: Run) -> None:
+    pool, other = new_pool("100-104"), new_pool("200", name="other")
+    token = store.lease(pool, ANI, "secret", "ivr", 60_000).token
+    age(client, 10_000)
+    store.lease(pool, "2", "secret", "bot", 60_000)
+    store.lease(other, "", "secret", "bot", 60_000)
+    first, second, third = run(TWO, "leases").splitlines()
+    digest = Audit("sixteen-letters-").digest(ANI)
+    assert first.startswith(f"system-y 100: …187 (10 digits, digest {digest}), leased by ivr 1")
+    assert first.endswith(f"s, not asked for, token {token}")
+    assert "leased by bot 0 s ago" in second
+    assert third.startswith("other 200: withheld (0 digits")
+    assert ANI not in first
+    assert "secret" not in first + second + third
+    assert run(TWO, "leases", "--pool", "system-y", "--older", "9").splitlines()[0].startswith("system-y 100")
+    assert run(TWO, "leases", "--user", "bot", "--dnis", "200").count("\n") == 1
+    assert run(TWO, "leases", "--user", "nobody") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("leases", "--pool", "none"), "--pool none: there is no such pool"),
+        (("release", "100", ANI, "--yes"), "say --pool, of system-y, other"),
+        (("release", "--pool", "system-y", "--yes"), "say either --user USER, or DNIS ANI"),
+        (("release", "100", ANI, "--user", "ivr", "--pool", "system-y", "--yes"), "say either --user"),
+        (("release", "100", "--pool", "system-y", "--yes"), "say the ANI, too"),
+        (("release", "100", "x1", "--pool", "system-y", "--yes"), "the ANI 'x1'"),
+        (
+            ("release", "100", "1", "--pool", "system-y", "--yes"),
+            "nothing was ended on 100: no call with this very ANI",
+        ),
+        (("release", "100", ANI, "--pool", "system-y"), "say --yes to do it"),
+    ],
+)
+def test_a_mistake_is_told_and_ends_nothing(
+    client: Redis, store: Store, new_pool: MakePool, run: Run, *, arguments: tuple[str, ...], told: str
+) -> None:
+    store.lease(new_pool("100-104"), ANI, "1", "ivr", 60_000)
+    before = everything(client)
+    assert told in run(TWO, *arguments, code=2)
+    assert everything(client) == before
+
+
+def test_programs_get_json(store: Store, new_pool: MakePool, run: Run) -> None:
+    token = store.lease(new_pool("100-104"), ANI, "secret", "ivr", 60_000).token
+    (lease,) = json.loads(run(POOLS, "leases", "--json"))["leases"]
+    assert (lease["token"], lease["ani"], lease["asked"]) == (token, "…187", False)
+    assert json.loads(run(POOLS, "release", "100", ANI, "--yes", "--json")) == {"released": 1}
+    assert json.loads(run(POOLS, "leases", "--json")) == {"leases": []}
+
+
+def test_release_ends_one_call_or_all_of_a_user(store: Store, new_pool: MakePool, run: Run) -> None:
+    pool = new_pool("100-104")
+    for ani in (ANI, "2", "3"):
+        store.lease(pool, ani, "1", "ivr", 60_000)
+    assert run(POOLS, "release", "100", "(212) 555-0187", "--yes") == "released 1\n"
+    assert "released by an operator" in run(POOLS, "release", "100", ANI, "--yes", code=2)
+    assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 2\n"
+    assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 0\n"
+
+
+def test_release_asks_at_a_terminal(store: Store, new_pool: MakePool, run: Run, answer: Callable[[str], None]) -> None:
+    pool = new_pool("100-104")
+    store.lease(pool, ANI, "1", "ivr", 60_000)
+    for text in ("", "n", "maybe"):
+        answer(text)
+        told = run(POOLS, "release", "--user", "ivr", code=2)
+        assert "End all leases of user ivr in pool system-y? " in told
+        assert "nothing was ended" in told
+    answer("y")
+    assert run(POOLS, "release", "100", ANI).startswith("released 1\n")
