@@ -162,6 +162,16 @@ def test_a_page_that_finds_nothing_after_its_share_of_work_says_where_to_go_on(
     assert [each.token for each in pages(store, pool, limit=5, dnis="129")] == tokens[29:]
 
 
+def test_a_page_tells_of_nobody_beyond_what_it_has_seen_of_everybody(
+    store: Store, new_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_MOST_LOOKED", 10)
+    pool = new_pool("100-199")
+    soon = [lease(store, pool, str(ani), "many", 30_000) for ani in range(20)]
+    late = [lease(store, pool, f"9{ani}", f"user-{ani}", 60_000) for ani in range(9)]
+    assert [each.token for each in pages(store, pool, limit=200)] == soon + late
+
+
 def test_two_pools_do_not_list_each_others_leases(store: Store, new_pool: MakePool) -> None:
     pool, other = new_pool("100"), new_pool("200", name="other")
     lease(store, pool, "1")
