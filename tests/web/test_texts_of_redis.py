@@ -42,6 +42,7 @@ TEXTS = (
 )
 PARTS = {"key": "5551234560:1234567890", "key/ani": "5551234560/1234567890", "name": "system-y"}
 BODY = '{"value": "v", "ani": "1234567890"}'
+RELEASED = '{"pool": "system-y", "dnis": "5551234560", "ani": "1234567890"}'
 WHOSE = "?dnis=5551234560&ani=1234567890"
 NAMES_NO_CALL = ("/cticache/explain", "/cticache/DNIS-ANI", "/cticache/DNIS-ANI/take")
 DOCUMENT = openapi()
@@ -92,9 +93,18 @@ def requests(app: falcon.App[Any, Any]) -> list[tuple[str, str]]:
     return asked
 
 
+def body_of(path: str, method: str) -> str:
+    """What a request of this route says."""
+    if method != "POST" or path.endswith("/take"):
+        return ""
+    return RELEASED if path == "/cticache/release" else BODY
+
+
 def filled(path: str, body: str) -> str:
     """The URL of a route, which names a call unless the body does."""
     url = re.sub(r"{([\w}/{]+)}", lambda part: PARTS[part[1].replace("}/{", "/")], path)
+    if path == "/cticache/leases":
+        return url + "?pool=system-y"
     return url + WHOSE if path in NAMES_NO_CALL and not body else url
 
 
@@ -104,7 +114,7 @@ def test_no_route_shows_it(impostor: Impostor, service: Service, text: str, capl
     api = falcon.testing.TestClient(service.app, headers={"Authorization": basic("username")})
     impostor.answer = saying(text)
     for path, method in requests(service.app):
-        body = BODY if method == "POST" and not path.endswith("/take") else ""
+        body = body_of(path, method)
         answer = api.simulate_request(method, filled(path, body), body=body)
         told = answer.text + str(dict(answer.headers))
         assert SECRET not in told, (method, path)
@@ -125,7 +135,7 @@ def test_no_route_shows_it_on_the_wire(impostor: Impostor, service: Service, tex
     wire = Wire(service, dispatch)
     try:
         for path, method in requests(service.app):
-            body = BODY if method == "POST" and not path.endswith("/take") else ""
+            body = body_of(path, method)
             headers = "Connection: close", f"Content-Length: {len(body)}"
             with closing(Talk(wire.port)) as talk:
                 told = (
