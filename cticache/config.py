@@ -22,6 +22,7 @@ from cticache.access.origins import Origins
 from cticache.access.users import MISSING, User
 from cticache.errors import ConfigError
 from cticache.link import redis_url
+from cticache.logs import FORMATS, LEVELS
 from cticache.numbering.conflicts import conflicts, shared
 from cticache.numbering.pools import MOST_POOLS, Pool
 from cticache.operate.attention import WatchRules
@@ -113,10 +114,20 @@ class RedisConfig:
     data: str = declared(Text(str), "")
 
 
+@dataclass(frozen=True)
+class LogConfig:
+    """[log]: what the log has, and in which form. Times in seconds."""
+
+    format: str = declared(Word(*FORMATS), "text")
+    level: str = declared(Word(*LEVELS), "info")
+    repeat: int = declared(Whole(1, 86_400, "seconds"), 600)
+
+
 SECTIONS = {
     "server": Section(ServerConfig),
     "redis": Section(RedisConfig),
     "watch": Section(WatchRules),
+    "log": Section(LogConfig),
     "pool": Section(Pool),
     "user": Section(User),
 }
@@ -131,6 +142,7 @@ class Config:
     server: ServerConfig
     redis: RedisConfig
     watch: WatchRules
+    log: LogConfig
     pools: tuple[Pool, ...]
     users: tuple[User, ...]
     overrides: tuple[str, ...] = ()
@@ -162,7 +174,7 @@ class _Reader:
         """Where the secrets are that are in a file of their own, by section and option."""
 
     def config(self) -> Config:
-        sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}, "watch": {}} | self._sections()
+        sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}, "watch": {}, "log": {}} | self._sections()
         self._override(sections)
         loaded = {name: self._load(name, options) for name, options in sections.items()}
         self._raise()
@@ -174,7 +186,8 @@ class _Reader:
         self._across(pools, users)
         self._raise()
         server, redis = ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"])
-        return Config(self._path, server, redis, watch, pools, users, tuple(sorted(self._overrides)))
+        log = LogConfig(**loaded["log"])
+        return Config(self._path, server, redis, watch, log, pools, users, tuple(sorted(self._overrides)))
 
     def _raise(self) -> None:
         if self._faults:
@@ -203,7 +216,7 @@ class _Reader:
             if kind not in SECTIONS or bool(colon) != (kind in ("pool", "user")):
                 self._faults.append(
                     f"{self._path}: [{name}] is not a section known here: "
-                    "there are [server], [redis], [watch], [pool:NAME] and [user:NAME]"
+                    "there are [server], [redis], [watch], [log], [pool:NAME] and [user:NAME]"
                 )
             elif colon and not NAME.fullmatch(own):
                 self._faults.append(

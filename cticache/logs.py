@@ -1,12 +1,13 @@
 """Where the log goes, and what never gets into it."""
 
 import io
+import json
 import logging
 import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from queue import Empty, SimpleQueue
@@ -20,13 +21,17 @@ AUDIT = "cticache.audit"
 """The name of the audit's logger, by which operators filter."""
 NO_NUMBERS = {"no_numbers": True}
 """The ``extra`` of a record in which nothing is a telephone number, though a host or a time may look like one."""
+FORMATS = ("text", "json")
+"""What a line may be: text for people, or a JSON object (RFC 8259) for programs."""
+LEVELS = ("debug", "info", "warning", "error")
+"""The least level that is logged."""
 _KEY = re.compile(r"(?<=/DNIS-ANI/)([^\s/?:\"']*):([^\s/?\"']*)")
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _IPV4 = rf"(?<![\d.])(?:{_OCTET}\.){{3}}{_OCTET}(?!\.?\d)"
 _BETWEEN_DIGITS = r"[\x00- \x7f-\xa0\u2010-\u2015\u2028-\u202f\u2066-\u2069\u2212()./-]*"
 """What a telephone number may have between two digits, and what would be escaped there."""
 _LONG_NUMBER = re.compile(rf"({_IPV4})|\d(?:{_BETWEEN_DIGITS}(?!{_IPV4})\d){{5,}}")
-_WAITRESS = "waitress"
+_OWN, _WAITRESS = "cticache", "waitress"
 _SERVED_PATH = re.compile(r"(?<= while serving )([A-Za-z/_-]*+)(.+)", re.DOTALL)
 """The path that waitress names, which has escapes resolved and whatever spelling of a number the client chose."""
 _MOST_WAITING = 100_000
@@ -57,6 +62,71 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+class Fields(str):
+    """The text of a line that is all fields, ``id=%s user=%s``; as JSON each of them has its own place.
+
+    A value that is ``-`` is not known, and null there.
+    """
+
+    what: str
+    """What such a line is about, the same for all of them."""
+    names: tuple[str, ...]
+
+    def __new__(cls, what: str, *names: str) -> "Fields":
+        """``what`` stands as the message in JSON, where the fields are apart from it."""
+        made = super().__new__(cls, " ".join(f"{name}=%s" for name in names))
+        made.what, made.names = what, names
+        return made
+
+
+_UNSHOWN: dict[str, object] = {
+    **dict.fromkeys(("pathname", "filename", "module", "funcName", "threadName", "processName"), ""),
+    **dict.fromkeys(("lineno", "thread", "process", "relativeCreated"), 0),
+    "exc_text": None,
+    **dict.fromkeys(("name", "msg", "exc_info", "stack_info", "levelno", "levelname", "args", "created", "msecs")),
+}
+"""What a record has beside what a line shows; a handler that is not this module's may want to show it."""
+
+
+class _Record(logging.LogRecord):
+    """A record without what no line shows: to find that out takes longer than to write the line."""
+
+    def __init__(  # noqa: PLR0917 - as logging calls it
+        self,
+        name: str,
+        level: int,
+        _pathname: str,
+        _lineno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        _func: str | None = None,
+        sinfo: str | None = None,
+        **_kwargs: object,
+    ) -> None:
+        """What logging knows of it."""
+        self.__dict__ = _UNSHOWN.copy()
+        self.name, self.msg, self.exc_info, self.stack_info = name, msg, exc_info, sinfo
+        self.levelno, self.levelname = level, logging.getLevelName(level)
+        # One mapping alone fills places with names, as in LogRecord.
+        self.args = args[0] if args and len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+
+
+def said(record: logging.LogRecord) -> str:
+    """The message of a record, with telephone numbers masked; not yet one line."""
+    message = record.getMessage()
+    if record.name == _WAITRESS:
+        message = _SERVED_PATH.sub("\\1\N{HORIZONTAL ELLIPSIS}", message)
+    return message if _is_masked(record) else without_numbers(message)
+
+
+def _is_masked(record: logging.LogRecord) -> bool:
+    """Whether there is nothing to mask. The audit masks by itself; its DNIS, tokens and digests must stay whole."""
+    return record.name == AUDIT or hasattr(record, "no_numbers")
+
+
 class _OneLine(logging.Formatter):
     """Makes one line of each record, and indented ones of its traceback; no telephone number is shown in full in them.
 
@@ -65,24 +135,47 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line, and below it those of its traceback."""
-        message = record.getMessage()
-        if record.name == _WAITRESS:
-            message = _SERVED_PATH.sub("\\1\N{HORIZONTAL ELLIPSIS}", message)
-        # The audit masks by itself, and its DNIS, tokens and digests must stay whole.
-        if record.name != AUDIT and not hasattr(record, "no_numbers"):
-            message = without_numbers(message)
-        line = escaped(f"{self.formatTime(record)} {record.levelname} {record.name}: {message}")
+        second = int(record.created)
+        time_ = f"{_written_out(second)}.{int(record.msecs):03d}Z"
+        line = escaped(f"{time_} {record.levelname} {record.name}: {said(record)}")
         if record.exc_info:  # never record.exc_text, which another formatter may have made
             line += _indented(self.formatException(record.exc_info))
         return line + _indented(record.stack_info) if record.stack_info else line
 
-    def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
-        """As logging writes it; the part down to the seconds is formatted once a second."""
-        second = int(record.created)
-        return f"{_written_out(second)},{int(record.msecs):03d}"
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        return without_numbers(super().formatException(ei))
+
+
+class _Json(logging.Formatter):
+    """Makes a JSON object in one line of each record, under the rules of the text: each string in it keeps them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object; a traceback is one string in it, with its line ends."""
+        day, _, clock = _written_out(int(record.created)).partition(" ")
+        told: dict[str, object] = {
+            "time": f"{day}T{clock}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        if isinstance(record.msg, Fields) and isinstance(record.args, tuple):
+            told["message"] = record.msg.what
+            as_shown = str if _is_masked(record) else without_numbers
+            for name, value in zip(record.msg.names, record.args, strict=True):
+                told[name] = None if value == "-" else escaped(as_shown(value)) if isinstance(value, str) else value
+        else:
+            told["message"] = escaped(said(record))
+        traces = [self.formatException(record.exc_info)] if record.exc_info else []
+        traces += [record.stack_info] if record.stack_info else []
+        if traces:
+            told["traceback"] = "\n".join(escaped(line) for trace in traces for line in trace.split("\n"))
+        return _ENCODED(told)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         return without_numbers(super().formatException(ei))
+
+
+_ENCODED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_FORMATTERS: dict[str, type[logging.Formatter]] = {"text": _OneLine, "json": _Json}
 
 
 def _indented(text: str) -> str:
@@ -91,7 +184,8 @@ def _indented(text: str) -> str:
 
 @lru_cache(1)
 def _written_out(second: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+    """The time in UTC: in local time an hour comes twice each autumn, and nodes may be in two zones."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
 
 
 class _Finished(str):
@@ -127,7 +221,8 @@ class _Stream(logging.StreamHandler[Any]):
             line = self.format(record)
         except Exception as error:  # noqa: BLE001 - logging's own handleError would print the arguments as they are
             reason = f"a line of {record.name} could not be made: {type(error).__name__}"
-            line = self.format(logging.LogRecord(__name__, logging.ERROR, "", 0, reason, None, None))
+            self._waiting.put(self._line(logging.ERROR, reason))
+            return
         self._waiting.put(line + self.terminator)
 
     def pass_on(self, lines: str) -> None:
@@ -139,6 +234,10 @@ class _Stream(logging.StreamHandler[Any]):
                 return
             self._passed_on += count
         self._waiting.put(_Finished(lines))
+
+    def _line(self, level: int, message: str) -> str:
+        """A line of this module's own."""
+        return self.format(_Record(__name__, level, "", 0, message, None, None)) + self.terminator
 
     def flush(self) -> None:
         """Wait until what has been logged is written, but for a moment only: nobody may be reading."""
@@ -156,7 +255,8 @@ class _Stream(logging.StreamHandler[Any]):
                     batch.append(self._waiting.get_nowait())
             if self._lost:
                 lost, self._lost = self._lost, 0
-                batch.append(f"{lost:,} lines of the log are lost: they were not read in time{self.terminator}")
+                why = f"{lost:,} lines of the log are lost: they were not read in time"
+                batch.append(self._line(logging.WARNING, why))
             self._out("".join(line for line in batch if isinstance(line, str)))
             for each in batch:
                 if isinstance(each, threading.Event):
@@ -205,19 +305,24 @@ def write(lines: str) -> None:
             handler.pass_on(lines)
 
 
-def configure(elsewhere: Callable[[str], None] | None = None) -> None:
+def configure(style: str = "text", level: str = "info", elsewhere: Callable[[str], None] | None = None) -> None:
     """Log to the standard error stream in UTF-8, one line for each record, with telephone numbers masked.
 
-    What ends a thread is logged, too, and not printed past the log. ``elsewhere`` is given the lines in place of the
-    stream, finished and several at once, for as long as it raises no OSError.
+    ``style`` is one of FORMATS, ``level`` one of LEVELS. What ends a thread is logged, too, and not printed past the
+    log. ``elsewhere`` is given the lines in place of the stream, finished and several at once, for as long as it raises
+    no OSError.
     """
     in_utf8(sys.stderr)
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
     logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.setLogRecordFactory(_Record)
     handler = _Stream(elsewhere)
-    handler.setFormatter(_OneLine())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    handler.setFormatter(_FORMATTERS[style]())
+    least = logging.getLevelNamesMapping()[level.upper()]
+    # Below INFO only the service's own lines are known to have no value in them: libraries keep to INFO.
+    logging.basicConfig(level=max(least, logging.INFO), handlers=[handler], force=True)
+    logging.getLogger(_OWN).setLevel(least)
     threading.excepthook = _log_end_of_thread
-    logging.getLogger(_WAITRESS).setLevel(logging.WARNING)  # below it is a line for each client that goes in mid-answer
+    # Below WARNING waitress has a line for each client that goes in mid-answer.
+    logging.getLogger(_WAITRESS).setLevel(max(least, logging.WARNING))
     logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread

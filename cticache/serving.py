@@ -64,7 +64,7 @@ class Site:
 def work(site: Site, listener: socket.socket, parent: Parent) -> None:
     """Serve as one of several processes, until the parent ends this one or is gone."""
     leave_signals_to_the_parent()
-    logs.configure(parent.report)
+    logs.configure(site.config.log.format, site.config.log.level, parent.report)
     pools = Pools(site.config.pools)
     keeper = Follower(pools, new_clocks(site.config), parent.tell)
     loop = new_loop(site.config.server)
@@ -143,12 +143,13 @@ def serve_on(
             upward.mention(told())  # so that what this process has counted by now is among the figures
             return asking(question)
 
+        in_full = site.config.log.format == "json"
         app = create_app(
             store,
             pools,
             verifier,
             keeper,
-            audit=Audit(site.audit_key, enabled=config.audit, refused=refused, counts=counts),
+            audit=Audit(site.audit_key, enabled=config.audit, in_full=in_full, refused=refused, counts=counts),
             max_body=config.max_body,
             reads=Leniency(config.origins, get_writes=config.get_writes, single_quotes=config.single_quotes),
             proxies=config.trusted_proxy,

@@ -625,7 +625,7 @@ def test_a_port_that_is_another_at_each_start_is_in_no_recipe(printed: Printed) 
 def test_a_mistake_in_the_configuration_is_one_line_and_exit_2(
     command: str, text: str | None, piece: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cticache.logs.configure", lambda: None)
+    monkeypatch.setattr("cticache.logs.configure", lambda *_said: None)
     if text is not None:
         Path("own.ini").write_text(text)
     assert cli.main([command, "--config", "own.ini"]) == 2

@@ -248,6 +248,7 @@ _WHOLE = [
     ("server", "idle_timeout", "seconds, 1 to 3600", "0"),
     ("server", "drain", "seconds, 0 to 3600", "3601"),
     ("server", "stop_timeout", "seconds, 0 to 600", "601"),
+    ("log", "repeat", "seconds, 1 to 86400", "0"),
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),
     ("server", "auth_queue", "1 to 10000", "0"),
@@ -324,6 +325,8 @@ _WRONG = [
     Wrong("server", "trusted_proxy", "::ffff:0.0.0.0/96", "'::ffff:0.0.0.0/96' trusts everybody"),
     Wrong("server", "trusted_proxy", "10.0.0.5:80", "'10.0.0.5:80' is no IP address or network"),
     Wrong("server", "trusted_proxy", "*", "'*' is no IP address or network"),
+    Wrong("log", "format", "xml", "text, json"),
+    Wrong("log", "level", "INFO", "debug, info, warning, error"),
     Wrong("pool:x", "match", "loose", "exact, suffix, sole"),
     Wrong("pool:x", "match", "sole", "needs exhausted = reject, for one caller a number; exhausted is share"),
     Wrong("pool:x", "country_code", "9999", "calling code"),
@@ -372,7 +375,14 @@ def _name(wrong: Wrong) -> str:
 
 @pytest.mark.parametrize("wrong", _WRONG, ids=_name)
 def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(tmp_path: Path, wrong: Wrong) -> None:
-    sections = {"server": {}, "redis": {}, "watch": {}, "pool:x": {"numbers": "1-9"}, "user:bob": {"password": HASH}}
+    sections = {
+        "server": {},
+        "redis": {},
+        "watch": {},
+        "log": {},
+        "pool:x": {"numbers": "1-9"},
+        "user:bob": {"password": HASH},
+    }
     sections[wrong.section][wrong.option] = wrong.value
     text = "".join(
         f"[{name}]\n" + "".join(f"{option} = {value}\n" for option, value in options.items())

@@ -26,7 +26,7 @@ def _read(folder: Path, text: str | bytes) -> Config:
     [
         pytest.param(
             f"[serve]\n{POOL}",
-            ["[serve] is not a section known", "[server], [redis], [watch], [pool:NAME]"],
+            ["[serve] is not a section known", "[server], [redis], [watch], [log], [pool:NAME]"],
             id="unknown section",
         ),
         pytest.param(f"[DEFAULT]\nport = 1\n{POOL}", ["[DEFAULT] is not a section known"], id="DEFAULT"),

@@ -1,15 +1,19 @@
 import io
+import json
 import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from cticache import logs
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.logs import AUDIT, NO_NUMBERS, escaped
+from cticache.logs import AUDIT, NO_NUMBERS, Fields, escaped
 from cticache.loop.listen import affordable
 from cticache.numbering.pools import Pools
 from kit.samples import make_pool
@@ -182,8 +186,9 @@ def test_the_line_that_waitress_writes_for_each_waiting_request_is_off(log: io.S
 def test_the_time_and_other_figures_stay_as_they_are(log: io.StringIO) -> None:
     logging.getLogger("cticache.test").info("x")
     day, clock, _ = log.getvalue().split(" ", 2)
+    assert abs(datetime.fromisoformat(f"{day} {clock}") - datetime.now(UTC)) < timedelta(minutes=1)
     assert len(day) == 10
-    assert len(clock) == 12
+    assert len(clock) == 13
 
 
 def test_nobody_who_logs_waits_for_whoever_reads_the_log(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,10 +212,131 @@ def test_nobody_who_logs_waits_for_whoever_reads_the_log(log: io.StringIO, monke
             while len(read) + lost < lines:
                 line = pipe.readline()
                 if "lines of the log are lost" in line:
-                    lost += int(line.partition(" ")[0].replace(",", ""))
+                    lost += int(line.split()[4].replace(",", ""))
                 else:
                     read.append(line)
     assert len(read) >= kept
     numbers = [int(line.split()[5]) for line in read]
     assert numbers == sorted(numbers)
     assert lost
+
+
+# As JSON
+
+
+@pytest.fixture
+def as_json(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
+    """What has been logged as JSON since the beginning of the test, read as a program reads it."""
+    logs.configure("json")
+    return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+Read = Callable[[], list[dict[str, Any]]]
+
+
+def test_as_json_a_record_is_an_object_in_a_line_with_its_time_in_utc(as_json: Read) -> None:
+    began = datetime.now(UTC)
+    logging.getLogger("cticache.test").warning("J\u00f6rg is %s", "here")
+    (told,) = as_json()
+    at = datetime.fromisoformat(told.pop("time"))
+    assert began - timedelta(milliseconds=1) <= at <= datetime.now(UTC)
+    assert told == {"level": "WARNING", "logger": "cticache.test", "message": "J\u00f6rg is here"}
+
+
+@pytest.mark.parametrize("name", ["cticache.test", AUDIT, "waitress"])
+def test_as_json_nothing_that_is_logged_ends_its_line_or_adds_a_member(
+    log: io.StringIO, as_json: Read, name: str
+) -> None:
+    forged = '","level":"ERROR","forged":"'
+    for character in UNPRINTABLE:
+        logging.getLogger(name).warning("x%s%s", character, forged)
+        logging.getLogger(name).warning(Fields("y", "a", "b"), f"x{character}{forged}", "-")
+    assert log.getvalue().replace("\n", "").isprintable()
+    plain, fields = as_json()[::2], as_json()[1::2]
+    assert [told["message"] for told in plain] == [f"x{repr(c)[1:-1]}{forged}" for c in UNPRINTABLE]
+    assert [(told["message"], told["a"], told["b"]) for told in fields] == [
+        ("y", f"x{repr(c)[1:-1]}{forged}", None) for c in UNPRINTABLE
+    ]
+    assert {told["level"] for told in as_json()} == {"WARNING"}
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "shown"),
+    [("cticache.test", None, "\u2026890"), (AUDIT, None, "1234567890"), ("cticache.test", NO_NUMBERS, "1234567890")],
+)
+def test_as_json_a_telephone_number_is_masked_wherever_it_stands(
+    as_json: Read, name: str, extra: dict[str, bool] | None, shown: str
+) -> None:
+    logging.getLogger(name).warning("%s", "1234567890", extra=extra)
+    logging.getLogger(name).warning(Fields("y", "a", "n"), "1234567890", 1.5, extra=extra)
+    one, other = as_json()
+    assert (one["message"], other["a"], other["n"]) == (shown, shown, 1.5)
+
+
+def test_as_json_a_traceback_is_one_member_without_numbers(as_json: Read) -> None:
+    try:
+        int("caller 1234567890")
+    except ValueError as error:
+        error.add_note(f"one\n{FORGED}\u2028")
+        logging.getLogger("cticache.test").exception("failed")
+    (told,) = as_json()
+    assert told["message"] == "failed"
+    lines = told["traceback"].split("\n")
+    assert lines[0] == "Traceback (most recent call last):"
+    assert f"{FORGED}\\u2028" in lines
+    assert "1234567890" not in told["traceback"].replace('int("caller 1234567890")', "")
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_lines_that_are_lost_are_told_of_in_the_form_of_all_others(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch, style: str
+) -> None:
+    monkeypatch.setattr("sys.stderr", log)
+    logs.configure(style)
+    monkeypatch.setattr(logs, "_MOST_WAITING", -1)
+    logging.getLogger("cticache.test").warning("lost")
+    monkeypatch.setattr(logs, "_MOST_WAITING", 10)
+    logging.getLogger("cticache.test").warning("kept")
+    kept, lost = log.getvalue().splitlines()
+    message = "1 lines of the log are lost: they were not read in time"
+    assert lost.endswith(f" WARNING cticache.logs: {message}") or json.loads(lost)["message"] == message
+    assert (kept[0] == lost[0] == "{") == (style == "json")
+
+
+# The level
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_nothing_below_the_level_is_logged(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch, level: str, shown: list[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr", log)
+    logs.configure(level=level)
+    for name in ("cticache.test", "library", "waitress"):
+        for each in logs.LEVELS:
+            getattr(logging.getLogger(name), each)(each)
+    told: dict[str, list[str]] = {}
+    for line in log.getvalue().splitlines():
+        _, _, _, name, message = line.split()
+        told.setdefault(name, []).append(message)
+    assert told == {
+        "cticache.test:": shown,
+        "library:": [each for each in shown if each != "debug"],  # one may log a value there
+        "waitress:": [each for each in shown if each in ("warning", "error")],
+    }
+
+
+def test_what_no_line_shows_is_in_a_record_for_other_handlers(log: io.StringIO) -> None:
+    record = logging.getLogger("cticache.test").makeRecord("n", logging.INFO, "f", 1, "%(a)s", ({"a": 1},), None)
+    ordinary = logging.LogRecord("n", logging.INFO, "f", 1, "%(a)s", ({"a": 1},), None)
+    assert record.getMessage() == ordinary.getMessage() == "1"
+    assert record.__dict__.keys() == ordinary.__dict__.keys() - {"taskName"}  # of Python 3.12 on
+    assert 0 <= record.msecs < 1000

@@ -8,8 +8,9 @@ from cticache.commands.opening import configured
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    logs.configure()
-    server.serve(configured(arguments), lambda line: print(line, flush=True))
+    settings = configured(arguments)
+    logs.configure(settings.log.format, settings.log.level)
+    server.serve(settings, lambda line: print(line, flush=True))
     return WELL
 
 

@@ -1,6 +1,6 @@
 """Every refused request: a line in the log, as far as there are not too many, and a count.
 
-    id=bc259e2911000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401
+    id=bc259e2911000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401 ms=0.2
 
 Nothing in it is a client's own text: a name is there only if it is a user's, the route is the pattern that a URL
 fits, and the id has a form of its own. So nobody puts a field, a number or a password there.
@@ -11,7 +11,7 @@ import logging
 from cticache.errors import RedisUnavailable, Refusal, refusals
 from cticache.journal.counts import Counts
 from cticache.journal.limited import Limited
-from cticache.logs import NO_NUMBERS
+from cticache.logs import NO_NUMBERS, Fields
 
 _log = logging.getLogger("cticache.refused")
 _LEFT_OUT = "%s refusals of code %s were not logged"
@@ -19,7 +19,7 @@ _OF_CLIENTS = (501, 505)
 """Faults of a client, for all that they begin with 5: it wants what HTTP has and this service has not."""
 CODES = tuple(sorted({kind.code for kind in refusals()}))
 """The code of every refusal."""
-_LINE = "id=%s user=%s address=%s method=%s route=%s code=%s status=%d"
+_LINE = Fields("a refused request", "id", "user", "address", "method", "route", "code", "status", "ms")
 
 
 class Refused:
@@ -43,12 +43,24 @@ class Refused:
             self._causes.log(refusal.code, logging.WARNING, "%s: %s", refusal.code, cause)
 
     def log(
-        self, refusal: Refusal, request_id: str, *, address: str, user: str = "", method: str = "", route: str = ""
+        self,
+        refusal: Refusal,
+        request_id: str,
+        *,
+        address: str,
+        user: str = "",
+        method: str = "",
+        route: str = "",
+        ms: float | None = None,
     ) -> None:
-        """Write its line: a fault on this side as a warning, what is planned once and not as a warning."""
+        """Write its line: a fault on this side as a warning, what is planned once and not as a warning.
+
+        ``ms``: how long the request took; None for one that the server refused before its turn came.
+        """
         is_ours = refusal.status >= 500 and refusal.status not in _OF_CLIENTS and not refusal.is_planned
         level = logging.WARNING if is_ours else logging.INFO
-        fields = (request_id, user or "-", address or "-", method or "-", route or "-", refusal.code, refusal.status)
+        texts = (text or "-" for text in (request_id, user, address, method, route))
+        fields = (*texts, refusal.code, refusal.status, "-" if ms is None else ms)
         lines = self._planned if refusal.is_planned else self._lines
         lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
 

@@ -1,9 +1,10 @@
 """The audit: one line in the log for each operation on a call, to tell hours later where a call's data went.
 
 A line has the request's id, the user, what was asked, pool, DNIS, the ANI's last digits and a digest of it, the token
-of the lease and the outcome, and where that is a refusal the client's address; never a value. The digest is keyed
-(BLAKE2b, RFC 7693), since there are so few telephone numbers that a plain hash could be reversed. With a configured key
-it is the same in every process and after a restart.
+of the lease, the outcome and the time it took, and where that is a refusal the client's address; never a value. As JSON
+it has the address, the method and the route in any case. The digest is keyed (BLAKE2b, RFC 7693), since there are so
+few telephone numbers that a plain hash could be reversed. With a configured key it is the same in every process and
+after a restart.
 """
 
 import hashlib
@@ -18,12 +19,16 @@ from cticache.errors import Refusal
 from cticache.journal.counts import Counts
 from cticache.journal.ids import RequestIds
 from cticache.journal.refused import Refused
-from cticache.logs import AUDIT
+from cticache.logs import AUDIT, Fields
 from cticache.numbering.ani import masked
 from cticache.web.origin import address
 
 _log = logging.getLogger(AUDIT)
 _HEADER = "HTTP_X_REQUEST_ID"
+_CALL = ("id", "user", "op", "pool", "dnis", "ani", "digest", "token", "outcome", "status")
+_WHAT = "an operation on a call"
+_DONE, _NOT_DONE = Fields(_WHAT, *_CALL, "ms"), Fields(_WHAT, *_CALL, "ms", "address")
+_IN_FULL = Fields(_WHAT, *_CALL, "ms", "address", "method", "route")
 
 
 class Audit:
@@ -33,18 +38,30 @@ class Audit:
     """
 
     def __init__(
-        self, key: str = "", *, enabled: bool = True, refused: Refused | None = None, counts: Counts | None = None
+        self,
+        key: str = "",
+        *,
+        enabled: bool = True,
+        in_full: bool = False,
+        refused: Refused | None = None,
+        counts: Counts | None = None,
     ) -> None:
-        """``counts`` learns of every answer."""
-        self._key = hashlib.blake2b(key.encode() or secrets.token_bytes(32)).digest()
+        """``in_full``: whether each line has the address, method and route. ``counts`` learns of every answer."""
+        secret = hashlib.blake2b(key.encode() or secrets.token_bytes(32)).digest()
+        self._keyed = hashlib.blake2b(key=secret, digest_size=8)
         self._enabled = enabled
+        self._in_full = in_full
         self.ids = RequestIds()
         self.counts = counts or Counts()
         self.refused = refused or Refused(counts=self.counts)
 
     def digest(self, ani: str) -> str:
         """16 hex digits that stand for a canonical ANI; a withheld one has none."""
-        return hashlib.blake2b(ani.encode(), key=self._key, digest_size=8).hexdigest() if ani else "withheld"
+        if not ani:
+            return "withheld"
+        made = self._keyed.copy()
+        made.update(ani.encode())
+        return made.hexdigest()
 
     def logged(self, ani: str) -> str:
         """The digest that the log has of an ANI; empty where nothing is logged."""
@@ -58,7 +75,8 @@ class Audit:
     def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
         """Give the client the request's id; count the answer; write the line of an operation, or of a refusal."""
         context = req.context
-        self.counts.answered(req.uri_template, req.method, resp.status, perf_counter() - context.began)
+        took_s = perf_counter() - context.began
+        self.counts.answered(req.uri_template, req.method, resp.status, took_s)
         request_id = context.request_id
         resp.set_header("X-Request-Id", request_id)
         call: dict[str, Any] | None = getattr(req.context, "call", None) if self._enabled else None
@@ -67,26 +85,27 @@ class Audit:
         if refusal:
             self.refused.count(refusal)
         if call:
-            self._write(req, resp, call, f" address={address(req) or '-'}" if refusal else "")
+            self._write(req, resp, call, took_s, is_refused=refusal is not None)
         elif refusal:
             self.refused.log(
                 refusal,
                 request_id,
                 address=address(req),
                 user=req.context.user.name if hasattr(req.context, "user") else getattr(req.context, "tried", ""),
-                method=req.method if req.method in COMBINED_METHODS else "",
+                method=_method(req),
                 route=req.uri_template or "",
+                ms=_ms(took_s),
             )
 
-    def _write(self, req: Request, resp: Response, call: dict[str, Any], more: str) -> None:
+    def _write(self, req: Request, resp: Response, call: dict[str, Any], took_s: float, *, is_refused: bool) -> None:
         for dnis, ani, token in call.get("each", ()):
-            self._line(req, resp, call | {"dnis": dnis, "ani": ani, "token": token}, more)
-        self._line(req, resp, call, more)
+            one = call | {"dnis": dnis, "ani": ani, "token": token}
+            self._line(req, resp, one, took_s, is_refused=is_refused)
+        self._line(req, resp, call, took_s, is_refused=is_refused)
 
-    def _line(self, req: Request, resp: Response, call: dict[str, Any], more: str) -> None:
+    def _line(self, req: Request, resp: Response, call: dict[str, Any], took_s: float, *, is_refused: bool) -> None:
         ani: str | None = call["ani"]
-        _log.info(
-            "id=%s user=%s op=%s pool=%s dnis=%s ani=%s digest=%s token=%s outcome=%s status=%s%s",
+        told = (
             req.context.request_id,
             req.context.user.name,
             call["op"],
@@ -97,8 +116,24 @@ class Audit:
             call.get("token", "-"),
             call.get("outcome", "-"),
             resp.status_code,
-            more,
+            _ms(took_s),
         )
+        if self._in_full:
+            _log.info(_IN_FULL, *told, address(req) or "-", _method(req) or "-", req.uri_template or "-")
+        elif is_refused:
+            _log.info(_NOT_DONE, *told, address(req) or "-")
+        else:
+            _log.info(_DONE, *told)
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds, to a tenth."""
+    return int(seconds * 10_000) / 10
+
+
+def _method(req: Request) -> str:
+    """The method, if it is one of HTTP's own: any other is a client's text."""
+    return req.method if req.method in COMBINED_METHODS else ""
 
 
 def about(req: Request, op: str, pool: str, dnis: str, ani: str | None) -> None:

@@ -38,7 +38,8 @@ class Written(io.StringIO):
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged, as ``logs.configure`` has it written; the root logger is put back afterwards."""
     waitress, queue = logging.getLogger("waitress"), logging.getLogger("waitress.queue")
-    levels = waitress.level, logging.root.level
+    levels = {logger: logger.level for logger in (waitress, logging.getLogger("cticache"), logging.root)}
+    before = logging.getLogRecordFactory()
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(logging.root, "handlers", [])
     written = Written()
@@ -46,8 +47,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logs.configure()
     yield written
     queue.disabled = False
-    waitress.setLevel(levels[0])
-    logging.root.setLevel(levels[1])
+    logging.setLogRecordFactory(before)
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

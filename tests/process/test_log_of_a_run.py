@@ -47,9 +47,9 @@ SPELLINGS = (
     "Bob-Caller",
     "9" * (MOST_CHARACTERS + 1),
 )
-VALUE = "4929-0000-SECRET\n2026-11-28 00:00:00,000 ERROR cticache.forged: hello"
-FORGED = "/x%0A2026-11-28%2000:00:00,000%20ERROR%20cticache.forged:%20hello%E2%80%A8%1B[2J"
-RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ (?:cticache[\w.]*|waitress): .+")
+VALUE = "4929-0000-SECRET\n2026-11-28 00:00:00.000Z ERROR cticache.forged: hello"
+FORGED = "/x%0A2026-11-28%2000:00:00.000Z%20ERROR%20cticache.forged:%20hello%E2%80%A8%1B[2J"
+RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ (?:cticache[\w.]*|waitress): .+")
 SAYS = re.compile(r"(?:cticache\.audit|cticache\.refused): id=(\S+) .*status=([45]\d\d)\b")
 
 

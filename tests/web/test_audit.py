@@ -12,7 +12,7 @@ from falcon.testing import Result, TestClient
 from redis import Redis
 
 from cticache.access.passwords import Verifier
-from cticache.logs import AUDIT
+from cticache.logs import AUDIT, Fields
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.aging import age
@@ -26,7 +26,9 @@ CALLS = "/cticache/DNIS-ANI"
 NUMBER = "5551234560"
 A, A_AS_Y_SEES_IT, SAME_TAIL, OTHER, PBX = "2125551234", "12125551234", "3135551234", "4159990000", "8005550000"
 FIELDS = ("id", "user", "op", "pool", "dnis", "ani", "digest", "token", "outcome", "status")
-LINE = re.compile(" ".join(rf"{name}=(?P<{name}>\S+)" for name in FIELDS) + r"(?: address=(?P<address>\S+))?")
+LINE = re.compile(
+    " ".join(rf"{name}=(?P<{name}>\S+)" for name in FIELDS) + r" ms=\d+\.\d(?: address=(?P<address>\S+))?"
+)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16}")
 VERIFIER = Verifier(
     [user("username"), user("y-only", roles=("read", "take")), replace(user("capped"), max_live=1)], 3600, 100
@@ -84,6 +86,25 @@ def test_a_line_tells_who_did_what_to_which_call(new_service: NewService, lines:
         "outcome": "leased",
         "status": "201",
     }
+
+
+def test_in_full_a_line_has_a_field_for_all_that_is_known_of_the_request(
+    new_service: NewService, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    api = audited(new_service(make_pool()), audit=Audit("secret", in_full=True))
+    post(api)
+    api.simulate_get(call(OTHER))
+    told = []
+    for record in (record for record in caplog.records if record.name == AUDIT):
+        assert isinstance(record.msg, Fields)
+        assert isinstance(record.args, tuple)
+        told.append(dict(zip(record.msg.names, record.args, strict=True)))
+    leased, missed = told
+    assert list(leased) == list(missed) == [*FIELDS, "ms", "address", "method", "route"]
+    assert (leased["address"], leased["method"], leased["route"], leased["status"]) == ("-", "POST", CALLS, 201)
+    assert (missed["method"], missed["route"], missed["outcome"]) == ("GET", f"{CALLS}/{{key}}", "not_found")
+    assert 0 < leased["ms"] < 60_000
 
 
 def test_every_operation_of_a_call_can_be_followed_by_its_token(new_service: NewService, lines: Lines) -> None:

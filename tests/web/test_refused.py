@@ -37,7 +37,7 @@ from kit.samples import PASSWORD, USERS, basic
 from kit.talk import BODY, CALL, CALLS, Talk, get, posting, request
 
 FIELDS = ("id", "user", "address", "method", "route", "code", "status")
-LINE = re.compile(" ".join(rf"{name}=(\S+)" for name in FIELDS))
+LINE = re.compile(" ".join(rf"{name}=(\S+)" for name in FIELDS) + r" ms=(?:-|\d+\.\d)")
 KEY = CALLS + "/{key}"
 VERIFIER = Verifier(USERS, 3600, 1000)
 HOST = "192.0.2.7"
@@ -141,7 +141,8 @@ def test_a_refused_operation_on_a_call_has_its_line_in_the_audit_or_without_one_
     assert len(audited) == audit
     for said in audited:
         assert said.startswith(f"id={answer.headers['x-request-id']} user=username ")
-        assert said.endswith(f" outcome={answer.json['error']} status={answer.status_code} address={HOST}")
+        told_of = f" outcome={answer.json['error']} status={answer.status_code} ms=\\S+ address={HOST}"
+        assert re.search(f"{told_of}$", said)
     assert told() == [
         {"id": answer.headers["x-request-id"]} | line("username", answer.json["error"], answer.status_code, KEY)
     ] * (not audit)
@@ -235,7 +236,7 @@ def test_the_pattern_that_is_documented_for_fail2ban_fits_a_refused_login_and_no
     forged = "x;user=-;address=198.51.100.1;code=unauthorized;status=401"
     for name, password, asked in (("", "", CALL), ("x-only", "wrong", CALL), ("x-only", PASSWORD, CALL)):
         api(service, name, password).simulate_get(asked, remote_addr=HOST, headers={"X-Request-Id": forged})
-    lines = [f"2026-11-28 00:00:00,000 {each.levelname} {each.name}: {each.getMessage()}" for each in caplog.records]
+    lines = [f"2026-11-28 00:00:00.000Z {each.levelname} {each.name}: {each.getMessage()}" for each in caplog.records]
     found = [re.search(pattern.replace("<HOST>", r"(\S+)"), each) for each in lines]
     assert [match and match[1] for match in found] == [HOST, HOST, None]
 
