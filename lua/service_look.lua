@@ -7,14 +7,15 @@
 -- KEYS[1]  services        zset    id of a service -> time (ms) at which it was started
 -- KEYS[2]  ruling          hash    pool -> fingerprint of the numbers it is to have; '@' -> the one of all of them
 -- KEYS[3]  former          zset    pool that is no longer configured -> time (ms) since when
--- KEYS[4]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who
+-- KEYS[4]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told
 -- ARGV[1]  service         its id, unique for ever
 -- ARGV[2]  start_ms        when it was started, as it was told; 0 for one that is new; integer >= 0
 -- ARGV[3]  live_ms         for how long it lives without another look, integer > 0
 -- ARGV[4]  numbers         fingerprint of the numbers of all its pools
 -- ARGV[5]  rules           fingerprint of all else in its pools
 -- ARGV[6]  who             the service, in words
--- ARGV[7]  most_services   most of them that are looked at, integer > 0
+-- ARGV[7]  told            what it tells of itself to those who list the services; text, empty for nothing
+-- ARGV[8]  most_services   most of them that are looked at, integer > 0
 --
 -- Writes    services, service_prefix
 -- Includes  whole, ms, clock
@@ -27,7 +28,7 @@
 
 local services, ruling, former, service_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local service, start_ms, live_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local numbers, rules, who, most_services = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local numbers, rules, who, told, most_services = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 
 local whole = include('whole')
 
@@ -48,7 +49,7 @@ for at = 1, #known, 2 do
     redis.call('ZREM', services, known[at])
   end
 end
-redis.call('HSET', own, 'numbers', numbers, 'rules', rules, 'who', who)
+redis.call('HSET', own, 'numbers', numbers, 'rules', rules, 'who', who, 'told', told)
 redis.call('PEXPIRE', own, live_ms)
 redis.call('ZADD', services, ms(start_ms), service)
 redis.call('PEXPIRE', services, math.max(redis.call('PTTL', services), live_ms))

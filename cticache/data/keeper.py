@@ -14,7 +14,7 @@ from cticache.data.condition import KINDS, Condition, Kind
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.outage import Outages
 from cticache.data.replies import Standing, utc
-from cticache.data.services import Registration
+from cticache.data.services import Registration, Tells
 from cticache.data.store import Store
 from cticache.data.sync import Stopped, Sync
 from cticache.errors import RedisUnavailable
@@ -88,11 +88,12 @@ class Follower:
 class Keeper:
     """A thread that syncs, and then checks every ``interval`` seconds whether the pools are still in place."""
 
-    def __init__(self, store: Store, pools: Pools, interval: float) -> None:
+    def __init__(self, store: Store, pools: Pools, interval: float, tells: Tells = lambda: "") -> None:
+        """``tells``: what the service tells of itself, asked at each check by this thread."""
         self._pools = pools
         self._interval = interval
         self._sync = Sync(store, pools, self._meanwhile)
-        self._registration = Registration(store, pools, self._sync.numbers, interval)
+        self._registration = Registration(store, pools, self._sync.numbers, interval, tells)
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._told = threading.Lock()

@@ -36,7 +36,7 @@ begin the script.
   name has an ``@``
 - ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
 - ``cti:{@all}:services``, a zset: a service's id -> ms at which it was started; as long as one of them lives
-- ``cti:{@all}:service:ID``, a hash: numbers, rules, who; three ``sync_interval``, from look to look
+- ``cti:{@all}:service:ID``, a hash: numbers, rules, who, told; three ``sync_interval``, from look to look
 - ``cti:{@logins}:failed``, a hash: user -> wrong passwords, ``@unknown`` for names that are no user's; for ever
 - ``cti:{@logins}:minute:MINUTE``, a hash: the same of one minute since 1970, and by bucket of addresses; two minutes
 """
@@ -148,6 +148,10 @@ class Keys:
     def service_look(self) -> list[str]:
         """KEYS of service_look.lua."""
         return self._of(EVERY_POOL, "services", "ruling", "former", "service:")
+
+    def services(self) -> list[str]:
+        """KEYS of services.lua."""
+        return self._of(EVERY_POOL, "services", "service:")
 
     def service_leave(self) -> list[str]:
         """KEYS of service_leave.lua."""

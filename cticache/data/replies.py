@@ -225,6 +225,25 @@ class Ruler(NamedTuple):
     start_ms: int
 
 
+class Registered(NamedTuple):
+    """A service that lives on this Redis."""
+
+    service: str
+    """Its id."""
+    start_ms: int
+    """When it was started, in ms since 1970 by the server's clock."""
+    numbers: str
+    """Fingerprint of the numbers of all its pools."""
+    rules: str
+    """Fingerprint of all else in its pools."""
+    who: str
+    """The service, in words."""
+    told: str
+    """What it tells of itself, as it was given; empty for one of an older release."""
+    left_ms: int
+    """How long it lives without another look."""
+
+
 class Standing(NamedTuple):
     """Where a service stands among those that share one Redis."""
 

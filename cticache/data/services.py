@@ -1,13 +1,16 @@
 """The services that share one Redis. Of those that live the one started last rules: its pools are put in place.
 
 A service that is started is the last one, and so takes over. When it ends, the one started before it has its own
-numbers put back. One that dies is missed after three looks.
+numbers put back. One that dies is missed after three looks. With each look a service tells of itself what an operator
+may ask of any of them.
 """
 
 import hashlib
 import json
+import logging
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import fields
 
 from cticache.data.replies import Standing
@@ -16,6 +19,10 @@ from cticache.data.tokens import token
 from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool, Pools
 
+_log = logging.getLogger(__name__)
+
+Tells = Callable[[], str]
+"""What a service tells of itself now: a JSON object without a value or a number of a caller, some 1 KB at most."""
 _LOOKS = 3
 """How many looks a service may miss before it is taken for dead."""
 _LEAST_MS = 3000
@@ -25,11 +32,13 @@ _LEAST_MS = 3000
 class Registration:
     """This service among them."""
 
-    def __init__(self, store: Store, pools: Pools, numbers: str, interval: float) -> None:
+    def __init__(self, store: Store, pools: Pools, numbers: str, interval: float, tells: Tells = lambda: "") -> None:
         """``numbers``: the fingerprint of the numbers of all pools; ``interval``: seconds from look to look."""
         self._store = store
         self._live_ms = max(round(_LOOKS * interval * 1000), _LEAST_MS)
         self._start_ms = 0
+        self._tells = tells
+        self._has_told = True
         self._who = f"process {os.getpid()} on {socket.gethostname()}"
         self.service = token()
         self.numbers = numbers
@@ -38,7 +47,13 @@ class Registration:
     def look(self) -> Standing:
         """Be registered for three looks more; tells who rules, and what."""
         standing = self._store.service_look(
-            self.service, self._start_ms, self._live_ms, numbers=self.numbers, rules=self.rules, who=self._who
+            self.service,
+            self._start_ms,
+            self._live_ms,
+            numbers=self.numbers,
+            rules=self.rules,
+            who=self._who,
+            told=self._told(),
         )
         self._start_ms = standing.start_ms
         return standing
@@ -47,6 +62,18 @@ class Registration:
         """Be registered no longer."""
         if self._start_ms:
             self._store.service_leave(self.service)
+
+    def _told(self) -> str:
+        """What it tells of itself; a service that cannot tell is registered all the same."""
+        try:
+            told = self._tells()
+        except Exception:  # noqa: BLE001 - the calls of all pools depend on the registration
+            if self._has_told:
+                _log.exception("what this service tells of itself to others could not be made")
+            self._has_told = False
+            return ""
+        self._has_told = True
+        return told
 
 
 def _rules(pools: Pools) -> str:

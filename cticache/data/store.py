@@ -33,6 +33,7 @@ from cticache.data.replies import (
     LeasePage,
     LiveCall,
     PoolStats,
+    Registered,
     Ruler,
     Ruling,
     Standing,
@@ -59,6 +60,7 @@ MOST_RELEASED = 50
 ITS_OWN = "*"
 """In the place of an ANI: that of the call which the token names."""
 _MOST_SERVICES = 1000
+_OF_A_SERVICE = len(Registered._fields)
 AT_ONCE = 50
 """Pools whose minute is kept, or whose figures are asked for, in one round trip: about 3 ms of Redis."""
 _MINUTES_AT_ONCE = 400
@@ -324,11 +326,12 @@ class Store:
         return Explanation(grade, str(found), rule, kind, like, calls)
 
     def service_look(
-        self, service: str, start_ms: int, live_ms: int, *, numbers: str, rules: str, who: str
+        self, service: str, start_ms: int, live_ms: int, *, numbers: str, rules: str, who: str, told: str = ""
     ) -> Standing:
         """Register a service for ``live_ms`` more, and learn which of those that live rules.
 
-        ``start_ms`` is 0 for a service that is new, and else what it was told then.
+        ``start_ms`` is 0 for a service that is new, and else what it was told then. ``told`` is what the service tells
+        of itself to whoever asks for ``services``.
         """
         start, was_there, ruler, ruling, former = self._run(
             "service_look",
@@ -339,9 +342,18 @@ class Store:
             numbers=numbers,
             rules=rules,
             who=who,
+            told=told,
             most_services=_MOST_SERVICES,
         )
         return Standing(start, bool(was_there), Ruler(*ruler), Ruling(ruling, dict(pairs(former)), {}))
+
+    def services(self) -> list[Registered]:
+        """The services that live on this Redis, the one that was started last first."""
+        reply = iter(self._run("services", self._keys.services(), most_services=_MOST_SERVICES))
+        return [
+            Registered(service, int(start), *rest)
+            for service, start, *rest in zip(*[reply] * _OF_A_SERVICE, strict=True)
+        ]
 
     def service_leave(self, service: str) -> bool:
         """Register a service no longer; whether it was registered."""

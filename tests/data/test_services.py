@@ -350,3 +350,59 @@ def test_a_look_with_all_in_place_is_one_script_and_two_for_each_pool_in_three_w
     assert keeper._look()
     assert asked == [["pool_beat"] * 10, ["service_look"], ["pool_sync"] * 10, ["pool_sync"]]
     assert pools.leaving == {"p105": ["900"]}
+
+
+# What they tell of themselves
+
+
+def test_each_service_that_lives_is_listed_with_what_it_told_at_its_last_look(client: Redis, store: Store) -> None:
+    told = iter("123")
+    one = Registration(store, Pools([make_pool("100")]), "n", 5, lambda: next(told))
+    two = Registration(store, Pools([make_pool("100", cooldown_ms=1)]), "m", 1)
+    for registration in (one, two, one):
+        registration.look()
+    last, first = store.services()
+    assert first == (one.service, one._start_ms, "n", one.rules, one._who, "2", first.left_ms)
+    assert 0 < first.left_ms <= 15_000
+    assert last == (two.service, two._start_ms, "m", two.rules, two._who, "", last.left_ms)
+    assert 0 < last.left_ms <= 3000
+    assert client.delete(f"cti:{{@all}}:service:{two.service}")
+    assert [each.service for each in store.services()] == [one.service]
+    one.leave()
+    assert store.services() == []
+
+
+def test_a_service_of_an_older_release_is_listed_and_tells_nothing(client: Redis, store: Store) -> None:
+    client.zadd(SERVICES, {"old": 1_700_000_000_000})
+    client.hset("cti:{@all}:service:old", mapping={"numbers": "n", "rules": "r", "who": "process 1 on host"})
+    for key in (SERVICES, "cti:{@all}:service:old"):
+        client.pexpire(key, 9000)
+    (old,) = store.services()
+    assert old == ("old", 1_700_000_000_000, "n", "r", "process 1 on host", "", old.left_ms)
+
+
+def test_a_service_that_cannot_tell_of_itself_is_registered_and_says_so_once(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def tells() -> str:
+        raise OSError("no such file")
+
+    registration = Registration(store, Pools([make_pool("100")]), "n", 5, tells)
+    for _ in range(3):
+        registration.look()
+    assert [each.told for each in store.services()] == [""]
+    assert caplog.messages == ["what this service tells of itself to others could not be made"]
+
+
+def test_what_a_service_tells_of_itself_is_asked_for_at_each_check(store: Store) -> None:
+    asked: list[int] = []
+
+    def tells() -> str:
+        asked.append(1)
+        return "{}"
+
+    keeper = Keeper(store, Pools([make_pool("100")]), 3600, tells)
+    keeper._look()
+    keeper._look()
+    assert len(asked) >= 2
+    assert [each.told for each in store.services()] == ["{}"]
