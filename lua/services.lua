@@ -10,8 +10,8 @@
 --
 -- The keys of services are built here because the script finds them by their ids.
 --
--- Returns  {id, start_ms as text, fingerprint of its numbers, of its rules, who, what it tells, for how many ms it lives
---          without another look, another id, ...}; one of an older release tells nothing.
+-- Returns  {id, start_ms as text, fingerprint of its numbers, of its rules, who, what it tells, for how many ms it
+--          lives without another look, another id, ...}; one of an older release tells nothing.
 -- Errors   BADARG  most_services is not an integer > 0.
 
 local services, service_prefix = KEYS[1], KEYS[2]

@@ -8,16 +8,17 @@
 -- KEYS[1]  tried_zset    zset    written and deleted here
 -- KEYS[2]  tried_hash    hash    the same
 -- KEYS[3]  tried_string  string  the same
--- KEYS[4]  tried_prefix  prefix  of nothing, so that no node of a Cluster runs this while the slot is moved
+-- KEYS[4]  tried_list    list    the same
+-- KEYS[5]  tried_prefix  prefix  of nothing, so that no node of a Cluster runs this while the slot is moved
 -- ARGV[1]  left_ms       how long a key lives that may not be deleted, integer > 0
 --
--- Writes    tried_zset, tried_hash, tried_string
+-- Writes    tried_zset, tried_hash, tried_string, tried_list
 -- Includes  whole, ms
 --
 -- Returns  {how many commands were run, a command that is refused, what Redis says, another, ...}.
 -- Errors   BADARG  left_ms is not an integer > 0.
 
-local tried_zset, tried_hash, tried_string, tried_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local tried_zset, tried_hash, tried_string, tried_list, tried_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local left_ms = tonumber(ARGV[1])
 
 local whole = include('whole')
@@ -47,6 +48,7 @@ note('HGET', redis.pcall('HGET', tried_hash, 'a'))
 note('HMGET', redis.pcall('HMGET', tried_hash, 'a'))
 note('HGETALL', redis.pcall('HGETALL', tried_hash))
 note('HKEYS', redis.pcall('HKEYS', tried_hash))
+note('LRANGE', redis.pcall('LRANGE', tried_list, 0, 0))
 note('ZCARD', redis.pcall('ZCARD', tried_zset))
 note('ZCOUNT', redis.pcall('ZCOUNT', tried_zset, 0, 1))
 note('ZRANGE', redis.pcall('ZRANGE', tried_zset, 0, 1, 'REV'))
@@ -67,15 +69,19 @@ note('HSET', redis.pcall('HSET', tried_hash, 'a', 1))
 note('HSETNX', redis.pcall('HSETNX', tried_hash, 'b', 1))
 note('HINCRBY', redis.pcall('HINCRBY', tried_hash, 'c', 1))
 note('HDEL', redis.pcall('HDEL', tried_hash, 'd'))
+note('LPUSH', redis.pcall('LPUSH', tried_list, 'a'))
+note('LTRIM', redis.pcall('LTRIM', tried_list, 0, 0))
 note('ZADD', redis.pcall('ZADD', tried_zset, 1, 'a'))
 note('ZINCRBY', redis.pcall('ZINCRBY', tried_zset, 1, 'b'))
 note('ZREM', redis.pcall('ZREM', tried_zset, 'c'))
 note('ZREMRANGEBYSCORE', redis.pcall('ZREMRANGEBYSCORE', tried_zset, '-inf', 0))
 redis.pcall('PEXPIRE', tried_hash, ms(left_ms))
 redis.pcall('PEXPIRE', tried_zset, ms(left_ms))
-redis.pcall('DEL', tried_zset, tried_hash, tried_string)
-redis.pcall('UNLINK', tried_zset, tried_hash, tried_string)
+redis.pcall('PEXPIRE', tried_list, ms(left_ms))
+redis.pcall('DEL', tried_zset, tried_hash, tried_string, tried_list)
+redis.pcall('UNLINK', tried_zset, tried_hash, tried_string, tried_list)
 redis.pcall('PEXPIREAT', tried_zset, 1) -- long ago, which deletes it
 redis.pcall('PEXPIREAT', tried_hash, 1)
 redis.pcall('PEXPIREAT', tried_string, 1)
+redis.pcall('PEXPIREAT', tried_list, 1)
 return told

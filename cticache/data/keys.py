@@ -32,11 +32,13 @@ begin the script.
 - ``cti:{pool}:tried_zset:KEY``, a zset: what ``check`` writes, here and under ``{@all}``; deleted in the same step
 - ``cti:{pool}:tried_hash:KEY``, a hash: the same
 - ``cti:{pool}:tried_string:KEY``, a string: the same
+- ``cti:{pool}:tried_list:KEY``, a list: the same
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers, ``@`` -> the one of all; for ever. No pool's
   name has an ``@``
 - ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
 - ``cti:{@all}:services``, a zset: a service's id -> ms at which it was started; as long as one of them lives
 - ``cti:{@all}:service:ID``, a hash: numbers, rules, who, told; three ``sync_interval``, from look to look
+- ``cti:{@all}:events``, a list: what happened to the services, the newest first, 200 at most; 30 days
 - ``cti:{@logins}:failed``, a hash: user -> wrong passwords, ``@unknown`` for names that are no user's; for ever
 - ``cti:{@logins}:minute:MINUTE``, a hash: the same of one minute since 1970, and by bucket of addresses; two minutes
 """
@@ -157,6 +159,18 @@ class Keys:
         """KEYS of service_leave.lua."""
         return self._of(EVERY_POOL, "services", "service:")
 
+    def server_info(self) -> list[str]:
+        """KEYS of server_info.lua."""
+        return self._of(EVERY_POOL, "services", "service:")
+
+    def event_tell(self) -> list[str]:
+        """KEYS of event_tell.lua."""
+        return self._of(EVERY_POOL, "events", "events:")
+
+    def events(self) -> list[str]:
+        """KEYS of events.lua."""
+        return self._of(EVERY_POOL, "events", "events:")
+
     def login_failed(self) -> list[str]:
         """KEYS of login_failed.lua."""
         return self._of("@logins", "failed", "minute:")
@@ -204,7 +218,9 @@ class Keys:
 
     def try_out(self, pool: str, name: str) -> list[str]:
         """KEYS of try_out.lua; ``name`` tells this trial from others."""
-        return self._of(pool, f"tried_zset:{name}", f"tried_hash:{name}", f"tried_string:{name}", "tried:")
+        return self._of(
+            pool, f"tried_zset:{name}", f"tried_hash:{name}", f"tried_string:{name}", f"tried_list:{name}", "tried:"
+        )
 
     def _of(self, pool: str, *names: str) -> list[str]:
         head = f"{self._prefix}:{{{pool}}}:"

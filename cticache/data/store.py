@@ -44,6 +44,7 @@ from cticache.data.replies import (
 from cticache.data.scripts import Argument, Invocation, Scripts
 from cticache.data.tokens import token as new_token
 from cticache.errors import BadArgument, Gone, NotReady, PoolExhausted, RedisUnavailable, Refusal, TooManyLive, refusals
+from cticache.journal.events import MOST_EVENTS, Event
 from cticache.link.trouble import trouble
 from cticache.numbering.pools import MOST_CALLERS, Place, Pool
 
@@ -60,6 +61,7 @@ MOST_RELEASED = 50
 ITS_OWN = "*"
 """In the place of an ANI: that of the call which the token names."""
 _MOST_SERVICES = 1000
+_EVENTS_KEPT_MS = 30 * 86_400_000
 _OF_A_SERVICE = len(Registered._fields)
 AT_ONCE = 50
 """Pools whose minute is kept, or whose figures are asked for, in one round trip: about 3 ms of Redis."""
@@ -358,6 +360,27 @@ class Store:
     def service_leave(self, service: str) -> bool:
         """Register a service no longer; whether it was registered."""
         return bool(self._run("service_leave", self._keys.service_leave(), service=service))
+
+    def server_info(self) -> dict[str, str]:
+        """What the server says of itself, as INFO does; nothing where it does not tell."""
+        _, _, text = self._run("server_info", self._keys.server_info(), most_services=_MOST_SERVICES)
+        return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+    def event_tell(self, events: Sequence[Event]) -> int:
+        """Add what happened to what the services on this Redis keep together; how many were added.
+
+        The oldest first. Of more than are kept, those that would be dropped at once are not sent.
+        """
+        if not events:
+            return 0
+        told = [event.text() for event in events[-MOST_EVENTS:]]
+        keys = self._keys.event_tell()
+        return int(self._run("event_tell", keys, most=MOST_EVENTS, keep_ms=_EVENTS_KEPT_MS, told=told))
+
+    def events(self, count: int = MOST_EVENTS) -> list[Event]:
+        """What happened last to the services on this Redis, the newest first."""
+        found = (Event.of(text) for text in self._run("events", self._keys.events(), most=count))
+        return [event for event in found if event]
 
     def login_failed(self, user: str, site: str) -> tuple[int, int]:
         """Count a wrong password of a user (``@unknown``: a name that is no user's) and of the site it came from.

@@ -18,6 +18,8 @@ WRITES = {
     "HINCRBY": 2,
     "HSET": 2,
     "HSETNX": 2,
+    "LPUSH": 1,
+    "LTRIM": 2,
     "PEXPIRE": 1,
     "PEXPIREAT": 1,
     "SET": 1,

@@ -17,6 +17,7 @@ from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import BadArgument, ScriptError
+from cticache.journal.events import Event
 from cticache.link.connection import Runner
 from cticache.numbering.pools import Pools
 
@@ -28,7 +29,7 @@ INCLUDES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("i
 INCLUDE = re.compile(r"include\('(\w+)'\)")
 RIGHT = {"exhausted": "share", "rule": "exact", "told": "", "step": "numbers"}
 """What the words among the arguments may be."""
-KEY_TYPES = {"zset", "hash", "string", "prefix"}
+KEY_TYPES = {"zset", "hash", "string", "list", "prefix"}
 
 
 def header(source: str) -> list[str]:
@@ -252,7 +253,7 @@ def keys_of(method: Callable[..., list[str]]) -> list[str]:
 def every_key() -> re.Pattern[str]:
     """What the keys that may exist in a pool look like, after the documentation of keys.py."""
     listed = re.findall(r"^- ``cti:\{pool\}:(\S+)``", keys_module.__doc__ or "", re.MULTILINE)
-    assert len(listed) == 25
+    assert len(listed) == 26
     parts = {"FINGERPRINT": "[0-9a-f]*", "HOUR": r"\d+", "DNIS": r"\d+", "ANI": r"\+?\d*", "USER": "[^:]+", "KEY": ".*"}
     return re.compile("|".join(re.sub("[A-Z]+", lambda word: parts[word[0]], each) for each in listed))
 
@@ -329,6 +330,8 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"),
         lambda: [store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"), store.services()][1],
         lambda: store.service_leave("a"),
+        lambda: store.event_tell([Event(1, "ERROR", "cticache.test", "x", "n")]),
+        store.events,
         lambda: store.pool_beat([(pool, Beat("lost", 1, 0), None)]),
         lambda: store.pool_rescore(pool, "rescore", dnises=[("100", 0)]),
         lambda: store.pool_stats([pool]),
@@ -371,6 +374,7 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
                 wrote.add(script)
     assert ran == set(SCRIPTS), "every_script leaves one out"
     idle = {
+        "events",
         "explain",
         "login_failures",
         "pool_hours",
