@@ -4,12 +4,49 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
+
+from redis.exceptions import RedisError
 
 from cticache.config import Config
+from cticache.link.connection import connect
+from cticache.link.redis_url import kind, shown
 from cticache.logs import NO_NUMBERS
+from cticache.operate import doctor
+from cticache.operate.report import counted
 from cticache.web.calls import CALLS
 
 _log = logging.getLogger(__name__)
+
+
+def tell_started(config: Config, url: str, workers: int, *, is_reached: bool) -> None:
+    """Tell the log what has started, and on what; ``is_reached``: whether Redis, at ``url``, has answered by now."""
+    numbers = sum(len(pool.numbers) for pool in config.pools)
+    names = ", ".join(said.split()[0] for said in config.overrides)
+    _log.info(
+        "cticache %s has started with %s, %s; Redis: %s (%s); %s, dispatch = %s; %s with %s",
+        version("cticache"),
+        config.source,
+        f"overridden by {names}" if names else "nothing of it overridden",
+        shown(url),
+        _server(url, config.redis.timeout) if is_reached else "it has not answered yet",
+        counted(workers, "worker"),
+        config.server.dispatch,
+        counted(len(config.pools), "pool"),
+        counted(numbers, "number"),
+        extra=NO_NUMBERS,
+    )
+
+
+def _server(url: str, timeout: float) -> str:
+    """The server's kind and version."""
+    if kind(url) == "cluster":
+        return "a cluster"
+    try:
+        with connect(url, timeout) as client:
+            return doctor.described(client)
+    except RedisError:
+        return "it does not answer"
 
 
 def announce(

@@ -6,17 +6,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
-from cticache.announce import announce
+from cticache.announce import announce, tell_started
 from cticache.config import Config, ServerConfig
 from cticache.data.keeper import Keeper
 from cticache.data.loading import Loading
 from cticache.journal.counts import Sums, Told
 from cticache.link.embedded import Embedded, data_folder
+from cticache.logs import NO_NUMBERS
 from cticache.loop.ending import Ending
 from cticache.loop.listen import open_port, reserve
 from cticache.loop.signals import ended_by_signals, hangups_ignored
@@ -44,7 +47,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``tell`` gets the lines for the person who started the service."""
     with ExitStack() as stack:
         stack.enter_context(hangups_ignored())
-        stack.enter_context(_told_at_the_end())
+        run = stack.enter_context(_told_at_the_end())
         stack.enter_context(ended_by_signals(0))
         users, password = config.users, ""
         host = config.server.host
@@ -72,8 +75,8 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             if first_look.is_over():
                 open_port(listener)
                 condition = keeper.condition
-                not_yet = "" if condition.in_place else condition.why_not()
-                announce(tell, config, listener, password, not_yet=not_yet)
+                tell_started(config, url, count, is_reached=not condition.outage)
+                announce(tell, config, listener, password, not_yet="" if condition.in_place else condition.why_not())
                 return True
             return False
 
@@ -100,12 +103,15 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             alone = Alone(desk.answer, reported)
             stack.callback(alone.close)
             loop = new_loop(config.server)
-            stack.enter_context(_ended_by_signals(loop, config.server))
+            stack.enter_context(_ended_by_signals(run, loop, config.server))
             serve_on(loop, site, listener, pools, keeper, upward=alone, started=started)
         else:
             stop_s = config.server.stop_timeout
-            workers = Workers(count, partial(work, site), listener, stop_s, reported=reported, answer=desk.answer)
-            stack.enter_context(_ended_by_signals(workers, config.server))
+            workers = Workers(
+                count, partial(work, site), listener, stop_s, reported=overview.reported, answer=overview.answer
+            )
+            overview.processes = lambda: _processes(workers, count, config.server.dispatch)
+            stack.enter_context(_ended_by_signals(run, workers, config.server))
             workers.run(keeper.news, lambda _message: keeper.wake(), opens)
 
 
@@ -124,15 +130,27 @@ def _pids(workers: Workers | None) -> dict[str, int]:
     return {"parent": os.getpid()} | {str(number): pid for number, pid in workers.pids.items()}
 
 
+@dataclass
+class _Run:
+    """From the start to the end."""
+
+    began: float
+    ending: Ending | None = None
+    """Who hears the signals to end it."""
+
+
 @contextmanager
-def _told_at_the_end() -> Iterator[None]:
-    """Within it the service runs; the log is told that it has stopped, unless a mistake kept it from starting."""
+def _told_at_the_end() -> Iterator[_Run]:
+    """Within it the service runs; the log is told why it has stopped, unless a mistake kept it from starting."""
+    run = _Run(time.monotonic())
     try:
-        yield
+        yield run
     except SystemExit:
         _log.info("stopped by a signal before anybody was served")
         raise
-    _log.info("stopped")
+    lasted = timedelta(seconds=round(time.monotonic() - run.began))
+    reason = run.ending.reason if run.ending else ""
+    _log.info("stopped by %s after %s", reason or "itself", lasted, extra=NO_NUMBERS)
 
 
 class _FirstLook:
@@ -153,8 +171,9 @@ class _FirstLook:
         return self._loading.has_failed or self._keeper.synced.is_set() or waited >= longest
 
 
-def _ended_by_signals(ending: Ending, config: ServerConfig) -> AbstractContextManager[None]:
+def _ended_by_signals(run: _Run, ending: Ending, config: ServerConfig) -> AbstractContextManager[None]:
     """The first signal begins the drain, the second ends it."""
+    run.ending = ending
     return ended_by_signals(0, partial(ending.drain, config.drain), ending.stop)
 
 

@@ -33,6 +33,12 @@ def node_url(url: str, address: Address) -> str:
     return f"{parts.scheme.partition('+')[0]}://{credentials}{at}{place}:{address[1]}/0?{parts.query}"
 
 
+def shown(url: str) -> str:
+    """What a URL names, without its credentials and options, which nobody else is to see."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 _PATTERNS = {
     "": "redis://user:password@host:6379/0 or unix://user:password@/socket?db=0",
     "sentinel": "redis+sentinel://user:password@sentinel1:26379,sentinel2:26379/name/0",

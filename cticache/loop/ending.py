@@ -48,6 +48,8 @@ class Ending:
         self._heard: deque[tuple[str, float]] = deque()
         """The signals that the log has not been told of, and after how many seconds each stops."""
         self._has_heard = False
+        self.reason = ""
+        """The signal that was heard first; empty if none was."""
         self.letting_go = False
         """Whether it has begun: from now on every answer closes its connection."""
         self.stop_at = math.inf
@@ -61,6 +63,7 @@ class Ending:
         self.letting_go = True
         self.stop_at = min(self.stop_at, time.monotonic() + seconds)
         if heard:
+            self.reason = self.reason or heard
             self._heard.append((heard, seconds))
         self.wake()
 

@@ -69,12 +69,19 @@ def test_at_a_signal_it_is_not_ready_and_serves_on_until_a_second_one(
     assert "Traceback" not in running.said()
     of = ("cticache.loop.ending:", "cticache.server:", "cticache.announce:")
     told = [line.split(": ", 1)[1] for line in log if line.split()[3] in of]
-    assert told[0].startswith(f"listening on http://127.0.0.1:{port} with ")
-    assert told[1:] == [
+    started, listening, *told = told
+    kind = "Valkey" if "Valkey" in started else "Redis"
+    assert re.fullmatch(
+        rf"cticache \S+ has started with \S+\.ini, nothing of it overridden; Redis: \w+://\S+ \({kind} [\d.]+\); "
+        rf"{workers} workers?, dispatch = {dispatch}; 1 pool with \d+ numbers",
+        started,
+    )
+    assert listening.startswith(f"listening on http://127.0.0.1:{port} with ")
+    assert re.fullmatch(r"stopped by SIGTERM after \d:\d\d:\d\d", told.pop())
+    assert told == [
         "SIGTERM was heard: for 600 s /readyz is 503 and all else is served, then it stops",
         "SIGINT was heard: it stops",
         "the port is closed; what is under way has 5 s",
-        "stopped",
     ]
     # Each process says once that it is not ready, and at its end how often it did not say so.
     refused_lines = [line for line in log if " cticache.refused: " in line and "not_ready" in line]
@@ -101,7 +108,7 @@ def test_a_signal_after_the_last_answer_breaks_nothing_off(start_on: Start, redi
     port_of(running)
     assert running.end(signal.SIGTERM) == 0
     assert running.line() == "left in order"
-    assert running.said().splitlines()[-1].endswith(": stopped")
+    assert running.said().splitlines()[-1].rpartition(": ")[2].startswith("stopped by SIGTERM after ")
 
 
 @pytest.mark.parametrize(("dispatch", "workers"), WAYS[1:])
