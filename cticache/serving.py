@@ -23,6 +23,7 @@ from cticache.data.keeper import News as KeeperNews
 from cticache.data.loading import Loading
 from cticache.journal.closed import Closed
 from cticache.journal.counts import Counts, Key, Telling, Told
+from cticache.journal.notices import Notices
 from cticache.journal.refused import Refused
 from cticache.link.waits import Waits
 from cticache.loop.asking import Asking
@@ -143,13 +144,21 @@ def serve_on(
             upward.mention(told())  # so that what this process has counted by now is among the figures
             return asking(question)
 
-        in_full = site.config.log.format == "json"
+        log = site.config.log
+        audit = Audit(
+            site.audit_key,
+            enabled=config.audit,
+            in_full=log.format == "json",
+            refused=refused,
+            counts=counts,
+            notices=Notices(log.repeat),
+        )
         app = create_app(
             store,
             pools,
             verifier,
             keeper,
-            audit=Audit(site.audit_key, enabled=config.audit, in_full=in_full, refused=refused, counts=counts),
+            audit=audit,
             max_body=config.max_body,
             reads=Leniency(config.origins, get_writes=config.get_writes, single_quotes=config.single_quotes),
             proxies=config.trusted_proxy,

@@ -15,15 +15,18 @@ from typing import Any
 
 from falcon import COMBINED_METHODS, Request, Response
 
-from cticache.errors import Refusal
+from cticache.errors import NoSuchCall, Refusal, TooManyLive
 from cticache.journal.counts import Counts
 from cticache.journal.ids import RequestIds
+from cticache.journal.notices import Notices
 from cticache.journal.refused import Refused
 from cticache.logs import AUDIT, Fields
 from cticache.numbering.ani import masked
 from cticache.web.origin import address
 
 _log = logging.getLogger(AUDIT)
+NO_POOL = "-"
+"""What stands for the pool of a request where no place was asked: its number is in none, or it cannot be read."""
 _HEADER = "HTTP_X_REQUEST_ID"
 _CALL = ("id", "user", "op", "pool", "dnis", "ani", "digest", "token", "outcome", "status")
 _WHAT = "an operation on a call"
@@ -45,6 +48,7 @@ class Audit:
         in_full: bool = False,
         refused: Refused | None = None,
         counts: Counts | None = None,
+        notices: Notices | None = None,
     ) -> None:
         """``in_full``: whether each line has the address, method and route. ``counts`` learns of every answer."""
         secret = hashlib.blake2b(key.encode() or secrets.token_bytes(32)).digest()
@@ -54,6 +58,7 @@ class Audit:
         self.ids = RequestIds()
         self.counts = counts or Counts()
         self.refused = refused or Refused(counts=self.counts)
+        self._notices = notices or Notices()
 
     def digest(self, ani: str) -> str:
         """16 hex digits that stand for a canonical ANI; a withheld one has none."""
@@ -84,6 +89,7 @@ class Audit:
         refusal: Refusal | None = req.context.pop("refusal", None)
         if refusal:
             self.refused.count(refusal)
+            self._notice(req, refusal)
         if call:
             self._write(req, resp, call, took_s, is_refused=refusal is not None)
         elif refusal:
@@ -96,6 +102,14 @@ class Audit:
                 route=req.uri_template or "",
                 ms=_ms(took_s),
             )
+
+    def _notice(self, req: Request, refusal: Refusal) -> None:
+        """Warn of a refusal by which a system shows that it is set up wrongly."""
+        call: dict[str, Any] | None = getattr(req.context, "call", None)
+        if call and isinstance(refusal, TooManyLive):
+            self._notices.over_max_live(req.context.user.name, call["pool"])
+        elif call and isinstance(refusal, NoSuchCall) and call["pool"] == NO_POOL:
+            self._notices.of_no_pool(req.context.user.name, call["dnis"])
 
     def _write(self, req: Request, resp: Response, call: dict[str, Any], took_s: float, *, is_refused: bool) -> None:
         for dnis, ani, token in call.get("each", ()):

@@ -21,7 +21,7 @@ from cticache.numbering.numbers import MAX_DIGITS
 from cticache.numbering.pools import Pool
 from cticache.web.allowing import Allowing
 from cticache.web.answers import Hit, Members, encoded
-from cticache.web.audit import about, became, told
+from cticache.web.audit import NO_POOL, about, became, told
 from cticache.web.auth import require
 from cticache.web.bodies import Bodies
 from cticache.web.escapes import number
@@ -93,7 +93,7 @@ class _OneCall(Allowing):
                 shown = _shown(dnis)
                 if len(shown) > _LONGEST_EXTENSION and not self._calls.knows(dnis):
                     shown = masked(shown)  # it may be the ANI, where a client has the two the wrong way round
-                about(req, op, "-", shown, _shown(ani).removeprefix("+"))
+                about(req, op, NO_POOL, shown, _shown(ani).removeprefix("+"))
             raise
         became(req, "replayed" if held.replayed else held.grade, token=held.token)
         members = [("value", held.value), *_detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)]

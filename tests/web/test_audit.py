@@ -326,6 +326,33 @@ def test_where_the_audit_is_off_there_is_no_line_and_a_requests_id_is_still_told
     assert lines() == []
 
 
+# Warnings
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_user_who_meets_max_live_is_warned_of_once(
+    new_service: NewService, caplog: pytest.LogCaptureFixture, *, enabled: bool
+) -> None:
+    api = audited(new_service(make_pool()), "capped", Audit(enabled=enabled))
+    assert [post(api, ani).status_code for ani in (A, OTHER, OTHER)] == [201, 429, 429]
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "cticache.journal.notices"]
+    assert told.startswith("user capped has met [user:capped] max_live in pool system-y: ")
+
+
+def test_who_asks_for_numbers_of_no_pool_is_warned_of_once_and_for_nothing_else_that_is_not_found(
+    new_service: NewService, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = audited(new_service(make_pool()), "y-only")
+    for key in (f"{NUMBER}:{A}", f"{NUMBER}:Bob", "9"):
+        assert api.simulate_get(f"{CALLS}/{key}").status_code in (404, 422)
+    assert [each for each in caplog.records if each.name == "cticache.journal.notices"] == []
+    for dnis in (OTHER, PBX):
+        assert api.simulate_get(call(A, dnis)).status_code == 404
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "cticache.journal.notices"]
+    assert told.startswith("user y-only asks for numbers that are in no pool, such as \u2026000: ")
+    assert OTHER not in told
+
+
 # The request's id
 
 
