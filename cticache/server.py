@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
 from cticache.announce import announce, tell_started
 from cticache.config import Config, ServerConfig
 from cticache.data.keeper import Keeper
 from cticache.data.loading import Loading
-from cticache.journal.counts import Sums, Told
 from cticache.link.embedded import Embedded, data_folder
 from cticache.logs import NO_NUMBERS
 from cticache.loop.ending import Ending
@@ -26,8 +24,8 @@ from cticache.loop.signals import ended_by_signals, hangups_ignored
 from cticache.loop.upward import Alone
 from cticache.loop.workers import Workers
 from cticache.numbering.pools import Pools
-from cticache.operate.desk import Desk
 from cticache.operate.metrics import Processes
+from cticache.overview import Overview
 from cticache.reach import new_clocks, new_runner, new_store
 from cticache.serving import Site, new_loop, serve_on, work
 
@@ -37,8 +35,6 @@ _FIRST_ANSWER_S, _FIRST_SYNC_S = 0.5, 2.0
 """How long the start waits for the pools to be in place: while Redis does not answer at all, and when it does."""
 _SOON_S = 0.02
 """How often it is looked whether the first look is over."""
-_LIMITS = ("connections", "connections_per_address", "threads", "max_body", "auth_queue", "auth_threads")
-"""The options of [server] that /metrics tells."""
 _MOST_BY_DEFAULT = 4
 """Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 
@@ -65,8 +61,10 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
         site = Site(config, url, users, config.server.audit_key or passwords.invent())
         pools = Pools(config.pools)
         store, scripts = new_store(new_runner(url, config.redis, stack), config, new_clocks(config))
-        keeper = Keeper(store, pools, config.redis.sync_interval)
+        keeper = Keeper(store, pools, config.redis.sync_interval, lambda: overview.tells())  # noqa: PLW0108 - made below
         stack.callback(keeper.stop)
+        overview = Overview(config, users, store, pools, keeper)
+        stack.callback(overview.stop)
         keeper.not_heard()
         first_look = _FirstLook(Loading(scripts, keeper.start), keeper)
 
@@ -74,6 +72,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             """Let clients in, once somebody can serve them and the first look is over; whether it is."""
             if first_look.is_over():
                 open_port(listener)
+                overview.start()
                 condition = keeper.condition
                 tell_started(config, url, count, is_reached=not condition.outage)
                 announce(tell, config, listener, password, not_yet="" if condition.in_place else condition.why_not())
@@ -84,23 +83,8 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             while not opens():
                 keeper.synced.wait(_SOON_S)
 
-        sums = Sums()
-        desk = Desk(
-            store,
-            pools,
-            sums,
-            condition=lambda: keeper.condition,
-            processes=lambda: Processes(
-                count, _pids(workers), workers.restarts if workers else 0, config.server.dispatch
-            ),
-            limits={name: getattr(config.server, name) for name in _LIMITS},
-            most_live={user.name: user.max_live for user in users},
-            max_age_s=config.server.figures_age,
-        )
-        reported = partial(_reported, sums)
         if _serves_alone(config):
-            workers = None
-            alone = Alone(desk.answer, reported)
+            alone = Alone(overview.answer, overview.reported)
             stack.callback(alone.close)
             loop = new_loop(config.server)
             stack.enter_context(_ended_by_signals(run, loop, config.server))
@@ -115,19 +99,9 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             workers.run(keeper.news, lambda _message: keeper.wake(), opens)
 
 
-def _reported(sums: Sums, what: Told | str) -> None:
-    """Act on what a process that serves tells: what it has counted, or lines for the log."""
-    if isinstance(what, Told):
-        sums.add(what)
-    else:
-        logs.write(what)
-
-
-def _pids(workers: Workers | None) -> dict[str, int]:
-    """The processes of this service."""
-    if not workers:
-        return {"1": os.getpid()}
-    return {"parent": os.getpid()} | {str(number): pid for number, pid in workers.pids.items()}
+def _processes(workers: Workers, wanted: int, dispatch: str) -> Processes:
+    pids = {"parent": os.getpid()} | {str(number): pid for number, pid in workers.pids.items()}
+    return Processes(wanted, pids, workers.restarts, dispatch)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Serves in one process: its store, the application, waitress and the loop, put together."""
 
 import gc
+import logging
 import math
 import os
 import socket
@@ -23,6 +24,7 @@ from cticache.data.keeper import News as KeeperNews
 from cticache.data.loading import Loading
 from cticache.journal.closed import Closed
 from cticache.journal.counts import Counts, Key, Telling, Told
+from cticache.journal.events import Event, Events
 from cticache.journal.notices import Notices
 from cticache.journal.refused import Refused
 from cticache.link.waits import Waits
@@ -66,6 +68,8 @@ def work(site: Site, listener: socket.socket, parent: Parent) -> None:
     """Serve as one of several processes, until the parent ends this one or is gone."""
     leave_signals_to_the_parent()
     logs.configure(site.config.log.format, site.config.log.level, parent.report)
+    events = Events("", site.config.log.repeat)  # the parent says where
+    logging.getLogger().addHandler(events)
     pools = Pools(site.config.pools)
     keeper = Follower(pools, new_clocks(site.config), parent.tell)
     loop = new_loop(site.config.server)
@@ -85,7 +89,7 @@ def work(site: Site, listener: socket.socket, parent: Parent) -> None:
         parent.tell_serving()
         has_heard.wait()  # the parent has opened the port then, and knows the pools
 
-    serve_on(loop, site, listener, pools, keeper, upward=parent, started=started)
+    serve_on(loop, site, listener, pools, keeper, upward=parent, started=started, happened=events.take)
 
 
 def new_loop(config: ServerConfig) -> Hub | Threads:
@@ -102,10 +106,11 @@ def serve_on(
     *,
     upward: Upward,
     started: Callable[[], None],
+    happened: Callable[[], list[Event]] = list,
 ) -> None:
     """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait.
 
-    ``upward`` is whoever has the overview of all that serve.
+    ``upward`` is whoever has the overview of all that serve; it is told what has ``happened`` since the last time.
     """
     config = site.config.server
     with ExitStack() as stack:
@@ -171,7 +176,13 @@ def serve_on(
         started()
         server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
         door = Door(server, _limits(config), closed=Closed(counts))
-        telling = Telling(lambda: upward.report(told()))
+
+        def tells() -> None:
+            upward.report(told())
+            if events := happened():
+                upward.report(events)
+
+        telling = Telling(tells)
         telling.start()
         stack.callback(telling.close)
         stack.callback(server.close)

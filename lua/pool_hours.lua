@@ -4,20 +4,22 @@
 -- KEYS[1]  stats         hash    counters
 -- KEYS[2]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour; the script finds the hours
 -- ARGV[1]  hours         how many hours back, the one that runs included, integer > 0
--- ARGV[2]  running       1 when the hour that runs is to be told, too, else 0
+-- ARGV[2]  skip          how many of them are left out, the latest, integer >= 0
 --
 -- Writes    nothing
 -- Includes  whole, clock
 --
 -- Returns  {hour, n, counter, count, ... (n of these pairs), hour, n, ...}, the oldest first; hours count from 1970,
 --          and one in which nothing was done is left out.
--- Errors   BADARG  hours is not an integer > 0.
+-- Errors   BADARG  hours is not an integer > 0, or skip not one >= 0.
 
 local stats, stats_prefix = KEYS[1], KEYS[2]
-local hours, running = tonumber(ARGV[1]), ARGV[2]
+local hours, skip = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-if not include('whole')(hours, 1) then
-  return redis.error_reply('BADARG hours must be an integer > 0')
+local whole = include('whole')
+
+if not (whole(hours, 1) and whole(skip, 0)) then
+  return redis.error_reply('BADARG hours and skip must be integers in range')
 end
 
 if redis.call('EXISTS', stats) == 0 then
@@ -26,7 +28,7 @@ end
 
 local this_hour = math.floor(include('clock')() / 3600000)
 local reply = {}
-for hour = this_hour - hours + 1, this_hour - (running == '1' and 0 or 1) do
+for hour = this_hour - hours + 1, this_hour - skip do
   local counters = redis.call('HGETALL', string.format('%s%.0f', stats_prefix, hour))
   if #counters > 0 then
     reply[#reply + 1] = hour

@@ -42,6 +42,7 @@ end
 
 note('TIME', redis.pcall('TIME'))
 note('EXISTS', redis.pcall('EXISTS', tried_prefix))
+note('INFO', redis.pcall('INFO', 'server'))
 note('PTTL', redis.pcall('PTTL', tried_zset))
 note('GET', redis.pcall('GET', tried_string))
 note('HGET', redis.pcall('HGET', tried_hash, 'a'))

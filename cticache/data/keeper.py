@@ -122,6 +122,11 @@ class Keeper:
         self._note_outage()
         self._thread.start()
 
+    @property
+    def registration(self) -> Registration:
+        """This service among those on its Redis."""
+        return self._registration
+
     def wake(self) -> None:
         """Check at once: a pool has turned out not to be in place."""
         with self._told:

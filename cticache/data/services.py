@@ -29,6 +29,11 @@ _LEAST_MS = 3000
 """It is not taken for dead sooner, however often it looks: Redis may be slow to answer for a moment."""
 
 
+def who() -> str:
+    """This service, in words."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
 class Registration:
     """This service among them."""
 
@@ -39,7 +44,7 @@ class Registration:
         self._start_ms = 0
         self._tells = tells
         self._has_told = True
-        self._who = f"process {os.getpid()} on {socket.gethostname()}"
+        self._who = who()
         self.service = token()
         self.numbers = numbers
         self.rules = _rules(pools)

@@ -118,6 +118,10 @@ class Sums:
                 counts.update(told.counts)
             return counts
 
+    def of(self, kind: str) -> Mapping[str, int]:
+        """How often each thing of one kind has been counted, by its name."""
+        return {key[1]: int(count) for key, count in self.counts().items() if key[0] == kind}
+
     def answers(self) -> Mapping[Answers, list[float]]:
         """How many answers there were, by how long they took, and then all their seconds together."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""Answers what operators ask of the whole service: its figures, as bytes that only have to be sent.
+"""Answers what operators ask of the whole service, as bytes that only have to be sent.
 
 It asks Redis for so few pools at a time that nobody has to wait for it there, and keeps what it learns for a moment:
 however many ask, Redis is asked no more than once in that time. It may block, so it runs beside the loop: in the parent
@@ -6,27 +6,41 @@ process, or in a thread.
 """
 
 import json
+import os
+import socket
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from cticache.access.users import User
 from cticache.data.condition import Condition
+from cticache.data.counters import KEPT_HOURS
 from cticache.data.outage import Outage
-from cticache.data.replies import FailedLogins, PoolStats
-from cticache.data.store import Store
+from cticache.data.paging import several
+from cticache.data.replies import FailedLogins, PoolStats, Registered
+from cticache.data.services import Registration
+from cticache.data.store import AT_ONCE, Store
 from cticache.errors import BadArgument, Refusal
 from cticache.journal.counts import Sums
+from cticache.journal.events import Event
 from cticache.link.trouble import trouble as trouble_of
-from cticache.numbering.pools import Pools
+from cticache.numbering.pools import Pool, Pools
+from cticache.operate import status
+from cticache.operate.fill import Limits
+from cticache.operate.history import HOUR
 from cticache.operate.metrics import Processes, Seen, exposition
+from cticache.operate.watch import Watch
 
-AT_ONCE = 50
-"""Pools asked in one round trip: about 2 ms of Redis."""
-
-
-_NONE: Mapping[str, int] = MappingProxyType({})
+_MOST_EVENTS = 50
+"""Events that are shown."""
+_RATE_S = 60.0
+"""The time over which requests a minute are told."""
 
 
 class Scrape(NamedTuple):
@@ -42,6 +56,17 @@ class Fill(NamedTuple):
     pools: Sequence[str]
 
 
+class Status(NamedTuple):
+    """Asks for /cticache/status: the service at a glance, with these pools, and one of them opened unless empty."""
+
+    pools: Sequence[str]
+    opened: str
+    names_users: bool
+
+
+Question = Scrape | Fill | Status
+
+
 class Figures(NamedTuple):
     """What Redis said of the pools."""
 
@@ -51,10 +76,28 @@ class Figures(NamedTuple):
     """By the names of the pools of which it said anything."""
     failed: FailedLogins | None
     """None where nobody knows."""
-    took_s: float
-    """How long it took to ask."""
     trouble: Outage | None
     """Why it has not said all."""
+
+
+class ConfigFile(NamedTuple):
+    """The configuration that a service has read."""
+
+    file: str | None
+    changed_at: str | None
+    """When it had been changed last."""
+
+
+class Around(NamedTuple):
+    """What Redis said of itself and of the services on it, with how long it took to say so."""
+
+    read_at: float
+    """By time.monotonic()."""
+    info: Mapping[str, str]
+    took_s: float
+    services: Sequence[Registered]
+    events: Sequence[Event]
+    """The newest first."""
 
 
 class Desk:
@@ -68,11 +111,16 @@ class Desk:
         *,
         condition: Callable[[], Condition],
         processes: Callable[[], Processes] = Processes,
-        limits: Mapping[str, float] = _NONE,
-        most_live: Mapping[str, int] = _NONE,
+        limits: Mapping[str, float] | None = None,
+        users: Sequence[User] = (),
+        watch: Watch | None = None,
+        registration: Registration | None = None,
+        thresholds: Limits | None = None,
+        config_file: Path | None = None,
         max_age_s: float = 0.0,
     ) -> None:
-        """``limits`` are those of the configuration by their names; ``most_live`` has each user's max_live, 0 for none.
+        """``limits`` are those of the configuration by their names; without a ``watch`` nothing needs attention.
+        ``registration`` is that of this service.
 
         ``max_age_s``: how old an answer may be.
         """
@@ -81,34 +129,32 @@ class Desk:
         self._sums = sums
         self._condition = condition
         self._processes = processes
-        self._limits = limits
-        self._most_live = most_live
+        self._limits = limits or {}
+        self._users = users
+        self._watch = watch
+        self._registration = registration
+        self._thresholds = thresholds or Limits()
+        self._config_file = config_file
         self._max_age_s = max_age_s
+        self._config_changed_at = _changed_at(config_file)
+        self._started = datetime.now(UTC)
         self._lock = threading.Lock()
-        self._figures = Figures(float("-inf"), {}, None, 0.0, None)
+        self._figures = Figures(float("-inf"), {}, None, None)
+        self._around = Around(float("-inf"), {}, 0.0, (), ())
+        self._rates = Rates()
 
-    def answer(self, question: Any) -> bytes | Outage | None:
+    def answer(self, question: Question) -> bytes | Outage | None:
         """What is asked; or why Redis cannot be asked, where that is needed for it."""
         figures = self.figures()
         match question:
             case Scrape(names, names_users):
-                stats = {name: figures.stats[name] for name in names if name in figures.stats}
-                seen = Seen(
-                    stats=stats,
-                    failed_logins=figures.failed,
-                    names_users=names_users,
-                    is_up=not figures.trouble,
-                    condition=self._condition(),
-                    sums=self._sums,
-                    processes=self._processes(),
-                    limits=self._limits,
-                    most_live=self._most_live,
-                )
-                return exposition(seen)
+                return self._scrape(figures, names, names_users=names_users)
             case Fill(names):
                 if figures.trouble and not all(name in figures.stats for name in names):
                     return figures.trouble
                 return _json({"pools": [{"pool": name, **figures.stats[name].figures()} for name in names]})
+            case Status():
+                return _json(self._status(figures, question))
         return None
 
     def figures(self) -> Figures:
@@ -121,21 +167,140 @@ class Desk:
             return self._figures
 
     def _asked(self) -> Figures:
-        began = time.monotonic()
         stats: dict[str, PoolStats] = {}
         failed: FailedLogins | None = None
         trouble: Outage | None = None
-        pools = list(self._pools)
-        for at in range(0, len(pools), AT_ONCE):
-            some = pools[at : at + AT_ONCE]
+        for some in several(self._pools, AT_ONCE):
             try:
                 told, failed = self._store.figures(some)
             except (Refusal, BadArgument) as error:  # what Redis may say, though no script that runs there says it
                 trouble = Outage(trouble_of(error.__cause__), self._store.retry_after)
             else:
                 stats.update(zip((pool.name for pool in some), told, strict=True))
-        now = time.monotonic()
-        return Figures(now, stats, failed, now - began, trouble)
+        return Figures(time.monotonic(), stats, failed, trouble)
+
+    def _scrape(self, figures: Figures, names: Sequence[str], *, names_users: bool) -> bytes:
+        return exposition(
+            Seen(
+                stats={name: figures.stats[name] for name in names if name in figures.stats},
+                failed_logins=figures.failed,
+                names_users=names_users,
+                is_up=not figures.trouble,
+                condition=self._condition(),
+                sums=self._sums,
+                processes=self._processes(),
+                limits=self._limits,
+                users=self._users,
+            )
+        )
+
+    def _status(self, figures: Figures, asked: Status) -> dict[str, Any]:
+        condition, processes = self._condition(), self._processes()
+        latest = self._watch.latest if self._watch else None
+        trouble = figures.trouble.trouble.says if figures.trouble else ""
+        around = self._asked_around(trouble)
+        pool = self._pools.get(asked.opened)
+        return {
+            "at": status.to_the_second(datetime.now(UTC)),
+            "age_s": round(time.monotonic() - figures.read_at, 1),
+            "service": {
+                "version": version("cticache"),
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started_at": status.to_the_second(self._started),
+                "ready": condition.in_place and not trouble,
+                "says": " ".join(condition.notes.values()) if condition.in_place else condition.why_not(),
+                "dispatch": processes.dispatch,
+                "config": {
+                    **self.config._asdict(),
+                    "same_on_all": not {"overruled", "rules"} & condition.notes.keys(),
+                },
+            },
+            "redis": status.of_redis(around.info, trouble, around.took_s),
+            "workers": {
+                "wanted": processes.wanted,
+                "serving": len(processes.pids.keys() - {"parent"}),
+                "restarts": processes.restarts,
+            },
+            "nodes": [status.of_node(each, self._registration) for each in around.services],
+            "attention": [
+                asdict(each)
+                for each in (latest.attention if latest else ())
+                if (each.pool in asked.pools if each.pool else asked.names_users or each.kind != "logins")
+            ],
+            "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
+            "pools": [
+                status.of_pool(name, stats, latest.done.get(name) if latest else None, self._thresholds)
+                for name, stats in figures.stats.items()
+                if name in asked.pools
+            ],
+            "requests": self._rates.told(status.by_status(self._sums.answers())),
+            "refused_logins": self._sums.of("logins"),
+            "events": [status.of_event(each) for each in around.events] if asked.names_users else [],
+            "opened": self._opened(pool, figures) if pool and asked.opened in asked.pools else None,
+        }
+
+    @property
+    def config(self) -> ConfigFile:
+        """The configuration that the service has read."""
+        return ConfigFile(str(self._config_file) if self._config_file else None, self._config_changed_at)
+
+    def _asked_around(self, trouble: str) -> Around:
+        """What Redis says of itself, or said a moment ago, or last if it cannot be asked."""
+        with self._lock:
+            now = time.monotonic()
+            if not trouble and now - self._around.read_at >= self._max_age_s:
+                try:
+                    info = self._store.server_info()
+                    took_s = time.monotonic() - now
+                    self._around = Around(now, info, took_s, self._store.services(), self._store.events(_MOST_EVENTS))
+                except (Refusal, BadArgument):
+                    pass  # the next look at the pools tells why
+            return self._around
+
+    def _opened(self, pool: Pool, figures: Figures) -> dict[str, Any] | None:
+        if pool.name not in figures.stats:
+            return None
+        try:
+            (last,) = self._store.pool_minutes([pool], HOUR + 1)
+            hours = self._store.pool_hours(pool, KEPT_HOURS)
+        except (Refusal, BadArgument):
+            return None  # Redis has just gone: the next answer says so
+        return status.opened(pool, figures.stats[pool.name], last, hours, self._users)
+
+
+class Rates:
+    """How often a minute requests are answered with each status."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before: deque[tuple[float, Counter[int]]] = deque()
+
+    def told(self, now: Counter[int]) -> list[dict[str, Any]]:
+        """Each status with its count and, once they were told before, how many there were a minute since."""
+        at_s = time.monotonic()
+        with self._lock:
+            while len(self._before) > 1 and self._before[1][0] <= at_s - _RATE_S:
+                self._before.popleft()
+            since_s, then = self._before[0] if self._before else (at_s, now)
+            if not self._before or at_s - self._before[-1][0] >= 1:
+                self._before.append((at_s, now))
+        minutes = (at_s - since_s) / 60
+        return [
+            {
+                "status": code,
+                "count": count,
+                "a_minute": round((count - then[code]) / minutes, 1) if minutes else None,
+            }
+            for code, count in sorted(now.items())
+        ]
+
+
+def _changed_at(file: Path | None) -> str | None:
+    try:
+        return status.to_the_second(datetime.fromtimestamp(file.stat().st_mtime, UTC)) if file else None
+    except OSError:
+        return None
 
 
 def _json(what: Any) -> bytes:

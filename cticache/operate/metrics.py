@@ -1,7 +1,8 @@
 """The figures of the service in the text format of Prometheus."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from cticache.access.users import User
 from cticache.data.condition import KINDS, Condition
 from cticache.data.counters import COUNTERS
 from cticache.data.replies import FailedLogins, PoolStats
@@ -59,7 +61,7 @@ class Seen:
     sums: Sums
     processes: Processes = field(default_factory=Processes)
     limits: Mapping[str, float] = field(default_factory=dict)
-    most_live: Mapping[str, int] = field(default_factory=dict)
+    users: Sequence[User] = ()
 
 
 def exposition(seen: Seen) -> bytes:
@@ -78,6 +80,8 @@ class _Families(Collector):
         yield from self._families
 
 
+UNKNOWN = "unknown"
+"""For users that are not configured, or no longer."""
 _GAUGES = {
     "shared_numbers": ("Numbers with more than one live caller", "shared"),
     "leaving_numbers": ("Numbers taken out whose last calls may still be asked for", "leaving"),
@@ -103,6 +107,15 @@ def _pools(seen: Seen) -> Iterator[Metric]:
         for pool, stats in seen.stats.items():
             gauge.add_metric([pool], getattr(stats, attribute))
         yield gauge
+    names = {user.name for user in seen.users}
+    leases = GaugeMetricFamily("cticache_live_leases", "Live leases of a user in a pool", labels=["pool", "user"])
+    for pool, stats in seen.stats.items():
+        live: Counter[str] = Counter()
+        for user, count in stats.live.items():
+            live[user if user in names else UNKNOWN] += count
+        for user, count in sorted(live.items()):
+            leases.add_metric([pool, user], count)
+    yield leases
     yield from _counters(seen, labelled=False)
 
 
@@ -209,8 +222,8 @@ def _running(seen: Seen) -> Iterator[Metric]:
     yield limits
     if seen.names_users:
         most = GaugeMetricFamily("cticache_max_live", "Most live leases of a user in a pool, 0: any", labels=["user"])
-        for user, count in seen.most_live.items():
-            most.add_metric([user], count)
+        for user in seen.users:
+            most.add_metric([user.name], user.max_live)
         yield most
     yield from _of_processes(processes.pids)
 

@@ -26,13 +26,13 @@ from cticache.handover import HandOver
 from cticache.journal.counts import Counts, Sums
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
-from cticache.operate.desk import Desk, Fill, Scrape
+from cticache.operate.desk import Desk, Question
 from cticache.web.about import Document, Version
 from cticache.web.audit import Audit, became
 from cticache.web.auth import Authentication, challenges
 from cticache.web.bodies import Bodies
 from cticache.web.calls import CALLS, Call, Calls, Take, TakeByGet, told_of_get
-from cticache.web.figures import Ask, Explain, Metrics, PoolFigures
+from cticache.web.figures import Ask, AtAGlance, Explain, Metrics, PoolFigures
 from cticache.web.formats import as_json
 from cticache.web.formats.choice import FORMATS, SUFFIX
 from cticache.web.front import STRICT, Front, Leniency
@@ -88,6 +88,7 @@ def create_app(
     figures = PoolFigures(store, pools, ask)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
+    app.add_route("/cticache/status", AtAGlance(pools, ask))
     app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
     app.add_route("/cticache/leases", Leases(store, pools, audit))
     app.add_route("/cticache/release", Release(store, pools, bodies))
@@ -107,7 +108,7 @@ def _asked_here(store: Store, pools: Pools, keeper: InPlace, counts: Counts) -> 
     sums = Sums()
     desk = Desk(store, pools, sums, condition=lambda: keeper.condition)
 
-    def ask(question: Scrape | Fill) -> bytes | Outage | None:
+    def ask(question: Question) -> bytes | Outage | None:
         sums.add(counts.told(1, 0, {}, {}))
         return desk.answer(question)
 

@@ -12,7 +12,7 @@ from cticache.errors import Forbidden, NoSuchPool, NotReady, WrongFields
 from cticache.handover import places
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pool, Pools, readings
-from cticache.operate.desk import Fill, Scrape
+from cticache.operate.desk import Fill, Question, Scrape, Status
 from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE
 from cticache.web.allowing import Allowing
@@ -21,7 +21,7 @@ from cticache.web.auth import require
 from cticache.web.escapes import number
 from cticache.web.query import one
 
-Ask = Callable[[Scrape | Fill], bytes | Outage | None]
+Ask = Callable[[Question], bytes | Outage | None]
 """Asks whoever has the overview; None where there is no answer in time."""
 
 
@@ -66,11 +66,7 @@ class PoolFigures(Allowing):
     def on_get_one(self, req: Request, resp: Response, name: str) -> None:
         """Answer with the figures of one pool."""
         user = require(req, "watch")
-        if not user.may_use(name):
-            raise Forbidden(f"Pool {name} is not one of user {user.name}'s.")
-        pool = self._pools.get(name)
-        if not pool:
-            raise NoSuchPool
+        pool = _one_of(user, self._pools, name)
         (figures,) = self._store.pool_stats([pool])
         resp.media = {"pool": pool.name, **figures.figures()}
 
@@ -92,6 +88,32 @@ class Metrics(Allowing):
         resp.data = _told(self._ask(scrape))
 
     on_head = on_get
+
+
+class AtAGlance(Allowing):
+    """GET /cticache/status: the state of the whole service, and with ?pool= one of its pools opened."""
+
+    def __init__(self, pools: Pools, ask: Ask) -> None:
+        self._pools = pools
+        self._ask = ask
+
+    def on_get(self, req: Request, resp: Response) -> None:
+        """Answer with what the operator's page shows."""
+        user = require(req, "watch")
+        opened = one(req, "pool") or ""
+        if opened:
+            _one_of(user, self._pools, opened)
+        asked = Status(_watched(user, self._pools), opened, names_users=user.pools is None)
+        resp.data = _told(self._ask(asked))
+
+
+def _one_of(user: User, pools: Pools, name: str) -> Pool:
+    """A pool that the user may watch; Forbidden or NoSuchPool otherwise."""
+    if not user.may_use(name):
+        raise Forbidden(f"Pool {name} is not one of user {user.name}'s.")
+    if not (pool := pools.get(name)):
+        raise NoSuchPool
+    return pool
 
 
 def _watched(user: User, pools: Iterable[Pool]) -> list[str]:

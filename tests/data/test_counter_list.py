@@ -10,9 +10,9 @@ from cticache.data.counters import COUNTERS, HELD, KEPT_HOURS, PEAK, Counter
 from cticache.data.replies import Difference, Grade, PoolStats
 from cticache.data.scripts import read_scripts
 from cticache.journal.counts import Sums
+from cticache.operate.fill import Limits
 from cticache.operate.metrics import Seen, exposition
-from cticache.operate.report import pool_lines
-from kit.samples import make_pool
+from cticache.operate.pool_table import ASCII, pool_lines
 
 LUA = "".join(re.sub(r"--.*", "", source) for source in read_scripts().values())
 WORDS = set(re.findall(r"'(\w+)'", LUA))
@@ -57,7 +57,9 @@ def test_a_counter_is_a_figure_a_metric_and_a_word(counter: Counter) -> None:
     scraped = exposition(Seen({"p": stats}, None, False, True, Condition(), Sums())).decode()
     assert f'cticache_{counter.metric}_total{{{label[1:]}{"," if label else ""}pool="p"}} 4711.0' in scraped
     assert f"# HELP cticache_{counter.metric}_total {counter.says}" in scraped
-    assert f"{counter.told} 4,711" in " ".join(" ".join(pool_lines([make_pool()], [stats])).split())
+    assert f"{counter.told} 4,711" in " ".join(
+        " ".join(pool_lines([{"pool": "p", **stats.figures()}], ASCII, Limits(), width=None, counters=True)).split()
+    )
 
 
 def test_the_counters_of_an_hour_are_kept_as_long_everywhere() -> None:

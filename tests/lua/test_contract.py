@@ -327,6 +327,7 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.pool_claim("ask"),
         lambda: store.login_failed("x", "203.0.113.9"),
         store.login_failures,
+        store.server_info,
         lambda: store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"),
         lambda: [store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"), store.services()][1],
         lambda: store.service_leave("a"),

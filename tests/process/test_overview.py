@@ -91,7 +91,7 @@ def test_the_parent_writes_the_log_of_its_workers_to_the_last_line(start: Callab
     assert service.running.end(signal.SIGTERM) == 0
     lines = service.running.said().splitlines()
     assert sum("outcome=leased" in line for line in lines) == 50
-    assert lines[-1].endswith(" INFO cticache.server: stopped")
+    assert " INFO cticache.server: stopped by SIGTERM" in lines[-1]
 
 
 @pytest.mark.parametrize("dispatch", ["batch", "threads"])

@@ -65,6 +65,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "dnis-to-explain": _in_query("dnis", _DNIS, "As System Y saw it.") | {"required": True},
     "ani-to-explain": _in_query("ani", ANI, "As System Y saw it.") | {"required": True},
+    "pool-of-status": _in_query("pool", {"type": "string"}, "A pool to tell more of."),
     "pool-of-leases": _in_query("pool", {"type": "string"}, "The pool; may be left out by who may use but one."),
     "user-of-leases": _in_query("user", {"type": "string"}, "Only what this user leased."),
     "dnis-of-leases": _in_query("dnis", _DNIS, "Only what is on this number."),

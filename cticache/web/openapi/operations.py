@@ -52,6 +52,7 @@ Gives = Literal[
     "Figures",
     "Explained",
     "Leases",
+    "Status",
     "Released",
     "metrics",
     "Healthy",
@@ -165,6 +166,12 @@ _READ_OR_LEASE = Operation(
 )
 _POOLS = Operation("How full each pool is", "Pools", (*_ROLE, *_REDIS, NotReady, WrongFields))
 _POOL = Operation("How full a pool is", "Figures", (*_ROLE, *_REDIS, WrongFields, NoSuchPool), ("name",))
+_STATUS = Operation(
+    "The state of the whole service, as the operator's page shows it",
+    "Status",
+    (*_ROLE, NotReady, WrongFields, NoSuchPool),
+    ("pool-of-status",),
+)
 _EXPLAIN = Operation(
     "Where a call's data went, step by step; values stay hidden",
     "Explained",
@@ -211,6 +218,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     CALLS + "/{key}/take": _take("dnis-or-key"),
     CALLS + "/{key}/{ani}": _one_call("dnis-in-path", "ani-in-path"),
     CALLS + "/{key}/{ani}/take": _take("dnis-in-path", "ani-in-path"),
+    "/cticache/status": _shown(_STATUS, _OPTIONS_OF_OURS),
     "/cticache/pools": _shown(_POOLS, _OPTIONS_OF_OURS),
     "/cticache/pools/{name}": _shown(_POOL, _with(_OPTIONS_OF_OURS, "name")),
     "/cticache/explain": _shown(_EXPLAIN, _OPTIONS_OF_OURS),

@@ -52,6 +52,7 @@ def results() -> dict[str, JsonSchema]:
         "Figures": _figures(),
         "Pools": _object({"pools": {"type": "array", "items": {"$ref": "#/components/schemas/Figures"}}}, "pools"),
         "Explained": _explained(),
+        "Status": _status(),
         "Leases": _leases(),
         "Released": _object(
             {"released": _COUNT, "more": {"type": "boolean", "description": "Whether there may be more to end."}},
@@ -84,6 +85,21 @@ def _figures() -> JsonSchema:
     counts: JsonSchema = {"type": "object", "additionalProperties": _COUNT}
     properties = {name: counts if isinstance(value, dict) else _COUNT for name, value in figures.items()}
     return _object({"pool": _TEXT, **properties}, "pool", *figures)
+
+
+def _status() -> JsonSchema:
+    rows: JsonSchema = {"type": "array", "items": {"type": "object"}}
+    one: JsonSchema = {"type": "object"}
+    return _object(
+        {
+            "at": {"type": "string", "format": "date-time"},
+            "age_s": {"type": "number", "description": "How old the figures are."},
+            **dict.fromkeys(("service", "redis", "workers", "thresholds", "refused_logins"), one),
+            **dict.fromkeys(("nodes", "attention", "pools", "requests", "events"), rows),
+            "opened": {"type": ["object", "null"], "description": "The pool that was asked for."},
+        },
+        *("at", "service", "redis", "workers", "nodes", "attention", "pools", "requests", "events", "opened"),
+    )
 
 
 def _leases() -> JsonSchema:

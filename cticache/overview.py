@@ -1,0 +1,112 @@
+"""What the parent of all processes that serve knows: their counts and lines, what needs attention, and the answers."""
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+
+from cticache import logs
+from cticache.access.users import User
+from cticache.config import Config
+from cticache.data.keeper import Keeper
+from cticache.data.outage import Outage
+from cticache.data.services import who
+from cticache.data.store import Store
+from cticache.errors import BadArgument, Refusal
+from cticache.journal.counts import Sums, Telling, Told
+from cticache.journal.events import MOST_EVENTS, Event, Events
+from cticache.numbering.pools import Pools
+from cticache.operate.desk import Desk, Question
+from cticache.operate.fill import Limits
+from cticache.operate.metrics import Processes
+from cticache.operate.watch import Watch
+
+_LIMITS = ("connections", "connections_per_address", "threads", "max_body", "auth_queue", "auth_threads")
+"""The options of [server] that /metrics tells."""
+
+
+class Overview:
+    """Of one service."""
+
+    def __init__(self, config: Config, users: Sequence[User], store: Store, pools: Pools, keeper: Keeper) -> None:
+        """``users``: those who may call, of the configuration or the one that was invented."""
+        self._sums = Sums()
+        self._dispatch = config.server.dispatch
+        self._watch = Watch(
+            store,
+            pools,
+            config.watch,
+            condition=lambda: keeper.condition,
+            users=lambda: users,
+            refused=lambda: self._sums.of("refusals"),
+        )
+        self._desk = Desk(
+            store,
+            pools,
+            self._sums,
+            condition=lambda: keeper.condition,
+            processes=lambda: self.processes(),  # noqa: PLW0108 - it may be another one by then
+            limits={name: getattr(config.server, name) for name in _LIMITS},
+            users=users,
+            watch=self._watch,
+            thresholds=Limits(config.watch.warn, config.watch.crit),
+            registration=keeper.registration,
+            config_file=config.source,
+            max_age_s=config.server.figures_age,
+        )
+        self._store = store
+        self._here = Events(who(), config.log.repeat)
+        self._happened: deque[Event] = deque(maxlen=MOST_EVENTS)
+        """What has happened in all processes of the service, and has not been told to the others."""
+        self._telling = Telling(self._tell_events)
+        logging.getLogger().addHandler(self._here)
+        self.processes: Callable[[], Processes] = lambda: Processes(1, {"1": os.getpid()}, 0, self._dispatch)
+        """The processes of the service: this one alone, unless somebody knows better."""
+
+    def start(self) -> None:
+        """Watch for what needs attention from now on, and tell other services what happens to this one."""
+        self._watch.start()
+        self._telling.start()
+
+    def stop(self) -> None:
+        """Watch no longer; tell what has happened by now."""
+        self._watch.stop()
+        self._telling.close()
+        logging.getLogger().removeHandler(self._here)
+
+    def reported(self, what: Told | list[Event] | str) -> None:
+        """Act on what a process that serves tells: what it has counted, what has happened, or lines for the log."""
+        if isinstance(what, Told):
+            self._sums.add(what)
+        elif isinstance(what, str):
+            logs.write(what)
+        else:
+            self._happened.extend(event._replace(node=who()) for event in what)
+
+    def tells(self) -> str:
+        """What this service tells of itself to others on its Redis: a JSON object, whose names status.py knows."""
+        processes, config = self.processes(), self._desk.config
+        told = {
+            "version": version("cticache"),
+            "workers": len(processes.pids.keys() - {"parent"}),
+            "restarts": processes.restarts,
+            "config_file": config.file,
+            "config_changed_at": config.changed_at,
+        }
+        return json.dumps(told, ensure_ascii=False)
+
+    def _tell_events(self) -> None:
+        self._happened.extend(self._here.take())
+        events = list(self._happened)
+        if events:
+            with suppress(Refusal, BadArgument):  # they are kept until Redis takes them
+                self._store.event_tell(events)
+                for _ in events:
+                    self._happened.popleft()
+
+    def answer(self, question: Question) -> bytes | Outage | None:
+        """What an operator asks; as Desk says."""
+        return self._desk.answer(question)
