@@ -57,7 +57,10 @@ class Fill(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Asks for /cticache/status: the service at a glance, with these pools, and one of them opened unless empty."""
+    """Asks for /cticache/status: the service at a glance, with these pools, and one of them opened unless empty.
+
+    Whoever asks has seen to it that the user may see these, and that one.
+    """
 
     pools: Sequence[str]
     opened: str
@@ -237,7 +240,7 @@ class Desk:
             "requests": self._rates.told(status.by_status(self._sums.answers())),
             "refused_logins": self._sums.of("logins"),
             "events": [status.of_event(each) for each in around.events] if asked.names_users else [],
-            "opened": self._opened(pool, figures) if pool and asked.opened in asked.pools else None,
+            "opened": self._opened(pool, figures) if pool else None,
         }
 
     @property
@@ -253,7 +256,9 @@ class Desk:
                 try:
                     info = self._store.server_info()
                     took_s = time.monotonic() - now
-                    self._around = Around(now, info, took_s, self._store.services(), self._store.events(_MOST_EVENTS))
+                    # One whose reply was lost was sent again, and may be there twice.
+                    events = dict.fromkeys(self._store.events(_MOST_EVENTS))
+                    self._around = Around(now, info, took_s, self._store.services(), list(events))
                 except (Refusal, BadArgument):
                     pass  # the next look at the pools tells why
             return self._around

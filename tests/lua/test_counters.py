@@ -255,6 +255,26 @@ def test_pools_are_counted_apart(store: Store, new_pool: MakePool) -> None:
 # By the hour
 
 
+def test_an_hour_that_begins_while_the_hours_are_read_costs_none_of_them(
+    client: Redis, store: Store, new_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, hours = new_pool("100-139"), 30
+    for leases in range(1, hours + 1):
+        for ani in range(leases):
+            lease(store, pool, str(ani))
+        age(client, 60_000)
+        an_hour_passes(client)
+    run = store._run
+
+    def run_and_let_pass(*asked: Any, **arguments: Any) -> Any:
+        reply = run(*asked, **arguments)
+        an_hour_passes(client)
+        return reply
+
+    monkeypatch.setattr(store, "_run", run_and_let_pass)
+    assert {counters.get("leased", 0) for _, counters in store.pool_hours(pool, hours + 5)} >= {*range(1, hours + 1)}
+
+
 def test_each_hour_has_its_own_counters_the_oldest_first(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-109")
     for leases in (3, 0, 1):

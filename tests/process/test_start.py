@@ -30,7 +30,7 @@ StartOn = Callable[..., Running]
 
 WAYS = [("threads", 1), ("batch", 2)]
 UNHEARD = "Redis is away: it has not answered since the start of this service."
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: ")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: ")
 
 
 @pytest.mark.parametrize(("dispatch", "workers"), WAYS)

@@ -13,7 +13,7 @@ from cticache.journal.counts import Sums
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
 from cticache.operate.attention import WatchRules
-from cticache.operate.desk import Desk, Rates, Status
+from cticache.operate.desk import Desk, Fill, Rates, Scrape, Status
 from cticache.operate.watch import Watch
 from kit.aging import age
 from kit.proxy import Proxy
@@ -148,3 +148,25 @@ def test_what_needs_attention_is_of_the_pools_of_who_asks(store: Store, service:
 
     assert attention("system-y", "other") == {"system-y", "other"}
     assert attention("other") == {"other"}
+
+
+def test_however_many_ask_redis_is_asked_once_in_a_while(
+    service: Service, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(store, service.pools, Sums(), condition=lambda: service.keeper.condition, max_age_s=60)
+    asked: list[object] = []
+    run = store._run_all
+
+    def run_and_count(invocations: Any) -> Any:
+        asked.append(invocations)
+        return run(invocations)
+
+    monkeypatch.setattr(store, "_run_all", run_and_count)
+    every = ("system-y", "other")
+    first = [desk.answer(question) for question in (Fill(every), Status(every, "", names_users=True))]
+    before = len(asked)
+    for _ in range(5):
+        assert desk.answer(Fill(every)) == first[0]
+        assert desk.answer(Scrape(every, names_users=True))
+        assert desk.answer(Status(every, "", names_users=True))
+    assert len(asked) == before

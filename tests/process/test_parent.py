@@ -1,12 +1,16 @@
 """What the parent of a service knows of all its processes, and tells by whichever of them is asked."""
 
+import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from redis import Redis
 
 from cticache.access.passwords import hashed
 from kit.processes import kill
@@ -36,14 +40,22 @@ class Service:
         found = re.findall(r"^(\w+(?:{.*})?) (\S+)$", answer.content.decode(), re.MULTILINE)
         return {name: float(value) for name, value in found}
 
+    def status(self) -> dict[str, Any]:
+        """What /cticache/status says."""
+        answer = asked(self.port, request("GET /cticache/status", user="watcher"))
+        assert answer.status == 200
+        found: dict[str, Any] = json.loads(answer.content)
+        return found
+
 
 @pytest.fixture
-def start(start_on: Callable[..., Running], redis_url: str) -> Callable[..., Service]:
-    def start(workers: int, dispatch: str = "batch") -> Service:
+def start(start_on: Callable[..., Running], redis_url: str, client: Redis) -> Callable[..., Service]:
+    def start(workers: int, dispatch: str = "batch", figures_timeout: float = 20) -> Service:
         server = (
-            f"workers = {workers}\ndispatch = {dispatch}\nfigures_age = 0.001\nfigures_timeout = 0.5\nauth_wait = 30"
+            f"workers = {workers}\ndispatch = {dispatch}\nauth_wait = 30"
+            f"\nfigures_age = 0.001\nfigures_timeout = {figures_timeout}"
         )
-        return Service(start_on(redis_url, server, pool=f"ttl = 60\n{_WATCHER}"))
+        return Service(start_on(redis_url, server, "sync_interval = 0.5", pool=f"ttl = 60\n{_WATCHER}"))
 
     return start
 
@@ -98,8 +110,8 @@ def test_the_parent_writes_the_log_of_its_workers_to_the_last_line(start: Callab
 def test_while_the_parent_hangs_calls_are_served_and_figures_are_refused_in_time(
     start: Callable[..., Service], dispatch: str
 ) -> None:
-    service = start(1, dispatch)
-    service.scrape()
+    service = start(1, dispatch, figures_timeout=0.5)
+    service.status()
     os.kill(service.running.process.pid, signal.SIGSTOP)
     try:
         answer = asked(service.port, request("GET /metrics", user="watcher"))
@@ -109,3 +121,27 @@ def test_while_the_parent_hangs_calls_are_served_and_figures_are_refused_in_time
     finally:
         os.kill(service.running.process.pid, signal.SIGCONT)
     until(lambda: service.scrape()['cticache_refusals_total{code="not_ready"}'] == 1)
+
+
+def test_services_on_one_redis_see_each_other_and_what_happens_to_each(start: Callable[..., Service]) -> None:
+    one, two = start(2), start(1)
+    who = [f"process {service.running.process.pid} on {socket.gethostname()}" for service in (one, two)]
+    until(lambda: [(node["who"], node["here"]) for node in one.status()["nodes"]] == [(who[1], False), (who[0], True)])
+    until(lambda: [node["workers"] for node in two.status()["nodes"]] == [1, 2])
+    assert all(node["same"] and node["rules"] and node["version"] for node in one.status()["nodes"])
+    kill(workers_of(two.running)[0])
+
+    def told() -> list[tuple[str, str]]:
+        return [(each["node"], each["level"]) for each in one.status()["events"] if "has ended with" in each["text"]]
+
+    until(lambda: told() == [(who[1], "ERROR")])
+
+
+def test_what_happens_to_a_worker_is_told_as_of_its_service(start: Callable[..., Service], client: Redis) -> None:
+    service = start(1)
+    client.set("cti:{system-y}:call:100:1234567890", "of the wrong type", ex=60)
+    assert asked(service.port, request(f"GET {CALLS}/100:1234567890")).status == 503
+    until(lambda: service.status()["events"])
+    (event,) = service.status()["events"]
+    assert event["node"] == f"process {service.running.process.pid} on {socket.gethostname()}"
+    assert "1234567890" not in event["text"]

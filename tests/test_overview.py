@@ -1,0 +1,49 @@
+"""What the parent of a service knows, as far as it takes no processes to see."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cticache import config
+from cticache.data.keeper import Keeper
+from cticache.data.keys import Keys
+from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.store import Store
+from cticache.link.connection import Direct, connect
+from cticache.numbering.pools import Pools
+from cticache.overview import Overview
+from kit.proxy import Proxy
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    proxy = Proxy(redis_url)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def overview(tmp_path: Path, proxy: Proxy) -> Iterator[Overview]:
+    path = tmp_path / "config.ini"
+    path.write_text("[pool:system-y]\nnumbers = 100-199\n", "utf-8")
+    read = config.read(path, {})
+    with connect(proxy.url, 0.5) as through:
+        store, pools = Store(Scripts(Direct(through), read_scripts()), Keys("cti"), retry_after=2), Pools(read.pools)
+        overview = Overview(read, (), store, pools, Keeper(store, pools, interval=3600))
+        yield overview
+        logging.getLogger().removeHandler(overview._here)
+
+
+def test_what_happens_while_redis_is_away_is_told_once_it_is_back(
+    overview: Overview, proxy: Proxy, store: Store
+) -> None:
+    proxy.cut()
+    for number in range(3):
+        logging.getLogger("cticache.test").warning("trouble %d", number)
+        overview._tell_events()
+    proxy.restore()
+    overview._tell_events()
+    overview._tell_events()
+    assert [event.said for event in store.events()] == ["trouble 2", "trouble 1", "trouble 0"]
