@@ -32,6 +32,7 @@ from cticache.journal.events import Event
 from cticache.link.trouble import trouble as trouble_of
 from cticache.numbering.pools import Pool, Pools
 from cticache.operate import status
+from cticache.operate.attention import Attention
 from cticache.operate.fill import Limits
 from cticache.operate.history import HOUR
 from cticache.operate.metrics import Processes, Seen, exposition
@@ -194,8 +195,14 @@ class Desk:
                 processes=self._processes(),
                 limits=self._limits,
                 users=self._users,
+                attention=self._attention(names, names_users=names_users),
             )
         )
+
+    def _attention(self, names: Sequence[str], *, names_users: bool) -> list[Attention]:
+        """What needs attention, of these pools and of the whole service."""
+        found = self._watch.latest.attention if self._watch else ()
+        return [each for each in found if (each.pool in names if each.pool else names_users or each.kind != "logins")]
 
     def _status(self, figures: Figures, asked: Status) -> dict[str, Any]:
         condition, processes = self._condition(), self._processes()
@@ -226,11 +233,7 @@ class Desk:
                 "restarts": processes.restarts,
             },
             "nodes": [status.of_node(each, self._registration) for each in around.services],
-            "attention": [
-                asdict(each)
-                for each in (latest.attention if latest else ())
-                if (each.pool in asked.pools if each.pool else asked.names_users or each.kind != "logins")
-            ],
+            "attention": [asdict(each) for each in self._attention(asked.pools, names_users=asked.names_users)],
             "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
             "pools": [
                 status.of_pool(name, stats, latest.done.get(name) if latest else None, self._thresholds)

@@ -27,6 +27,7 @@ from cticache.errors import LOGINS
 from cticache.journal.closed import CAUSES
 from cticache.journal.counts import BOUNDS_S, Sums
 from cticache.journal.refused import CODES
+from cticache.operate.attention import Attention
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -62,12 +63,14 @@ class Seen:
     processes: Processes = field(default_factory=Processes)
     limits: Mapping[str, float] = field(default_factory=dict)
     users: Sequence[User] = ()
+    attention: Sequence[Attention] = ()
+    """What needs attention, as far as whoever asks may see it."""
 
 
 def exposition(seen: Seen) -> bytes:
     """One scrape."""
     registry = CollectorRegistry(auto_describe=False)
-    for families in (_logins, _pools, _counted, _served, _running):
+    for families in (_logins, _pools, _attention, _counted, _served, _running):
         registry.register(_Families(families(seen)))
     return generate_latest(registry)
 
@@ -179,6 +182,15 @@ def _served(seen: Seen) -> Iterator[Metric]:
         durations.add_metric([route], list(zip(bounds, accumulate(row[:-1]), strict=True)), row[-1])
     yield requests
     yield durations
+
+
+def _attention(seen: Seen) -> Iterator[Metric]:
+    family = GaugeMetricFamily(
+        "cticache_attention", "Things that need attention, by what it is", labels=["pool", "kind", "level"]
+    )
+    for (pool, kind, level), count in Counter((each.pool, each.kind, each.level) for each in seen.attention).items():
+        family.add_metric([pool, kind, level], count)
+    yield family
 
 
 _OF_WORKERS = {

@@ -158,7 +158,7 @@ FAULTS = [
         "one DNIS routed elsewhere",
         misroute,
         Night.call,
-        frozenset({"CticacheCallsUnclaimed"}),
+        frozenset({"CticacheNumberNotPickedUp"}),
         r" WARNING cticache\.operate\.watch: pool sales: Nobody picks up (555123456|…56)1",
         ttl_s=1,
     ),

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cticache.data.condition import Condition
 from cticache.data.replies import FailedLogins, PoolStats
 from cticache.journal.counts import Counts, Sums
-from cticache.operate.attention import WatchRules
+from cticache.operate.attention import Attention, WatchRules
 from cticache.operate.metrics import Processes, Seen, exposition
 from kit.checkout import CHECKOUT, ROOT
 from kit.samples import user
@@ -52,6 +52,7 @@ def exposed() -> dict[str, set[str]]:
         processes=Processes(pids={"parent": os.getpid(), "1": os.getpid()}),
         limits={"connections": 400},
         users=[user("ivr")],
+        attention=[Attention("number", "WARN", "sales", "Nobody picks it up.")],
     )
     labels: dict[str, set[str]] = {"up": set()}
     for family in text_string_to_metric_families(exposition(seen).decode()):
