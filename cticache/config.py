@@ -92,6 +92,7 @@ class ServerConfig:
     trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
     figures_age: float = declared(Seconds(), 2.0)
     figures_timeout: float = declared(Seconds(), 5.0)
+    page_refresh: float = declared(Seconds(), 5.0)
     refusal_lines: int = declared(Whole(1, 1_000_000, "lines a second"), 20)
     refusal_burst: int = declared(Whole(1, 1_000_000, "lines"), 200)
     origins: Origins = declared(Text(Origins.parse), origins.NOWHERE)

@@ -43,6 +43,7 @@ from cticache.reach import MOST_AT_NODE, new_clocks, new_runner, new_store
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from cticache.web.front import Leniency
+from cticache.web.page.resource import Refresh
 
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter to itself: with Python's 5 ms, a burst stalls the loop."""
@@ -169,6 +170,7 @@ def serve_on(
             proxies=config.trusted_proxy,
             is_ending=lambda: loop.letting_go,
             ask=asks,
+            refresh=Refresh(config.page_refresh, config.figures_timeout),
         )
         stack.callback(loop.close)
         if not hub:

@@ -71,6 +71,7 @@ auth_queue = 6
 auth_threads = 40
 figures_age = 1.5
 figures_timeout = 2.5
+page_refresh = 0.5
 refusal_lines = 7
 refusal_burst = 8
 auth_wait = 2.5
@@ -160,6 +161,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
         PROXIES,
         1.5,
         2.5,
+        0.5,
         7,
         8,
         Origins.parse("https://cti.example.com:8443 cti.example.com"),
@@ -288,6 +290,7 @@ _WRONG = [
     Wrong("server", "auth_wait", "0", "seconds above 0"),
     Wrong("server", "figures_age", "0", "seconds above 0"),
     Wrong("server", "figures_timeout", "0", "seconds above 0"),
+    Wrong("server", "page_refresh", "0", "seconds above 0"),
     Wrong("redis", "sync_interval", "0", "seconds above 0"),
     Wrong("server", "host", "", "must not be empty"),
     *(

@@ -38,6 +38,7 @@ from cticache.web.formats.choice import FORMATS, SUFFIX
 from cticache.web.front import STRICT, Front, Leniency
 from cticache.web.leases import Leases, Release
 from cticache.web.origin import TRUSTED
+from cticache.web.page.resource import REFRESH, Page, Part, Refresh
 from cticache.web.probes import Health, Ready
 from cticache.web.replies import refuse
 from cticache.web.same_origin import SameOrigin
@@ -65,10 +66,12 @@ def create_app(
     proxies: Networks = NOWHERE,
     is_ending: Callable[[], bool] = lambda: False,
     ask: Ask | None = None,
+    refresh: Refresh = REFRESH,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration.
 
-    ``ask`` tells the figures of the whole service; without it those are told that this application has.
+    ``ask`` tells the figures of the whole service; without it those are told that this application has. ``refresh``
+    is how the operator's page is kept up to date.
     """
     ask = ask or _asked_here(store, pools, keeper, audit.counts)
     bodies = Bodies(max_body, single_quotes=reads.single_quotes)
@@ -88,9 +91,16 @@ def create_app(
     figures = PoolFigures(store, pools, ask)
     app.add_route("/cticache/pools", figures)
     app.add_route("/cticache/pools/{name}", figures, suffix="one")
-    app.add_route("/cticache/status", AtAGlance(pools, ask))
-    app.add_route("/cticache/explain", Explain(store, pools, keeper, audit))
-    app.add_route("/cticache/leases", Leases(store, pools, audit))
+    glance, leases = AtAGlance(pools, ask), Leases(store, pools, audit)
+    explain = Explain(store, pools, keeper, audit, bodies)
+    page = Page(glance, explain, leases, bodies, refresh)
+    app.add_route("/cticache", page)
+    app.add_route("/cticache/", page)
+    app.add_route("/cticache/page.js", Part("page.js", "text/javascript; charset=utf-8"))
+    app.add_route("/cticache/page.css", Part("page.css", "text/css; charset=utf-8"))
+    app.add_route("/cticache/status", glance)
+    app.add_route("/cticache/explain", explain)
+    app.add_route("/cticache/leases", leases)
     app.add_route("/cticache/release", Release(store, pools, bodies))
     app.add_route("/cticache/version", Version())
     app.add_route("/cticache/openapi.json", Document())

@@ -1,6 +1,7 @@
 """What operators ask: how full the pools are, where a call's data went, and the figures for Prometheus."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from falcon import Request, Response
 
@@ -10,7 +11,7 @@ from cticache.data.outage import Outage
 from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchPool, NotReady, WrongFields
 from cticache.handover import places
-from cticache.numbering.ani import read
+from cticache.numbering.ani import Ani, read
 from cticache.numbering.pools import Pool, Pools, readings
 from cticache.operate.desk import Fill, Question, Scrape, Status
 from cticache.operate.explain import explain
@@ -18,21 +19,27 @@ from cticache.operate.metrics import CONTENT_TYPE
 from cticache.web.allowing import Allowing
 from cticache.web.audit import Audit
 from cticache.web.auth import require
+from cticache.web.bodies import Bodies
 from cticache.web.escapes import number
 from cticache.web.query import one
+from cticache.web.schemas import EXPLAIN
 
 Ask = Callable[[Question], bytes | Outage | None]
 """Asks whoever has the overview; None where there is no answer in time."""
 
 
 class Explain(Allowing):
-    """GET /cticache/explain?dnis=...&ani=...: where a call's data went, step by step, values hidden."""
+    """/cticache/explain: where a call's data went, step by step, values hidden.
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace, audit: Audit) -> None:
+    By POST, so that no ANI is in a URL; by GET, with ?dnis=...&ani=..., for who can send nothing else.
+    """
+
+    def __init__(self, store: Store, pools: Pools, keeper: InPlace, audit: Audit, bodies: Bodies) -> None:
         self._store = store
         self._pools = pools
         self._keeper = keeper
         self._audit = audit
+        self._bodies = bodies
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer with every place in which the call may be."""
@@ -40,14 +47,28 @@ class Explain(Allowing):
         dnis, ani = one(req, "dnis"), one(req, "ani")
         if dnis is None or ani is None:
             raise WrongFields({name: ["Missing."] for name, text in (("dnis", dnis), ("ani", ani)) if text is None})
-        dnis, ani = number(dnis), number(ani)
-        found = places(self._pools, dnis, user, self._keeper.condition)
         try:
-            found_there = readings(found, read(ani).bare)
+            caller = read(number(ani))
         except ValueError as error:
             raise WrongFields({"ani": [f"It {error}."]}) from None
-        explained = [explain(self._store, place, ani, self._audit.logged) for place, _ in found_there]
-        resp.media = {"dnis": dnis, "ani": ani, "places": explained}
+        resp.media = self.explained(user, dnis, caller)
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """The same, of the body's dnis and ani."""
+        user = require(req, "watch")
+        resp.media = self.explained(user, **EXPLAIN.load(self._bodies.fields(req)))
+
+    def explained(self, user: User, dnis: str, ani: Ani) -> dict[str, Any]:
+        """Every place in which this user's call may be; WrongFields for an ANI that no pool there can read."""
+        dnis = number(dnis)
+        found = places(self._pools, dnis, user, self._keeper.condition)
+        try:
+            found_there = readings(found, ani.bare)
+        except ValueError as error:
+            raise WrongFields({"ani": [f"It {error}."]}) from None
+        sent = ani.sent or ""
+        explained = [explain(self._store, place, sent, self._audit.logged) for place, _ in found_there]
+        return {"dnis": dnis, "ani": sent, "places": explained}
 
 
 class PoolFigures(Allowing):
@@ -99,12 +120,14 @@ class AtAGlance(Allowing):
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer with what the operator's page shows."""
-        user = require(req, "watch")
-        opened = one(req, "pool") or ""
+        resp.data = self.told(require(req, "watch"), one(req, "pool") or "")
+
+    def told(self, user: User, opened: str) -> bytes:
+        """The same for this user, with this pool opened unless empty; Forbidden or NoSuchPool if it is not theirs."""
         if opened:
             _one_of(user, self._pools, opened)
         asked = Status(_watched(user, self._pools), opened, names_users=user.pools is None)
-        resp.data = _told(self._ask(asked))
+        return _told(self._ask(asked))
 
 
 def _one_of(user: User, pools: Pools, name: str) -> Pool:

@@ -13,7 +13,7 @@ from cticache.web.query import check_detail
 from cticache.web.same_origin import SameOrigin
 from cticache.web.verbs import override
 
-_OURS = "/cticache/"
+_OURS = "/cticache"
 _CALLS = "/cticache/DNIS-ANI"
 _CHANGE_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -1,6 +1,7 @@
 """Who holds what, for operators: the live leases of a pool, and the end of those that are no use any more."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from falcon import Request, Response
@@ -16,12 +17,14 @@ from cticache.web.audit import Audit, about, became, each_ended
 from cticache.web.auth import require
 from cticache.web.bodies import Bodies
 from cticache.web.escapes import number
-from cticache.web.query import one, words
+from cticache.web.query import words
 from cticache.web.schemas import RELEASE
 
 MOST = 200
 """Leases on one page."""
 _USUAL = 50
+_WORDS = ("pool", "user", "dnis", "older", "after", "limit")
+"""Those of the query of a list."""
 _CURSOR = re.compile(r"([0-9]{1,15})-(a?)([0-9]{1,32})")
 """When the last lease of the page before ends, and its DNIS, with an ``a`` for its plus; it has no ANI in it."""
 
@@ -36,18 +39,21 @@ class Leases(Allowing):
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer with a page of the live leases of one of the user's pools, those first that end first."""
-        user = require(req, "watch")
-        pool = _pool(self._pools, user, one(req, "pool"))
-        dnis = one(req, "dnis")
+        resp.media = self.page(require(req, "watch"), words(req, _WORDS, strict=False))
+
+    def page(self, user: User, said: Mapping[str, str]) -> dict[str, Any]:
+        """A page of them for this user; ``said`` is what a query says of _WORDS."""
+        pool = _pool(self._pools, user, said.get("pool"))
+        dnis = said.get("dnis")
         page = self._store.pool_leases(
             pool,
-            user=one(req, "user") or "",
+            user=said.get("user", ""),
             dnis=spelled(self._pools, pool, number(dnis)) if dnis else "",
-            older_s=_whole(req, "older", 0, 999_999_999, 0),
-            after=_cursor(one(req, "after")),
-            limit=_whole(req, "limit", 1, MOST, _USUAL),
+            older_s=_whole(said, "older", 0, 999_999_999, 0),
+            after=_cursor(said.get("after")),
+            limit=_whole(said, "limit", 1, MOST, _USUAL),
         )
-        resp.media = {
+        return {
             "leases": [told(pool, lease, page.now_ms, self._audit.logged) for lease in page.leases],
             "after": page.after and f"{page.after[0]}-{page.after[1].replace('+', 'a')}",
         }
@@ -124,8 +130,8 @@ def _check(asked: dict[str, Any]) -> None:
         raise WrongFields({"ani": ["Missing: send it, or the token of the lease."]})
 
 
-def _whole(req: Request, name: str, least: int, most: int, usual: int) -> int:
-    text = one(req, name)
+def _whole(said: Mapping[str, str], name: str, least: int, most: int, usual: int) -> int:
+    text = said.get(name)
     if text is None:
         return usual
     if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:

@@ -110,6 +110,18 @@ class ReleaseSchema(Schema):
     user = fields.String()
 
 
+class ExplainSchema(Schema):
+    """The body of POST /cticache/explain: a call as System Y saw it."""
+
+    class Meta:
+        """A field that is not listed is an error, so that a misspelt one is noticed."""
+
+        unknown = RAISE
+
+    dnis = fields.String(required=True, error_messages={"required": "Missing."})
+    ani = AniField(required=True, error_messages={"required": "Missing."})
+
+
 class Fields:
     """What a client may send in one place, ready to be validated.
 
@@ -137,3 +149,4 @@ class Fields:
 
 LEASE, RENEW, TAKE = Fields(LeaseSchema), Fields(RenewSchema), Fields(TakeSchema)
 RELEASE = Fields(ReleaseSchema)
+EXPLAIN = Fields(ExplainSchema)

@@ -94,6 +94,10 @@ class Asked(NamedTuple):
         return (self.url, self.verb) == ("/cticache/release", "post")
 
     @property
+    def explains(self) -> bool:
+        return self.verb == "post" and self.url in ("/cticache/explain", "/cticache", "/cticache/")
+
+    @property
     def has_body(self) -> bool:
         return "requestBody" in self.said
 

@@ -10,7 +10,7 @@ from schemathesis import AuthContext, Case, CheckContext, DeserializationContext
 
 from cticache.data import uui
 
-WATCHED = "^/(cticache/(pools|explain|leases|release)|metrics)"
+WATCHED = "^/(cticache/?$|cticache/(pools|explain|leases|release|status|page)|metrics)"
 NUMBERS = st.from_regex(r"\A[0-9]{1,32}\Z")
 ANIS = st.one_of(
     NUMBERS,

@@ -155,6 +155,8 @@ def send(api: TestClient, asked: Asked, media_type: str, said: dict[str, Any]) -
     assert checked(asked, answer).status_code == (201 if asked.leases else 200)
     if asked.ends_a_call:
         assert answer.json == {"released": 1, "more": False}
+    elif asked.explains:
+        assert "It is found" in answer.text
     else:
         assert answer.json["pool"] == "system-y"
 

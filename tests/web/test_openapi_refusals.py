@@ -186,6 +186,8 @@ class Refusals(Described):
         )
 
     def no_such_pool(self, asked: Asked) -> Result:
+        if asked.url in ("/cticache", "/cticache/"):
+            return ask(self.api(), asked, query={"pool": "nowhere"})
         return self.api().simulate_get("/cticache/pools/nowhere", headers=token_of("username"))
 
     def by_get(self, headers: dict[str, str], api: TestClient | None = None, name: str = "caller") -> Result:

@@ -4,16 +4,23 @@ from typing import Any
 
 from cticache.web.formats.choice import FORMATS
 from cticache.web.openapi.fields import ANI, KEY, SECONDS_TEXT
-from cticache.web.schemas import LeaseSchema, ReleaseSchema, RenewSchema, TakeSchema
+from cticache.web.schemas import ExplainSchema, LeaseSchema, ReleaseSchema, RenewSchema, TakeSchema
 
 Parameter = dict[str, Any]
-BODIES = {"Lease": LeaseSchema, "Renew": RenewSchema, "Take": TakeSchema, "Release": ReleaseSchema}
+BODIES = {
+    "Lease": LeaseSchema,
+    "Renew": RenewSchema,
+    "Take": TakeSchema,
+    "Release": ReleaseSchema,
+    "Explain": ExplainSchema,
+}
 """Component -> the schema by which the service reads it."""
 _FORM = "application/x-www-form-urlencoded"
 _EXAMPLES: dict[str, dict[str, str]] = {
     "Lease": {"value": "00123456", "ani": "+12345678901"},
     "Renew": {"value": "00123457"},
     "Take": {"idempotency_key": "8f2e61"},
+    "Explain": {"dnis": "5551234560", "ani": "+12345678901"},
     "Release": {"pool": "system-y", "dnis": "5551234560", "ani": "+12345678901"},
 }
 _ANY = {"type": "string", "minLength": 1}
@@ -112,7 +119,7 @@ def body(name: str) -> dict[str, Any]:
     elements = "".join(f"<{field}>{text}</{field}>" for field, text in example.items())
     in_text = {"schema": {"$ref": f"#/components/schemas/{name}InText"}}
     return {
-        "required": name in ("Lease", "Release"),
+        "required": name in ("Lease", "Release", "Explain"),
         "description": "What it is, its first character tells; the Content-Type is a hint for its charset.",
         "content": {
             "application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": example},

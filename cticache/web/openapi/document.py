@@ -62,6 +62,8 @@ _LINKS: dict[str, Any] = {
     for verb in _VERBS
 }
 """From a lease to what can be done with its call."""
+_TEXTS = {"metrics": CONTENT_TYPE, "page": "text/html", "script": "text/javascript", "style": "text/css"}
+"""What is no JSON -> its type."""
 _NAMES = {
     CALLS: "calls",
     CALLS + "/take": "calls_take",
@@ -69,6 +71,10 @@ _NAMES = {
     CALLS + "/{key}/take": "call_take",
     CALLS + "/{key}/{ani}": "call_in_two",
     CALLS + "/{key}/{ani}/take": "call_in_two_take",
+    "/cticache": "page",
+    "/cticache/": "page_below",
+    "/cticache/page.js": "page_script",
+    "/cticache/page.css": "page_style",
 }
 """URL -> what its operations are called, where its own words do not tell."""
 
@@ -147,8 +153,8 @@ def _answer(what: Operation, status: int, *, has_body: bool) -> dict[str, Any]:
             return replies.found(what.gives, has_body=has_body, says_found=status == 200)
         case "either":
             return replies.found("Leased" if status == 201 else "Held", has_body=has_body, says_found=status == 200)
-        case "metrics":
-            return _metrics(has_body=has_body)
+        case "metrics" | "page" | "script" | "style":
+            return _text(_TEXTS[what.gives], has_body=has_body)
         case "":
             headers = {name: replies.header(name) for name in ("X-Request-Id", "Allow")}
             return {"description": "The verbs are in Allow.", "headers": headers}
@@ -156,8 +162,8 @@ def _answer(what: Operation, status: int, *, has_body: bool) -> dict[str, Any]:
             return replies.plain("It is so.", what.gives, has_body=has_body)
 
 
-def _metrics(*, has_body: bool) -> dict[str, Any]:
-    answer = {"description": "In the text format.", "headers": {"X-Request-Id": replies.header("X-Request-Id")}}
+def _text(content_type: str, *, has_body: bool) -> dict[str, Any]:
+    answer = {"description": "As text.", "headers": {"X-Request-Id": replies.header("X-Request-Id")}}
     if not has_body:
         return answer
-    return answer | {"content": {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}}
+    return answer | {"content": {content_type.partition(";")[0]: {"schema": {"type": "string"}}}}

@@ -55,6 +55,9 @@ Gives = Literal[
     "Status",
     "Released",
     "metrics",
+    "page",
+    "script",
+    "style",
     "Healthy",
     "Ready",
     "Version",
@@ -178,6 +181,28 @@ _EXPLAIN = Operation(
     (*_ROLE, *_REDIS, NotReady, NoSuchCall, WrongFields),
     ("dnis-to-explain", "ani-to-explain"),
 )
+_POSTED_EXPLAIN = Operation(
+    "The same, without an ANI in a URL",
+    "Explained",
+    (*_EXPLAIN.refusals, *_BODY, CrossOrigin),
+    body="Explain",
+)
+_PAGE = Operation(
+    "The operator's page, in HTML, with its script or without",
+    "page",
+    (*_ROLE, NotReady, WrongFields, NoSuchPool),
+    ("pool-of-status",),
+    says="Its form and links say more in the query.",
+)
+_PAGE_WITH_A_CALL = replace(
+    _PAGE,
+    summary="The operator's page, with where a call's data went",
+    refusals=(*_PAGE.refusals, *_BODY, CrossOrigin),
+    body="Explain",
+    says="Why that cannot be told is in the page, too.",
+)
+_SCRIPT = Operation("The script of the operator's page", "script", (*_ROLE, WrongFields))
+_STYLE = Operation("The style of the operator's page", "style", (*_ROLE, WrongFields))
 _LEASES = Operation(
     "Who holds what in a pool: its live leases, those first that end first; values stay hidden",
     "Leases",
@@ -200,6 +225,8 @@ _READY = Operation("Whether a lease would be served", "Ready", (*_REDIS, NotRead
 _VERSION = Operation("Which version answers", "Version", (*_USER, WrongFields))
 _DOCUMENT = Operation("This document", "Document", (*_USER, WrongFields))
 
+_OF_THE_PAGE = {"post": _PAGE_WITH_A_CALL, **_shown(_PAGE, _OPTIONS_OF_OURS, head=True)}
+
 OPERATIONS: dict[str, dict[str, Operation]] = {
     CALLS: {
         "post": _LEASING,
@@ -221,7 +248,11 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/cticache/status": _shown(_STATUS, _OPTIONS_OF_OURS),
     "/cticache/pools": _shown(_POOLS, _OPTIONS_OF_OURS),
     "/cticache/pools/{name}": _shown(_POOL, _with(_OPTIONS_OF_OURS, "name")),
-    "/cticache/explain": _shown(_EXPLAIN, _OPTIONS_OF_OURS),
+    "/cticache/explain": {"post": _POSTED_EXPLAIN, **_shown(_EXPLAIN, _OPTIONS_OF_OURS)},
+    "/cticache": _OF_THE_PAGE,
+    "/cticache/": _OF_THE_PAGE,
+    "/cticache/page.js": _shown(_SCRIPT, _OPTIONS_OF_OURS, head=True),
+    "/cticache/page.css": _shown(_STYLE, _OPTIONS_OF_OURS, head=True),
     "/cticache/leases": _shown(_LEASES, _OPTIONS_OF_OURS),
     "/cticache/release": {"post": _RELEASE, "options": _OPTIONS_OF_OURS},
     "/cticache/version": _shown(_VERSION, _OPTIONS_OF_OURS, head=True),

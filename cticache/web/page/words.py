@@ -1,0 +1,49 @@
+"""Figures as people read them: times in UTC, and a dash where nothing is known."""
+
+from datetime import datetime
+
+from cticache.web.page.markup import Html, element
+
+UNKNOWN = "\N{EN DASH}"
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def count(number: float | None) -> str:
+    """A number, its thousands set apart."""
+    if number is None:
+        return UNKNOWN
+    return f"{number:,.1f}" if isinstance(number, float) and 0 < number < 10 else f"{number:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """So long, to the unit that matters."""
+    if seconds is None:
+        return UNKNOWN
+    for size, unit in _STEPS:
+        if seconds >= 2 * size:
+            return f"{seconds // size:,.0f} {unit}"
+    return f"{seconds:,.0f} s"
+
+
+def size(number: int | None) -> str:
+    """Bytes, as megabytes."""
+    return UNKNOWN if number is None else f"{number / 1_000_000:,.0f} MB"
+
+
+def moment(at: str | None, now: str) -> Html | str:
+    """A time as an element; its day, too, unless that is today."""
+    if not at:
+        return UNKNOWN
+    clock = at[11:19] if len(at) >= 19 else at
+    shown = f"{clock}Z" if at[:10] == now[:10] else f"{at[:10]} {clock}Z"
+    return element("time", shown, datetime=at)
+
+
+def whole_hour(at: str) -> int:
+    """Which hour since 1970 a time is in."""
+    return int(datetime.fromisoformat(at).timestamp()) // 3_600
+
+
+def hour(at: str) -> str:
+    """An hour that may be days ago."""
+    return f"{datetime.fromisoformat(at):%a %H:%M}Z"
