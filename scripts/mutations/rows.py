@@ -39,7 +39,7 @@ class WrongRows(Exception):
 
 def read(folder: Path = _FOLDER, root: Path = ROOT) -> list[Mutation]:
     """The mutations of a folder for the code and the tests under ``root``; WrongRows when one does not fit them."""
-    product = _texts(root, "cticache/**/*.py", "lua/**/*.lua")
+    product = _texts(root, "cticache/**/*.py", "cticache/**/*.js", "lua/**/*.lua")
     tests = _texts(root, "tests/**/test_*.py")
     found: list[Mutation] = []
     wrong: list[str] = []
