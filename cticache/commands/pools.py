@@ -22,6 +22,7 @@ from cticache.errors import RedisUnavailable, UserError
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.pools import Pool
 from cticache.operate.fill import Limits, state, status_line, used, worst
+from cticache.operate.history import READ_BACK, lately, told
 from cticache.operate.pool_table import WIDTH, marks, pool_lines
 from cticache.operate.report import listed
 
@@ -43,7 +44,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="this pool, and what was done with it; else all")
     parser.add_argument("--counters", action="store_true", help="tell what was done with each pool, too")
-    parser.add_argument("--wide", action="store_true", help="cut no name, however long the lines are")
+    parser.add_argument("--wide", action="store_true", help="cut no name and no figure, however long the lines are")
     parser.add_argument(
         "--watch",
         metavar="SECONDS",
@@ -101,9 +102,12 @@ def _chosen(settings: Config, names: Sequence[str]) -> list[Pool]:
 
 
 def _figures(store: Store, pools: Sequence[Pool]) -> list[dict[str, Any]]:
-    """Each pool as /cticache/pools answers with it."""
-    stats = store.pool_stats(pools)
-    return [{"pool": pool.name, **figures.figures()} for pool, figures in zip(pools, stats, strict=True)]
+    """Each pool as /cticache/pools answers with it, and what was done with it lately; None where that is not known."""
+    stats, minutes = store.pool_stats(pools), store.pool_minutes(pools, READ_BACK)
+    return [
+        {"pool": pool.name, **figures.figures(), "last_10_minutes": told(lately(last, figures))}
+        for pool, figures, last in zip(pools, stats, minutes, strict=True)
+    ]
 
 
 def _lines(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> list[str]:
@@ -121,12 +125,12 @@ def _watch(store: Store, pools: Sequence[Pool], arguments: argparse.Namespace) -
                 rows = _figures(store, pools)
             except (RedisUnavailable, RedisError) as error:
                 failure = Failure.of(error)
-                told: dict[str, Any] = {"error": failure.error, "detail": failure.detail}
+                seen: dict[str, Any] = {"error": failure.error, "detail": failure.detail}
                 lines = [failure.detail]
             else:
-                told, lines = {"pools": rows}, _lines(rows, arguments)
+                seen, lines = {"pools": rows}, _lines(rows, arguments)
             if arguments.json:
-                document.write({"time": now, **told}, in_a_line=True)
+                document.write({"time": now, **seen}, in_a_line=True)
             else:
                 screen.show([f"{now:%H:%M:%SZ}, every {arguments.watch:g} s, Ctrl+C ends", *lines])
             sleep(arguments.watch)
@@ -137,8 +141,8 @@ def _monitored(rows: Sequence[dict[str, Any]], limits: Limits, arguments: argpar
     states = [state(row, limits) for row in rows]
     if arguments.json:
         judged = zip(rows, states, strict=True)
-        told = [{**row, "used_percent": used(row), "state": found.name} for row, found in judged]
-        document.write({"state": worst(states).name, "warn": limits.warn, "crit": limits.crit, "pools": told})
+        shown = [{**row, "used_percent": used(row), "state": found.name} for row, found in judged]
+        document.write({"state": worst(states).name, "warn": limits.warn, "crit": limits.crit, "pools": shown})
     else:
         print(status_line(rows, limits))
     return worst(states)

@@ -18,6 +18,8 @@ LATELY = 10
 READ_BACK = LATELY + 2
 """So many minutes must be read for these sums: the one that runs, and the one before the first, are not whole."""
 HOUR = 60
+REFUSED = ("rejected", "over_max_live")
+"""The counters of the leases that were refused."""
 FIGURES = {counter.field: counter.figure for counter in COUNTERS if counter.field in BY_MINUTE}
 
 
@@ -39,6 +41,19 @@ class Done(NamedTuple):
 
 
 NOTHING = Done({}, 0)
+
+
+def told(done: Done) -> dict[str, float] | None:
+    """What ``cticache pools`` tells of it, and of how many seconds; None where nothing is known."""
+    if not done.ms:
+        return None
+    return {
+        "seconds": round(done.ms / 1000, 1),
+        "leased": done.of("leased"),
+        "taken": done.of("taken"),
+        "missed": done.of("missed"),
+        "refused": done.of(*REFUSED),
+    }
 
 
 def between(one: Minute, other: Minute) -> Done | None:

@@ -11,10 +11,16 @@ from cticache.operate.fill import Limits, next_free, used, word
 WIDTH = 80
 """Columns of the narrowest terminal that there is."""
 _LEAST_NAME = 8
-_GAP = "  "
+_GAP = " "
+_BETWEEN_GROUPS = "  "
 _QUANTILES = (0.5, 0.99)
 _CELLS = 10
 """Of a bar."""
+_LEAST_CELLS = 4
+"""Of one that has to make room for names and figures."""
+_WHOLE = 10_000
+"""Figures from here on are shown by their first digits."""
+_UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 _BESIDE = (("size", "numbers"), ("leased", "leased now"), ("leaving", "leaving"), ("peak", "most leased at once"))
 """Figures that are no counters, and have no column."""
 
@@ -35,15 +41,28 @@ class _Column(NamedTuple):
     """A column, its cells to the right."""
 
     title: str
-    cell: Callable[[Mapping[str, Any]], str]
+    figure: Callable[[Mapping[str, Any]], int | str]
+    """A number, or a text that is shown as it is."""
 
 
-_COLUMNS = (
-    _Column("free", lambda pool: f"{pool['free']:,}"),
-    _Column("cool", lambda pool: f"{pool['cooling']:,}"),
-    _Column("shared", lambda pool: f"{pool['shared']:,}"),
+def _lately(figure: str) -> Callable[[Mapping[str, Any]], int | str]:
+    """Of the last ten minutes; a stroke where they are not known."""
+    return lambda pool: "-" if pool["last_10_minutes"] is None else pool["last_10_minutes"][figure]
+
+
+_NOW = (
+    _Column("free", lambda pool: pool["free"]),
+    _Column("cool", lambda pool: pool["cooling"]),
+    _Column("shared", lambda pool: pool["shared"]),
     _Column("next", next_free),
 )
+_LATELY = (
+    _Column("lease", _lately("leased")),
+    _Column("take", _lately("taken")),
+    _Column("miss", _lately("missed")),
+    _Column("ref", _lately("refused")),
+)
+_OVER_LATELY = "last 10 min"
 
 
 def marks(encoding: str | None) -> Marks:
@@ -58,32 +77,58 @@ def marks(encoding: str | None) -> Marks:
 def pool_lines(
     pools: Sequence[Mapping[str, Any]], drawn: Marks, limits: Limits, *, width: int | None, counters: bool
 ) -> Iterator[str]:
-    """A head, and a line for each pool; with ``counters`` what was done with it below.
+    """Two lines of heads, and a line for each pool; with ``counters`` what was done with it below.
 
-    Names are cut so that no line is longer than ``width``; None: they are not.
+    Figures, bars and names are cut so that no line is longer than ``width``; None: they are not.
     """
-    columns = [[column.title, *map(column.cell, pools)] for column in _COLUMNS]
-    fill = ["used", *(_fill(pool, drawn, limits) for pool in pools)]
-    widths = [max(map(len, column)) for column in columns]
-    rest = max(map(len, fill)) + sum(len(_GAP) + each for each in widths) + len(_GAP)
-    names = ["pool", *(pool["pool"] for pool in pools)]
-    longest = max(map(len, names))
-    name_width = longest if width is None else min(longest, max(width - rest, _LEAST_NAME))
-    for row, name in enumerate(names):
-        cells = (f"{column[row]:>{each}}" for column, each in zip(columns, widths, strict=True))
-        yield _GAP.join(
-            (f"{_cut(name, name_width, drawn.cut):{name_width}}", f"{fill[row]:{max(map(len, fill))}}", *cells)
-        )
-        if row and counters:
-            yield from _done(pools[row - 1])
+    now, done = (_block(columns, pools, whole=width is None) for columns in (_NOW, _LATELY))
+    beside = len(_BETWEEN_GROUPS.join(("", now[0], done[0])))
+    longest = max(map(len, ["pool", *(pool["pool"] for pool in pools)]))
+    cells = _CELLS
+    if width is not None:
+        fixed = len(_fill(0, "", drawn, _CELLS)) - _CELLS + len(_GAP) + beside
+        cells = min(_CELLS, max(width - fixed - longest, _LEAST_CELLS))
+        longest = min(longest, max(width - fixed - cells, _LEAST_NAME))
+    bars = [_fill(used(pool), word(pool, limits), drawn, cells) for pool in pools]
+    fills = [f"{'used':{len(bars[0]) if bars else 4}}", *bars]
+    names = [f"{_cut(name, longest, drawn.cut):{longest}}" for name in ("pool", *(pool["pool"] for pool in pools))]
+    lines = [
+        _BETWEEN_GROUPS.join((f"{name}{_GAP}{fill}", *figures))
+        for name, fill, *figures in zip(names, fills, now, done, strict=True)
+    ]
+    yield f"{_OVER_LATELY:>{len(lines[0])}}"
+    yield lines[0]
+    for pool, line in zip(pools, lines[1:], strict=True):
+        yield line
+        if counters:
+            yield from _done(pool)
 
 
-def _fill(pool: Mapping[str, Any], drawn: Marks, limits: Limits) -> str:
+def _block(columns: Sequence[_Column], pools: Sequence[Mapping[str, Any]], *, whole: bool) -> list[str]:
+    """The heads of these columns side by side, and below them the figures of each pool."""
+    texts = [[column.title, *(_shown(column.figure(pool), whole=whole) for pool in pools)] for column in columns]
+    widths = [max(map(len, text)) for text in texts]
+    return [
+        _GAP.join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in zip(*texts, strict=True)
+    ]
+
+
+def _shown(figure: int | str, *, whole: bool) -> str:
+    """Such as ``9,999`` and, unless it is to be whole, ``12.3k``: never rounded up, in five characters."""
+    if isinstance(figure, str):
+        return figure
+    if whole or figure < _WHOLE:
+        return f"{figure:,}"
+    unit, letter = next(each for each in _UNITS if figure >= each[0])
+    return f"{figure // unit}.{figure % unit * 1000 // unit:03}"[:4].rstrip(".") + letter
+
+
+def _fill(share: int | None, said: str, drawn: Marks, cells: int) -> str:
     """Such as ``41 % [####------] ok``."""
-    share = used(pool)
-    cells = 0 if not share else max(1, share * _CELLS // 100)
-    bar = drawn.full * cells + drawn.empty * (_CELLS - cells)
-    return f"{'  -' if share is None else f'{share:>3}'} % [{bar}] {word(pool, limits):4}"
+    full = 0 if not share else max(1, share * cells // 100)
+    bar = drawn.full * full + drawn.empty * (cells - full)
+    return f"{'  -' if share is None else f'{share:>3}'} % [{bar}] {said:4}"
 
 
 def _cut(name: str, width: int, mark: str) -> str:

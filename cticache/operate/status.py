@@ -17,14 +17,13 @@ from cticache.journal.events import Event
 from cticache.numbering.pools import Pool
 from cticache.operate.advice import Hour, advise, quantile
 from cticache.operate.fill import Limits, used, word
-from cticache.operate.history import HOUR, MINUTE_MS, Done, by_minute
+from cticache.operate.history import HOUR, MINUTE_MS, REFUSED, Done, by_minute
 from cticache.operate.report import advice_lines
 
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 _ASKED = ("exact", "suffix", "sole", "uui")
 _TOLD = ("version", "workers", "restarts", "config_file", "config_changed_at")
 """What a service tells of itself, as Overview.tells has it."""
-_REFUSED = ("rejected", "over_max_live")
 
 
 def of_pool(name: str, stats: PoolStats, done: Done | None, limits: Limits) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def _rates(done: Done) -> dict[str, float]:
         "leased": round(done.a_minute("leased"), 1),
         "taken": round(done.a_minute("taken"), 1),
         "missed": round(done.a_minute("missed"), 1),
-        "refused": round(done.a_minute(*_REFUSED), 1),
+        "refused": round(done.a_minute(*REFUSED), 1),
     }
 
 
@@ -129,7 +128,7 @@ def opened(
 def _counted(counts: Mapping[str, int] | None) -> Mapping[str, int | None]:
     if counts is None:
         return dict.fromkeys(("leased", "taken", "missed", "refused"))
-    refused = sum(counts.get(field, 0) for field in _REFUSED)
+    refused = sum(counts.get(field, 0) for field in REFUSED)
     return {field: counts.get(field, 0) for field in ("leased", "taken", "missed")} | {"refused": refused}
 
 

@@ -14,7 +14,7 @@ from cticache.data.store import Store
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool
 from kit import forked, servers
-from kit.aging import age
+from kit.aging import age, minutes_pass
 from kit.samples import at
 
 Run = Callable[..., tuple[int, str, str]]
@@ -38,13 +38,14 @@ def test_each_pool_is_a_line_that_says_how_full_it_is_in_80_columns(full: Pool, 
     code, out, err = run(POOLS, "pools")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[0] == "pool used free cool shared next"
-    assert lines[1].startswith(
+    assert lines[:2] == ["last 10 min", "pool used free cool shared next lease take miss ref"]
+    assert lines[2].startswith(
         "support 100 % [\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588] FULL 0 0 0 6"
     )
-    assert lines[2] == "sales 50 % [\u2588\u2588\u2588\u2588\u2588\u2591\u2591\u2591\u2591\u2591] ok 5 1 0 now"
-    assert lines[3] == "not-there - % [\u2591\u2591\u2591\u2591\u2591\u2591\u2591\u2591\u2591\u2591] none 0 0 0 never"
-    assert len(lines) == 4
+    assert lines[3] == "sales 50 % [\u2588\u2588\u2588\u2588\u2588\u2591\u2591\u2591\u2591\u2591] ok 5 1 0 now - - - -"
+    assert lines[4].startswith("not-there - % [\u2591\u2591\u2591\u2591")
+    assert lines[4].endswith("] none 0 0 0 never - - - -")
+    assert len(lines) == 5
     assert len({len(line) for line in out.splitlines()}) == 1
     assert len(out.splitlines()[0]) <= 80
 
@@ -53,9 +54,9 @@ def test_a_long_name_is_cut_in_its_middle_unless_lines_may_be_long(new_pool: Mak
     name = "north-western-region-contact-centre-of-the-second-floor-1"
     new_pool("100", name=name)
     pool = f"[pool:{name}]\nnumbers = 100\n"
-    _, line = run(pool, "pools")[1].splitlines()
+    *_, line = run(pool, "pools")[1].splitlines()
     assert len(line) == 80
-    assert line.startswith("north-western")
+    assert line.startswith("north-w")
     assert "floor-1 " in line
     assert name in run(pool, "pools", "--wide")[1]
 
@@ -90,14 +91,42 @@ def test_what_was_done_is_told_of_pools_that_are_named_and_where_it_is_asked_for
         "from lease to take: 50% within 7 s, 99% within 7 s",
     ):
         assert said in text
-    assert len(run(configured, "pools")[1].splitlines()) == 2
+    assert len(run(configured, "pools")[1].splitlines()) == 3
+
+
+def test_what_was_done_in_the_last_ten_minutes_stands_beside_the_fill(
+    client: Redis, store: Store, new_pool: MakePool, run: Run
+) -> None:
+    pool = new_pool("100-102", exhausted="reject")
+    configured = "[pool:system-y]\nnumbers = 100-102\n"
+
+    def shown() -> list[str]:
+        return run(configured, "pools")[1].splitlines()[-1].split()[-4:]
+
+    store.lease(pool, "1", "1", "x", 60_000)
+    store.pool_minute([pool])
+    assert shown() == ["0"] * 4, "what was done before is not of these minutes"
+    minutes_pass(client, 5)
+    taken = store.lease(pool, "2", "2", "x", 60_000)
+    store.lease(pool, "3", "3", "x", 60_000)
+    for refused in "45":
+        with pytest.raises(PoolExhausted):
+            store.lease(pool, refused, refused, "x", 60_000)
+    assert store.take(at(pool, taken.dnis), "2", "y")
+    assert store.take(at(pool, taken.dnis), "9", "z") is None
+    assert shown() == ["2", "1", "1", "2"]
+    (row,) = json.loads(run(configured, "pools", "--json")[1])["pools"]
+    done = row["last_10_minutes"]
+    assert 300 <= done.pop("seconds") < 301
+    assert done == {"leased": 2, "taken": 1, "missed": 1, "refused": 2}
 
 
 def test_a_document_has_the_fields_of_the_url_and_the_named_pools_alone(full: Pool, store: Store, run: Run) -> None:
     told = json.loads(run(POOLS, "pools", "--json", "support")[1])
     figures = store.pool_stats([full])[0].figures()
     (row,) = told["pools"]
-    assert row.keys() == {"pool", *figures}
+    assert row.keys() == {"pool", *figures, "last_10_minutes"}
+    assert row["last_10_minutes"] is None
     assert (row["pool"], row["size"], row["leased"], row["leased_total"]) == ("support", 5, 5, 5)
 
 
@@ -206,7 +235,7 @@ def test_a_watch_that_goes_into_a_file_is_a_block_each_time(
     with pytest.raises(SystemExit):
         run(POOLS, "pools", "--watch", "1")
     blocks = capsys.readouterr().out.split("\n\n")
-    assert [block.splitlines()[1].split()[:2] for block in blocks[:3]] == [["pool", "used"]] * 3
+    assert [block.splitlines()[2].split()[:2] for block in blocks[:3]] == [["pool", "used"]] * 3
     assert all("every 1 s, Ctrl+C ends" in block for block in blocks[:3])
     assert [block.partition("FULL")[2].split()[1] for block in blocks[:3]] == ["0", "1", "1"], "cooling"
     assert "\x1b" not in "".join(blocks)

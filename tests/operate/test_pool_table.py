@@ -6,9 +6,14 @@ from cticache.data.replies import PoolStats
 from cticache.operate.fill import Limits, next_free, status_line, used
 from cticache.operate.pool_table import ASCII, BLOCKS, marks, pool_lines
 
+NONE_DONE = dict.fromkeys(("seconds", "leased", "taken", "missed", "refused"), 0)
 
-def _pool(size: int, free: int, name: str = "p", next_free_ms: int = 0) -> dict[str, object]:
-    return {"pool": name, **PoolStats.of([size, free, size - free, 0, 0, 0, next_free_ms, 0], [], [], []).figures()}
+
+def _pool(
+    size: int, free: int, name: str = "p", next_free_ms: int = 0, done: dict[str, int] | None = NONE_DONE
+) -> dict[str, object]:
+    stats = PoolStats.of([size, free, size - free, 0, 0, 0, next_free_ms, 0], [], [], [])
+    return {"pool": name, **stats.figures(), "last_10_minutes": done}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +30,7 @@ def _pool(size: int, free: int, name: str = "p", next_free_ms: int = 0) -> dict[
     ],
 )
 def test_the_bar_is_full_only_where_no_number_is_free(size: int, free: int, shown: str) -> None:
-    _, line = pool_lines([_pool(size, free)], ASCII, Limits(), width=80, counters=False)
+    *_, line = pool_lines([_pool(size, free)], ASCII, Limits(), width=80, counters=False)
     assert shown in line
 
 
@@ -45,15 +50,41 @@ def test_a_stream_that_has_no_blocks_gets_ascii(encoding: str | None, drawn: obj
 
 
 def test_the_figures_line_up_however_large_they_are() -> None:
-    pools = [_pool(5_000_000, 4_999_999, "many"), _pool(1, 0, "one", 86_400_000), _pool(0, 0, "none", -1)]
+    much = dict.fromkeys(NONE_DONE, 12_345_678)
+    pools = [
+        _pool(5_000_000, 4_999_999, "many", done=much),
+        _pool(1, 0, "a-pool-of-one-number", 86_400_000),
+        _pool(0, 0, "none", -1, done=None),
+    ]
     lines = list(pool_lines(pools, ASCII, Limits(), width=80, counters=False))
     assert {len(line) for line in lines} == {len(lines[0])}
     assert len(lines[0]) <= 80
+    assert "4.99M" in lines[2]
+    wide = list(pool_lines(pools, ASCII, Limits(), width=None, counters=False))
+    assert {len(line) for line in wide} == {len(wide[0])}
+    assert "4,999,999" in wide[2]
+    assert wide[2].endswith("12,345,678 12,345,678 12,345,678 12,345,678")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(9_999, "9,999"), (10_000, "10.0k"), (99_999, "99.9k"), (999_999, "999k"), (1_000_000, "1.00M"), (10**9, "1.00G")],
+)
+def test_a_large_figure_is_shown_in_five_characters_and_never_rounded_up(count: int, shown: str) -> None:
+    pool = _pool(5, 5, done={**NONE_DONE, "refused": count})
+    *_, line = pool_lines([pool], ASCII, Limits(), width=80, counters=False)
+    assert line.split()[-1] == shown
+
+
+def test_of_minutes_that_are_not_known_no_figure_is_shown() -> None:
+    *_, known = pool_lines([_pool(5, 5)], ASCII, Limits(), width=80, counters=False)
+    *_, unknown = pool_lines([_pool(5, 5, done=None)], ASCII, Limits(), width=80, counters=False)
+    assert (known.split()[-4:], unknown.split()[-4:]) == (["0"] * 4, ["-"] * 4)
 
 
 def test_two_names_that_differ_at_their_ends_stay_apart_when_cut() -> None:
     pools = [_pool(1, 1, f"{'x' * 60}-{end}") for end in "12"]
-    _, one, other = pool_lines(pools, ASCII, Limits(), width=80, counters=False)
+    _, _, one, other = pool_lines(pools, ASCII, Limits(), width=80, counters=False)
     assert one != other
     assert len(one) == len(other) == 80
 
