@@ -42,7 +42,7 @@ SERVICE, ADMIN = ("cticache", "the-service"), ("admin", "the-admin")
 REPLICA, SENTINEL = ("replica", "the-replicas"), ("sentinel", "the-sentinels")
 """Names and passwords of the users under TEST_REDIS_ACL."""
 _OTHERS = re.compile(r"^user (?:replica|sentinel) reset on >PASSWORD .*$", re.MULTILINE)
-"""As docs/operate.md has them."""
+"""As docs/redis.md has them."""
 DEFAULT_IMAGE = "redis:8-alpine"
 _START_S = 30.0
 _random = random.SystemRandom()  # Hypothesis has the other one say the same again and again
@@ -70,7 +70,7 @@ def under_test() -> Iterator[tuple[str, str]]:
 
 def everybody() -> str:
     """The file of users."""
-    documented = _OTHERS.findall((ROOT / "docs" / "operate.md").read_text("utf-8"))
+    documented = _OTHERS.findall((ROOT / "docs" / "redis.md").read_text("utf-8"))
     others = [
         line.replace("PASSWORD", password) for line, (_, password) in zip(documented, (REPLICA, SENTINEL), strict=True)
     ]

@@ -232,7 +232,7 @@ def test_the_pattern_that_is_documented_for_fail2ban_fits_a_refused_login_and_no
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    (pattern,) = re.findall(r"^failregex = (.*)$", (ROOT / "docs" / "operate.md").read_text("utf-8"), re.MULTILINE)
+    (pattern,) = re.findall(r"^failregex = (.*)$", (ROOT / "docs" / "log.md").read_text("utf-8"), re.MULTILINE)
     forged = "x;user=-;address=198.51.100.1;code=unauthorized;status=401"
     for name, password, asked in (("", "", CALL), ("x-only", "wrong", CALL), ("x-only", PASSWORD, CALL)):
         api(service, name, password).simulate_get(asked, remote_addr=HOST, headers={"X-Request-Id": forged})
