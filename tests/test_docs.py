@@ -15,12 +15,8 @@ from cticache.journal.counts import Sums
 from cticache.link.trouble import AWAY, REFUSALS, SILENT, UNKNOWN
 from cticache.operate.metrics import Seen, exposition
 from kit.checkout import CHECKOUT, ROOT
+from kit.documents import BLOCK, DOCS, inline, lines
 
-DOCS = {
-    path: path.read_text("utf-8")
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"))
-}
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w./-])(?:(?:cticache|lua|scripts|tests|docs|\.ci)/[\w./*-]*|[\w-]+\.(?:md|ini|toml|txt)\b)")
 EXPOSED = exposition(
@@ -52,16 +48,6 @@ def anchors(doc: Path) -> set[str]:
         slug = re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
         found[slug] = found.get(slug, 0) + 1
     return {f"{slug}-{at}" if at else slug for slug, count in found.items() for at in range(count)}
-
-
-def inline(doc: Path) -> list[str]:
-    """What stands between backticks."""
-    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", DOCS[doc]))]
-
-
-def lines(doc: Path) -> list[str]:
-    """The same, and each line of the blocks."""
-    return [*inline(doc), *(line for block in BLOCK.finditer(DOCS[doc]) for line in block[2].splitlines())]
 
 
 def options(text: str) -> Iterator[tuple[str, str]]:
