@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from cticache.access.passwords import hashed
 from cticache.data.store import Store
 from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool
+from cticache.operate.advice import Hour, advise
+from cticache.operate.report import advice_lines
 from kit.documents import BLOCK, DOCS, inline
+from kit.samples import make_pool
 from kit.serving import STOP, Running
 
 DNIS, ANI = "5551234562", "12345678901"
@@ -154,6 +158,13 @@ def test_the_line_for_a_monitoring_system_has_the_form_that_is_documented(capsys
     )
     assert form.fullmatch(documented)
     assert form.fullmatch(capsys.readouterr().out.strip())
+
+
+def test_advice_is_the_one_that_is_documented() -> None:
+    hour = {"leased": 3600, "taken": 3600, "held_ms": 3600 * 20_000, "peak": 35, "t45": 3600}
+    start = datetime(2026, 11, 28, 2, tzinfo=UTC)
+    advice = advise([Hour.of(int(start.timestamp()) // 3600, hour)], make_pool("100-140"), {})
+    assert list(advice_lines(advice, "system-y")) == shown("cticache advise")
 
 
 def test_an_explanation_is_the_one_that_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
