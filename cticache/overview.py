@@ -23,6 +23,7 @@ from cticache.operate.desk import Desk, Question
 from cticache.operate.fill import Limits
 from cticache.operate.metrics import Processes
 from cticache.operate.watch import Watch
+from cticache.web.page.shown import View, answer
 
 _LIMITS = ("connections", "connections_per_address", "threads", "max_body", "auth_queue", "auth_threads")
 """The options of [server] that /metrics tells."""
@@ -107,6 +108,6 @@ class Overview:
                 for _ in events:
                     self._happened.popleft()
 
-    def answer(self, question: Question) -> bytes | Outage | None:
-        """What an operator asks; as Desk says."""
-        return self._desk.answer(question)
+    def answer(self, question: Question | View) -> bytes | Outage | None:
+        """What an operator asks, or what the operator's page shows."""
+        return answer(self._desk, question)

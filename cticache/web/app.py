@@ -39,6 +39,7 @@ from cticache.web.front import STRICT, Front, Leniency
 from cticache.web.leases import Leases, Release
 from cticache.web.origin import TRUSTED
 from cticache.web.page.resource import REFRESH, Page, Part, Refresh
+from cticache.web.page.shown import View, answer
 from cticache.web.probes import Health, Ready
 from cticache.web.replies import refuse
 from cticache.web.same_origin import SameOrigin
@@ -118,9 +119,9 @@ def _asked_here(store: Store, pools: Pools, keeper: InPlace, counts: Counts) -> 
     sums = Sums()
     desk = Desk(store, pools, sums, condition=lambda: keeper.condition)
 
-    def ask(question: Question) -> bytes | Outage | None:
+    def ask(question: Question | View) -> bytes | Outage | None:
         sums.add(counts.told(1, 0, {}, {}))
-        return desk.answer(question)
+        return answer(desk, question)
 
     return ask
 

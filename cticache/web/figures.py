@@ -13,7 +13,7 @@ from cticache.errors import Forbidden, NoSuchPool, NotReady, WrongFields
 from cticache.handover import places
 from cticache.numbering.ani import Ani, read
 from cticache.numbering.pools import Pool, Pools, readings
-from cticache.operate.desk import Fill, Question, Scrape, Status
+from cticache.operate.desk import Fill, Scrape, Status
 from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE
 from cticache.web.allowing import Allowing
@@ -24,8 +24,8 @@ from cticache.web.escapes import number
 from cticache.web.query import one
 from cticache.web.schemas import EXPLAIN
 
-Ask = Callable[[Question], bytes | Outage | None]
-"""Asks whoever has the overview; None where there is no answer in time."""
+Ask = Callable[[Any], bytes | Outage | None]
+"""Asks whoever has the overview what operate.desk or web.page.shown answers; None where that is not in time."""
 
 
 class Explain(Allowing):
@@ -120,14 +120,17 @@ class AtAGlance(Allowing):
 
     def on_get(self, req: Request, resp: Response) -> None:
         """Answer with what the operator's page shows."""
-        resp.data = self.told(require(req, "watch"), one(req, "pool") or "")
+        resp.data = self.told(self.asked(require(req, "watch"), one(req, "pool") or ""))
 
-    def told(self, user: User, opened: str) -> bytes:
-        """The same for this user, with this pool opened unless empty; Forbidden or NoSuchPool if it is not theirs."""
+    def asked(self, user: User, opened: str) -> Status:
+        """What this user asks for, with this pool opened unless empty; Forbidden or NoSuchPool if it is not theirs."""
         if opened:
             _one_of(user, self._pools, opened)
-        asked = Status(_watched(user, self._pools), opened, names_users=user.pools is None)
-        return _told(self._ask(asked))
+        return Status(_watched(user, self._pools), opened, names_users=user.pools is None)
+
+    def told(self, question: Any) -> bytes:
+        """The answer to this; RedisUnavailable or NotReady where there is none."""
+        return _told(self._ask(question))
 
 
 def _one_of(user: User, pools: Pools, name: str) -> Pool:

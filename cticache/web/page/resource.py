@@ -1,10 +1,10 @@
 """The URLs of the operator's page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from falcon import Request, Response
@@ -18,6 +18,7 @@ from cticache.web.figures import AtAGlance, Explain
 from cticache.web.leases import Leases
 from cticache.web.page import sections
 from cticache.web.page.markup import Html, element, joined
+from cticache.web.page.shown import SHOWS, SORTS, View
 from cticache.web.query import one
 from cticache.web.schemas import EXPLAIN
 
@@ -28,8 +29,6 @@ _HEADERS = {
     ),
     "Referrer-Policy": "same-origin",  # with no-referrer a browser sends a form with the origin null, which is refused
 }
-_SHOWS = {"all": "all", "attention": "only those that need attention"}
-_SORTS = {"used": "use", "name": "name"}
 _LEASES_OF = ("pool", "user", "dnis")
 """The words of a query that say which leases are meant."""
 
@@ -90,38 +89,20 @@ class Page(Allowing):
         self._show(req, resp, user, found)
 
     def _show(self, req: Request, resp: Response, user: User, found: Html | None = None) -> None:
-        name = one(req, "pool") or ""
-        status = json.loads(self._glance.told(user, name))
-        service, now = status["service"], status["at"]
-        show, sort = (_chosen(req, word, choices) for word, choices in (("show", _SHOWS), ("sort", _SORTS)))
-        part = one(req, "filter") or ""
-        shown = {
-            "title": sections.title(status),
-            "gist": sections.gist(status),
-            "name": f"cticache {service['version']} at {service['host']}",
+        show, sort = (_chosen(req, word, choices) for word, choices in (("show", SHOWS), ("sort", SORTS)))
+        asked = self._glance.asked(user, one(req, "pool") or "")
+        shown: dict[str, str] = json.loads(self._glance.told(View(asked, one(req, "filter") or "", show, sort)))
+        own = {
             "every": f"{self._refresh.every_s:g}",
             "patience": f"{self._refresh.patience_s:g}",
-            "state": sections.state(status),
-            "attention": sections.attention(status),
-            "opened_field": element("input", type="hidden", name="pool", value=name) if name else "",
-            "filter": part,
-            "shows": _options(_SHOWS, show),
-            "sorts": _options(_SORTS, sort),
-            "pools": sections.pools(
-                _chosen_pools(status, part, show, sort), status["thresholds"], len(status["pools"])
-            ),
-            "opened": sections.opened(status["opened"], now),
             "found": found or "",
-            "names": _options({each["pool"]: each["pool"] for each in status["pools"]}, name),
             "user": one(req, "user") or "",
             "dnis": one(req, "dnis") or "",
             "leases": self._held(req, user) if one(req, "leases") else "",
-            "events": sections.events(status),
-            "requests": sections.requests(status),
         }
         resp.set_headers(_HEADERS)
         resp.content_type = "text/html; charset=utf-8"
-        resp.text = self._frame.substitute({word: joined(each) for word, each in shown.items()})
+        resp.text = self._frame.substitute(shown | {word: joined(each) for word, each in own.items()})
 
     def _held(self, req: Request, user: User) -> Html:
         said = {word: text for word in _LEASES_OF if (text := one(req, word))}
@@ -147,15 +128,3 @@ def _chosen(req: Request, word: str, choices: Mapping[str, str]) -> str:
     """What the query says under this word; the first choice unless it is one of them."""
     said = one(req, word) or ""
     return said if said in choices else next(iter(choices))
-
-
-def _options(choices: Mapping[str, str], chosen: str) -> Html:
-    return joined(*[element("option", text, value=name, selected=name == chosen) for name, text in choices.items()])
-
-
-def _chosen_pools(status: Mapping[str, Any], part: str, show: str, sort: str) -> Sequence[Mapping[str, Any]]:
-    rows = [each for each in status["pools"] if part.lower() in each["pool"].lower()]
-    if show == "attention":
-        named = {each["pool"] for each in status["attention"]}
-        rows = [each for each in rows if each["word"] != "ok" or each["pool"] in named]
-    return sorted(rows, key=lambda each: (-each["used_percent"] if sort == "used" else 0, each["pool"]))
