@@ -155,9 +155,10 @@ class Telling:
         self._thread.start()
 
     def close(self) -> None:
-        """Tell it once more, and end."""
+        """Tell it once more, and end; nothing is told where it has not begun."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.ident:
+            self._thread.join()
 
     def _run(self) -> None:
         until = time.monotonic()

@@ -87,3 +87,10 @@ def test_where_nobody_hears_it_any_more_it_ends_quietly() -> None:
     telling = Telling(gone)
     telling.start()
     telling.close()
+
+
+def test_what_has_not_begun_can_be_ended() -> None:
+    """As where the service is stopped before anybody is let in."""
+    heard: list[int] = []
+    Telling(lambda: heard.append(1)).close()
+    assert not heard
