@@ -232,7 +232,7 @@ class Desk:
                 "serving": len(processes.pids.keys() - {"parent"}),
                 "restarts": processes.restarts,
             },
-            "nodes": [status.of_node(each, self._registration) for each in around.services],
+            "nodes": [status.of_node(each, self._registration) for each in around.services if asked.names_users],
             "attention": [asdict(each) for each in self._attention(asked.pools, names_users=asked.names_users)],
             "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
             "pools": [

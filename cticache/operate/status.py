@@ -33,7 +33,7 @@ def of_pool(name: str, stats: PoolStats, done: Done | None, limits: Limits) -> d
         **{figure: getattr(stats, figure) for figure in _FIGURES},
     }
     row = figures | {"used_percent": used(figures), "word": word(figures, limits)}
-    return row | {"a_minute": _rates(done) if done and done.ms else None}
+    return row | {"a_minute": _rates(done) if done and done.ms >= MINUTE_MS else None}
 
 
 def _rates(done: Done) -> dict[str, float]:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -15,6 +16,7 @@ import pytest
 from redis import Redis
 
 from cticache.numbering.ani import MOST_CHARACTERS
+from kit.forked import run
 from kit.samples import PASSWORD, USERS
 from kit.serving import Running, until
 from kit.talk import CALLS, Answer, Talk, request
@@ -47,6 +49,11 @@ SPELLINGS = (
     "Bob-Caller",
     "9" * (MOST_CHARACTERS + 1),
 )
+SHOWN = (
+    *("/metrics", "/cticache/pools", "/cticache/status?pool=system-y", "/cticache/leases?pool=system-y&limit=200"),
+    *("/cticache/?pool=system-y&leases=1", "/cticache/page.js", "/cticache/page.css"),
+)
+"""What operators are shown."""
 VALUE = "4929-0000-SECRET\n2026-11-28 00:00:00.000Z ERROR cticache.forged: hello"
 FORGED = "/x%0A2026-11-28%2000:00:00.000Z%20ERROR%20cticache.forged:%20hello%E2%80%A8%1B[2J"
 RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ (?:cticache[\w.]*|waitress): .+")
@@ -148,9 +155,17 @@ def disturb(client: Client, number: int) -> None:
         talk.vanish()
 
 
+def bundle(folder: Path) -> dict[str, str]:
+    """What `cticache support` writes: the name of each file and its text."""
+    path = folder / "support.zip"
+    assert run("support", "--config", str(folder / "config.ini"), "--output", str(path)).returncode == 0
+    with zipfile.ZipFile(path) as packed:
+        return {name: packed.read(name).decode() for name in packed.namelist()}
+
+
 @pytest.mark.parametrize("dispatch", ["batch", "threads"])
 def test_the_log_of_a_run_has_a_line_for_each_refusal_none_of_a_clients_and_no_caller(
-    start: Start, dispatch: str, client: Redis, long: bool
+    start: Start, dispatch: str, client: Redis, tmp_path: Path, long: bool
 ) -> None:
     running = start(f"workers = 1\ndispatch = {dispatch}\nrefusal_burst = 100000")
     number = port(running)
@@ -158,6 +173,9 @@ def test_the_log_of_a_run_has_a_line_for_each_refusal_none_of_a_clients_and_no_c
     for ani in SPELLINGS if long else SPELLINGS[3::3]:
         exchange(talks, ani)
     disturb(talks, number)
+    shown = {path: talks.send(f"GET {path}") for path in SHOWN}
+    assert {path: answer.status for path, answer in shown.items()} == dict.fromkeys(SHOWN, 200)
+    told_to_helpers = bundle(tmp_path)
     client.set("cti:{system-y}:numbers", "no longer what it was")
     exchange(talks, DIGITS)
     assert running.end(signal.SIGTERM) == 0
@@ -170,6 +188,8 @@ def test_the_log_of_a_run_has_a_line_for_each_refusal_none_of_a_clients_and_no_c
     assert all(told.count(each) == 1 for each in talks.refused)
     for secret in (*SPELLINGS, *map(quote, SPELLINGS), DIGITS[2:], "Bob", "SECRET", "hunter2", "correct"):
         assert secret not in log
+        assert [path for path, answer in shown.items() if secret in answer.content.decode()] == []
+        assert [name for name, text in told_to_helpers.items() if secret in text] == []
     joined = [re.sub(r"\b(?:id|digest|token)=\S+|\D", "", line) for line in lines]
     assert not [line for line in joined if DIGITS[2:] in line or DIGITS[-9:] in line]
 
