@@ -1,8 +1,9 @@
 """What all tests share: the server under test, and the store on it."""
 
+import gc
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=topologies.TOPOLOGIES,
         help="the store's tests alone, on this: one server, a primary behind a sentinel, or a cluster",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector off what is imported and collected: it stays to the end, and is a million objects."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
