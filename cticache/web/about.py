@@ -7,16 +7,15 @@ from falcon import Request, Response
 from cticache.web.allowing import Allowing
 from cticache.web.openapi.document import API, text
 
+_SAYS = {"version": version("cticache"), "api": API}
+
 
 class Version(Allowing):
     """GET /cticache/version: which version answers, for a client that must tell them apart."""
 
-    def __init__(self) -> None:
-        self._says = {"version": version("cticache"), "api": API}
-
     def on_get(self, _req: Request, resp: Response) -> None:
         """Answer with the version of the package, and of what it promises its clients."""
-        resp.media = self._says
+        resp.media = _SAYS
 
     on_head = on_get
 
