@@ -13,10 +13,15 @@ from cticache.config import SAMPLE, SECTIONS
 from cticache.options import Section, Text, declared
 
 DECLARED = [(name, option) for name, section in SECTIONS.items() for option in section.options]
-SOURCES = [ast.parse(path.read_text("utf-8")) for path in Path(cticache.__file__).parent.rglob("*.py")]
-NODES = [node for source in SOURCES for node in ast.walk(source)]
-CALLED = {id(node.func) for node in NODES if isinstance(node, ast.Call)}
-READ = {node.attr for node in NODES if isinstance(node, ast.Attribute) and id(node) not in CALLED}
+
+
+@pytest.fixture(scope="module")
+def read() -> set[str]:
+    """The names of all attributes that the code reads and does not call."""
+    sources = [ast.parse(path.read_text("utf-8")) for path in Path(cticache.__file__).parent.rglob("*.py")]
+    nodes = [node for source in sources for node in ast.walk(source)]
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute) and id(node) not in called}
 
 
 def shipped() -> list[tuple[str, str]]:
@@ -41,8 +46,8 @@ def test_every_option_in_config_ini_is_declared(section: str, option: str) -> No
 
 
 @pytest.mark.parametrize(("section", "option"), DECLARED)
-def test_every_option_that_is_declared_is_used(section: str, option: str) -> None:
-    assert SECTIONS[section].options[option] in READ
+def test_every_option_that_is_declared_is_used(section: str, option: str, read: set[str]) -> None:
+    assert SECTIONS[section].options[option] in read
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -78,14 +78,17 @@ def samples(count: int) -> Iterator[Sample]:
         dialled = metadata.national_prefix or "", prefix if prefix.isdigit() and prefix != "00" else ""
         for kind in filter(None, (getattr(metadata, name) for name in TYPES)):
             if example := kind.example_number:
-                pattern = re.compile(
+                pattern = (
                     rf"(?=(?:{metadata.general_desc.national_number_pattern})$)"
                     rf"(?:{kind.national_number_pattern})"
                 )
                 yield from (Sample(code, number, *dialled) for number in _like(example, pattern, count, chance))
 
 
-def _like(example: str, pattern: re.Pattern[str], count: int, chance: random.Random) -> list[str]:
+def _like(example: str, expression: str, count: int, chance: random.Random) -> list[str]:
+    if not count:
+        return [example]
+    pattern = re.compile(expression)
     found = {example: None}
     for _ in range(20 * count):
         if len(found) > count:
