@@ -28,6 +28,9 @@ pytest_plugins = ["kit.fixtures"]
 
 _COUNTED = {counter.field for counter in counters.COUNTERS} | {counters.PEAK, counters.HELD}
 
+_LONGEST = {"process", "telephony", "test_cli.py", "test_node.py", "test_redis_away.py", "test_schemathesis.py"}
+"""The folders and files that take longest, most of it to wait."""
+
 # How long an example takes is the machine's affair.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -60,7 +63,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With a topology, leave out what is not run on it. The longest files go first, or one process would end alone."""
-    items.sort(key=lambda item: not {"process", "telephony"} & set(item.path.parts))
+    items.sort(key=lambda item: not _LONGEST & set(item.path.parts))
     if config.getoption("--topology"):
         left_out = [item for item in items if "topology" not in _parameters(item)]
         config.hook.pytest_deselected(items=left_out)
