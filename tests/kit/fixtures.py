@@ -1,5 +1,6 @@
 """The application on the server under test: under Falcon's test client, and under a real waitress."""
 
+import gc
 import io
 import logging
 import selectors
@@ -56,6 +57,13 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def verifier() -> Verifier:
     """Nobody is made to wait for the wrong passwords of other tests."""
     return Verifier(USERS, remember_s=3600, size=1000, many=1_000_000)
+
+
+@pytest.fixture(scope="module")
+def nothing_old() -> None:
+    """The garbage collector does not go through what tests of other files have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

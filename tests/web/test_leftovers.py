@@ -20,6 +20,8 @@ from kit.running import MAX_BODY, Service, Wire, until
 from kit.samples import USERS, basic, make_pool
 from kit.talk import CALL, CALLS, Talk, asked, posting, request
 
+pytestmark = pytest.mark.usefixtures("nothing_old")
+
 USER = f"Authorization: {basic('username')}"
 LONG = 15_000
 ROUND = 16

@@ -31,6 +31,8 @@ from kit.running import Service, Wire
 from kit.samples import make_pool
 from kit.talk import Talk, request
 
+pytestmark = pytest.mark.usefixtures("nothing_old")
+
 CALLS = "/cticache/DNIS-ANI"
 CALL = f"{CALLS}/5551234560:1234567890"
 BODY = '{"value":"v","ani":"1234567890"}'
