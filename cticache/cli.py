@@ -6,6 +6,7 @@ a plugin of Nagios.
 """
 
 import argparse
+import errno
 import io
 import json
 import os
@@ -30,6 +31,7 @@ from cticache.commands.release import RELEASE
 from cticache.commands.serve import SERVE
 from cticache.commands.support import SUPPORT
 from cticache.commands.user import USER
+from cticache.errors import UserError
 from cticache.loop.signals import ended_by_signals
 from cticache.operate.fill import State, told
 
@@ -41,6 +43,8 @@ _JSON = "--json"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    if not sys.stderr:  # it is closed: print() would write what is meant for it to standard output
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it is to stay open
     logs.in_utf8(sys.stderr)
     if sys.platform == "win32":  # no code page but this has every character, and both streams may go to one file
         logs.in_utf8(sys.stdout)
@@ -48,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have characters that a terminal lacks
     try:
         try:
+            _check_text(given)
             parsed = new_parser().parse_args(given)
+            if not sys.stdout and parsed.command is not SERVE:  # before anything is done that nobody would be told
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             with ended_by_signals(parsed.command.ended):
                 code: int = parsed.command.run(parsed)
         finally:
@@ -91,6 +98,15 @@ def new_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_text(given: Sequence[str]) -> None:
+    """UserError if an argument has bytes in it that are no text, which Python hands on as lone surrogates."""
+    for at, argument in enumerate(given, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"argument {at} of the command line is not UTF-8 text: encode it as UTF-8") from None
+
+
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
@@ -107,7 +123,7 @@ def _failed(error: Exception, given: Sequence[str]) -> int:
     if isinstance(error, Misused):
         text = error.usage + text
     if is_for_monitoring(given):
-        failure, stream = failure._replace(code=State.UNKNOWN), sys.stdout
+        failure, stream = failure._replace(code=State.UNKNOWN), sys.stdout or sys.stderr
         text = told(State.UNKNOWN, failure.detail) + "\n"
     if _JSON in given:
         stream = sys.stderr

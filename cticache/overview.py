@@ -3,9 +3,10 @@
 import json
 import logging
 import os
-from collections import deque
+import threading
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 
 from cticache import logs
@@ -27,6 +28,9 @@ from cticache.web.page.shown import View, answer
 
 _LIMITS = ("connections", "connections_per_address", "threads", "max_body", "auth_queue", "auth_threads")
 """The options of [server] that /metrics tells."""
+
+_MOST_KEPT = 20
+"""Answers kept for who asks the same a moment later."""
 
 
 class Overview:
@@ -56,9 +60,12 @@ class Overview:
             thresholds=Limits(config.watch.warn, config.watch.crit),
             registration=keeper.registration,
             config_file=config.source,
-            max_age_s=config.server.figures_age,
+            max_age_s=config.server.figures_age / 2,
         )
         self._store = store
+        self._max_age_s = config.server.figures_age / 2  # of an answer that is made of figures as old
+        self._answers: OrderedDict[Question | View, tuple[float, bytes | Outage | None]] = OrderedDict()
+        self._answering = threading.Lock()
         self._here = Events(who(), config.log.repeat)
         self._happened: deque[Event] = deque(maxlen=MOST_EVENTS)
         """What has happened in all processes of the service, and has not been told to the others."""
@@ -101,13 +108,22 @@ class Overview:
 
     def _tell_events(self) -> None:
         self._happened.extend(self._here.take())
-        events = list(self._happened)
-        if events:
-            with suppress(Refusal, BadArgument):  # they are kept until Redis takes them
-                self._store.event_tell(events)
-                for _ in events:
-                    self._happened.popleft()
+        events = [self._happened.popleft() for _ in range(len(self._happened))]
+        try:
+            self._store.event_tell(events)
+        except (Refusal, BadArgument):  # they are kept until Redis takes them, as far as there is room
+            room = MOST_EVENTS - len(self._happened)
+            self._happened.extendleft(reversed(events[-room:] if room else []))
 
     def answer(self, question: Question | View) -> bytes | Outage | None:
-        """What an operator asks, or what the operator's page shows."""
-        return answer(self._desk, question)
+        """What an operator asks, or what the operator's page shows; as it was told to another a moment ago."""
+        with self._answering:
+            told_at, told = self._answers.get(question, (float("-inf"), None))
+        if time.monotonic() - told_at < self._max_age_s:
+            return told
+        told = answer(self._desk, question)
+        with self._answering:
+            while len(self._answers) >= _MOST_KEPT:
+                self._answers.popitem(last=False)
+            self._answers[question] = time.monotonic(), told
+        return told

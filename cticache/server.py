@@ -92,7 +92,13 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
         else:
             stop_s = config.server.stop_timeout
             workers = Workers(
-                count, partial(work, site), listener, stop_s, reported=overview.reported, answer=overview.answer
+                count,
+                partial(work, site),
+                listener,
+                stop_s,
+                reported=overview.reported,
+                answer=overview.answer,
+                patience_s=site.patience_s,
             )
             overview.processes = lambda: _processes(workers, count, config.server.dispatch)
             stack.enter_context(_ended_by_signals(run, workers, config.server))

@@ -47,6 +47,8 @@ from cticache.web.page.resource import Refresh
 
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter to itself: with Python's 5 ms, a burst stalls the loop."""
+_TO_TELL_S = 1.0
+"""How long it may take to tell so once Redis has not answered."""
 _MOST_PUT_OFF = 2
 """Logins that have waited in vain answered in one turn of the loop: who sends hundreds of them at once then sends them
 one by one, and those who are let in do not wait behind them."""
@@ -63,6 +65,11 @@ class Site:
     users: tuple[User, ...]
     audit_key: str
     """The same in all processes, so that an ANI has one digest."""
+
+    @property
+    def patience_s(self) -> float:
+        """For how long a request waits for figures: at least until it is known that Redis does not answer."""
+        return max(self.config.server.figures_timeout, self.config.redis.timeout + _TO_TELL_S)
 
 
 def work(site: Site, listener: socket.socket, parent: Parent) -> None:
@@ -144,7 +151,7 @@ def serve_on(
         def told() -> Told:
             return counts.told(upward.number, os.getpid(), _counted(door, waits, hub), _held(door, waits))
 
-        asking = Asking(upward, wait, config.figures_timeout)
+        asking = Asking(upward, wait, site.patience_s)
 
         def asks(question: Any) -> Any:
             upward.mention(told())  # so that what this process has counted by now is among the figures

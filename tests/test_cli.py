@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import shlex
 import socket
@@ -326,6 +327,7 @@ def test_without_a_standard_input_a_password_is_invented() -> None:
         ("cticache user bob --password-stdin <&-", 2, "no password on standard input"),
         ("cticache user bob --password-stdin 0>written", 2, "the password cannot be read"),
         ("cticache check --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
+        ("cticache check --config own.ini >&-", 1, "standard output cannot be used: Bad file descriptor"),
         ("cticache --help >/dev/full", 1, "standard output cannot be used: No space left"),
         ("cticache serve --config own.ini >/dev/full", 1, "standard output cannot be used: No space left"),
     ],
@@ -375,8 +377,50 @@ def test_a_file_that_cannot_be_there_is_one_line(file: str, code: int, told: str
 
 
 @_SHELL
-def test_a_standard_error_that_cannot_be_used_leaves_the_exit_code() -> None:
-    assert _sh("cticache check --config none.ini 2>/dev/full").returncode == 2
+@pytest.mark.parametrize("where", ["/dev/full", "&-"])
+def test_a_standard_error_that_cannot_be_used_leaves_the_exit_code(where: str) -> None:
+    done = _sh(f"cticache check --config none.ini 2>{where}")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["pools"], 1, "output"),
+        (["pools", "--warn", "5"], 3, "output"),
+        (["release", "--user", "x", "--yes"], 1, "output"),
+        (["pools", "--wrong"], 2, "usage"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_without_a_standard_output_nothing_is_done_and_that_is_told(
+    arguments: list[str], code: int, error: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert cli.main(arguments) == code
+    assert "output cannot be used: Bad file" in printed()[1][-1] or error == "usage"
+    assert cli.main([*arguments, "--json"]) == code
+    (line,) = printed()[1]
+    assert json.loads(line)["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["leases", "--user", "a\udcff"], 2),
+        (["leases", "--dnis", "\udcff\udcfe"], 2),
+        (["release", "--yes", "--user", "\udcff"], 2),
+        (["support", "--config", "\udcff.ini"], 2),
+        (["pools", "--warn", "5", "\udcff"], 3),
+    ],
+    ids=["user", "dnis", "release", "file", "monitoring"],
+)
+def test_an_argument_that_is_no_text_is_a_mistake(arguments: list[str], code: int, printed: Printed) -> None:
+    """As Python has bytes that are not UTF-8."""
+    assert cli.main(arguments) == code
+    out, err = printed()
+    (line,) = out + err
+    assert f"argument {len(arguments)} of the command line is not UTF-8 text: encode it as UTF-8" in line
 
 
 @_SHELL

@@ -11,8 +11,10 @@ from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
+from cticache.journal.events import MOST_EVENTS, Event
 from cticache.link.connection import Direct, connect
 from cticache.numbering.pools import Pools
+from cticache.operate.desk import Scrape
 from cticache.overview import Overview
 from kit.proxy import Proxy
 
@@ -47,3 +49,27 @@ def test_what_happens_while_redis_is_away_is_told_once_it_is_back(
     overview._tell_events()
     overview._tell_events()
     assert [event.said for event in store.events()] == ["trouble 2", "trouble 1", "trouble 0"]
+
+
+def test_events_that_come_while_others_are_told_are_told_too(
+    overview: Overview, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = overview._store.event_tell
+    many = [Event(ms, "WARNING", "cticache.test", str(ms), "") for ms in range(1, MOST_EVENTS + 1)]
+
+    def tell_while_more_come(events: list[Event]) -> int:
+        monkeypatch.setattr(overview._store, "event_tell", tell)
+        overview.reported(many)
+        return tell(events)
+
+    monkeypatch.setattr(overview._store, "event_tell", tell_while_more_come)
+    overview.reported([many[0]._replace(said="the first")])
+    overview._tell_events()
+    overview._tell_events()
+    assert {event.said for event in store.events()} == {event.said for event in many}
+
+
+def test_who_asks_the_same_a_moment_later_is_told_the_same(overview: Overview) -> None:
+    question = Scrape(("system-y",), names_users=True)
+    assert overview.answer(question) is overview.answer(question)
+    assert overview.answer(question) is not overview.answer(question._replace(names_users=False))

@@ -19,10 +19,12 @@ def configured(arguments: argparse.Namespace) -> config.Config:
 
 
 def opened(settings: config.Config, stack: ExitStack) -> Store:
-    """The store of a running service, for as long as the stack is open."""
-    runner = reach.new_runner(reached(settings, stack, start=False), settings.redis, stack)
-    store, scripts = reach.new_store(runner, settings)
-    scripts.load()
+    """The store of a running service, for as long as the stack is open; where Redis is away, nothing is left open."""
+    with ExitStack() as opening:
+        runner = reach.new_runner(reached(settings, opening, start=False), settings.redis, opening)
+        store, scripts = reach.new_store(runner, settings)
+        scripts.load()
+        stack.enter_context(opening.pop_all())
     return store
 
 

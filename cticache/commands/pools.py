@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from time import sleep
@@ -80,9 +80,9 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = configured(arguments)
     pools = _chosen(settings, arguments.names)
     with ExitStack() as stack:
-        store = opened(settings, stack)
         if arguments.watch is not None:
-            _watch(store, pools, arguments)
+            _watch(lambda: opened(settings, stack), pools, arguments)
+        store = opened(settings, stack)
         if is_monitoring:
             return _monitored(_figures(store, [pool for pool in pools if pool.numbers]), limits, arguments)
         rows = _figures(store, pools)
@@ -115,13 +115,15 @@ def _lines(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> lis
     return list(pool_lines(rows, marks(sys.stdout.encoding), Limits(), width=width, counters=counters))
 
 
-def _watch(store: Store, pools: Sequence[Pool], arguments: argparse.Namespace) -> NoReturn:
+def _watch(open_store: Callable[[], Store], pools: Sequence[Pool], arguments: argparse.Namespace) -> NoReturn:
     """Print them until a signal ends it, which is no failure; while Redis is away that is told, and it goes on."""
     screen = Screen()
+    store: Store | None = None
     with ended_by_signals(WELL):
         while True:
             now = datetime.now(UTC)
             try:
+                store = store or open_store()
                 rows = _figures(store, pools)
             except (RedisUnavailable, RedisError) as error:
                 failure = Failure.of(error)

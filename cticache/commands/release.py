@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from cticache.commands import document
 from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured, opened
+from cticache.data.replies import Leased
 from cticache.data.store import Store
 from cticache.data.sync import learn_leaving
 from cticache.errors import Gone, NoSuchCall, UserError
@@ -46,11 +47,10 @@ def _released(arguments: argparse.Namespace, pools: Pools, pool: Pool, store: St
     """How many leases were ended; UserError where nobody confirms it, or there is no such call."""
     if arguments.user:
         _confirm(arguments, f"End all leases of user {arguments.user} in pool {pool.name}")
-        ended, more = 0, True
-        while more:
-            some, more = release_all(store, pool, arguments.user)
-            ended += len(some)
-        return ended
+        ended: list[Leased] = []
+        while release_all(store, pool, arguments.user, ended):
+            pass
+        return len(ended)
     try:
         ani = pool.canonical(read(arguments.ani).bare)
     except ValueError as error:

@@ -18,6 +18,8 @@ MOST_EVENTS = 200
 _BURST = 5
 """Events of one kind, a logger's one template, in a period."""
 _MOST_KINDS = 500
+_YEAR_9999_MS = 253_370_764_800_000
+"""Beyond it no calendar has a date."""
 _LONGEST = 500
 """Characters of a text."""
 
@@ -43,9 +45,10 @@ class Event(NamedTuple):
         """What ``text`` made; None for what another release wrote, and which cannot be read here."""
         try:
             told = json.loads(text)
-            return cls(int(told["ms"]), *(str(told[name]) for name in cls._fields[1:]))
-        except (ValueError, KeyError, TypeError):
+            ms, *texts = int(told["ms"]), *(str(told[name]) for name in cls._fields[1:])
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
+        return cls(ms, *map(escaped, texts)) if 0 <= ms < _YEAR_9999_MS else None
 
 
 @dataclass

@@ -5,6 +5,7 @@ of a worker, and the parent that looks after all the others.
 """
 
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -65,9 +66,12 @@ class Outbox:
         self._waiting: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=self._run, name="outbox", daemon=True).start()
 
-    def put(self, message: NamedTuple) -> None:
-        """Have a thread send it, after what was put before; it is lost where the other side is gone."""
-        self._waiting.put(message)
+    def put(self, message: NamedTuple, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Have a thread send it, after what was put before; it is lost where the other side is gone.
+
+        When its turn has come, ``is_wanted`` is asked whether anybody still wants it sent.
+        """
+        self._waiting.put((message, is_wanted))
 
     def send(self, message: NamedTuple) -> None:
         """Send it at once, and wait for the reader where the pipe is full; OSError where the other side is gone."""
@@ -79,8 +83,10 @@ class Outbox:
         self._waiting.put(None)
 
     def _run(self) -> None:
-        while (message := self._waiting.get()) is not None:
+        while (waiting := self._waiting.get()) is not None:
+            message, is_wanted = waiting
             try:
-                self.send(message)
+                if is_wanted():
+                    self.send(message)
             except OSError:
                 return

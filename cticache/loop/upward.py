@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from cticache.loop.pipes import Answer, Asked, Drain, End, News, Outbox, Pipe, Reported, Said, Serving
 
+_MOST_ASKED = 100
+"""Questions of one process that may wait for their answer."""
+
 
 class Upward(Protocol):
     """Whoever has the overview of all processes that serve together."""
@@ -79,18 +82,22 @@ class Parent:
 
     def mention(self, what: Any) -> None:
         """As Upward says."""
-        self._outbox.put(Reported(what))
+        if len(self._asked) < _MOST_ASKED:
+            self._outbox.put(Reported(what))
 
     def report(self, what: Any) -> None:
         """As Upward says."""
         self._outbox.send(Reported(what))
 
     def ask(self, question: Any) -> "Future[Any]":
-        """As Upward says; nobody waits for the parent to hear it."""
+        """As Upward says; nobody waits for the parent to hear it. There is no answer where too many are waited for."""
         number, answer = next(self._numbers), Future[Any]()
+        if len(self._asked) >= _MOST_ASKED:
+            answer.set_result(None)
+            return answer
         self._asked[number] = answer
         answer.add_done_callback(lambda _: self._asked.pop(number, None))
-        self._outbox.put(Asked(number, question))
+        self._outbox.put(Asked(number, question), lambda: not answer.cancelled())
         return answer
 
     def _follow(self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None]) -> None:

@@ -41,6 +41,8 @@ _LONGER_S = 2.0
 """A worker that is still alive this long after the time for the requests under way is killed."""
 _LAST_WORDS_S = 2.0
 """For how long a worker that has ended is heard out: what it said is in its pipe."""
+_JUST_HEARD_S = 0.02
+"""How long a word that has been read may take to be acted on."""
 _MOST_ANSWERS = 4
 """Questions of workers that are answered at the same time."""
 
@@ -97,8 +99,18 @@ class _Worker:
         It would hold the port open until it is done with its start, and nobody would answer.
         """
         self._tell(End())
-        if self.process and not self.has_served:
+        if self.process and not self._has_said_that_it_serves():
             self.process.kill()
+
+    def _has_said_that_it_serves(self) -> bool:
+        """Whether the process has, also if that is still to be heard: it is in the pipe, or just out of it."""
+        gives_up = time.monotonic() + _LAST_WORDS_S
+        with suppress(OSError):
+            while not self.has_served and self._pipe and self._pipe.poll() and time.monotonic() < gives_up:
+                time.sleep(_JUST_HEARD_S)
+        if not self.has_served:
+            time.sleep(_JUST_HEARD_S)
+        return self.has_served
 
     def join(self, until: float) -> None:
         """Wait for the process to end, and kill it if that takes too long; all that it said is heard then."""
@@ -177,9 +189,11 @@ class _Worker:
 class _Ears:
     """What all workers say, heard by a thread each, and who acts on it."""
 
-    def __init__(self, reported: Callable[[Any], None], answer: Callable[[Any], Any]) -> None:
+    def __init__(self, reported: Callable[[Any], None], answer: Callable[[Any], Any], patience_s: float) -> None:
+        """``patience_s``: for how many seconds whoever asks waits for the answer."""
         self.reported = reported
         self._answer = answer
+        self._patience_s = patience_s
         self._answering = ThreadPoolExecutor(_MOST_ANSWERS, "answer")
         self._said: SimpleQueue[tuple[_Worker, Any]] = SimpleQueue()
         self.bell, self._ringing = _SPAWN.Pipe(duplex=False)
@@ -206,7 +220,7 @@ class _Ears:
     def asked(self, question: Any, tell: Callable[[Any], None]) -> None:
         """Answer a worker's question in a thread; with None where that fails, which is logged."""
         with suppress(RuntimeError):  # at the end nobody is answered any more
-            self._answering.submit(self._answered, question, tell)
+            self._answering.submit(self._answered, question, tell, time.monotonic() + self._patience_s)
 
     def close(self) -> None:
         """Answer nobody any more."""
@@ -214,7 +228,9 @@ class _Ears:
         self.bell.close()
         self._ringing.close()
 
-    def _answered(self, question: Any, tell: Callable[[Any], None]) -> None:
+    def _answered(self, question: Any, tell: Callable[[Any], None], until: float) -> None:
+        if time.monotonic() > until:
+            return  # nobody waits for it any more: those who do come sooner
         answer = None
         try:
             answer = self._answer(question)
@@ -243,14 +259,16 @@ class Workers(Ending):
         *,
         reported: Callable[[Any], None] = lambda _what: None,
         answer: Callable[[Any], Any] = _no_answer,
+        patience_s: float = 60.0,
     ) -> None:
         """``stop_s``: how many seconds the requests under way have at the end.
 
-        ``reported`` gets what workers report, and ``answer`` answers what they ask; both in threads.
+        ``reported`` gets what workers report, and ``answer`` answers what they ask, for which they wait for
+        ``patience_s`` seconds; both in threads.
         """
         super().__init__(stop_s)
         self._listener = listener
-        self._ears = _Ears(reported, answer)
+        self._ears = _Ears(reported, answer, patience_s)
         self._workers = [_Worker(number, serve, listener, self._ears) for number in range(1, count + 1)]
 
     @property

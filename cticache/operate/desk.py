@@ -189,7 +189,7 @@ class Desk:
                 stats={name: figures.stats[name] for name in names if name in figures.stats},
                 failed_logins=figures.failed,
                 names_users=names_users,
-                is_up=not figures.trouble,
+                is_up=not (figures.trouble and figures.trouble.trouble.is_away),
                 condition=self._condition(),
                 sums=self._sums,
                 processes=self._processes(),

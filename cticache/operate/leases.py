@@ -51,16 +51,16 @@ def release(store: Store, pool: Pool, dnis: str, ani: str | None, token: str = "
     return ended
 
 
-def release_all(store: Store, pool: Pool, user: str) -> tuple[list[Leased], bool]:
-    """End a user's leases in the pool, some hundreds at most; those that were ended, and whether there may be more.
+def release_all(store: Store, pool: Pool, user: str, ended: list[Leased]) -> bool:
+    """End a user's leases in the pool, some hundreds at most; whether there may be more.
 
-    What is taken meanwhile, or leased anew, is left alone.
+    Each that was ended is put into ``ended`` at once: where Redis fails half-way, it is known what is over by then, but
+    for the step whose reply was lost. What is taken meanwhile, or leased anew, is left alone.
     """
-    ended: list[Leased] = []
     after: Cursor | None = FIRST_PAGE
     while after and len(ended) < _MOST_AT_ONCE:
         page = store.pool_leases(pool, user=user, after=after, limit=MOST_RELEASED)
         tokens = store.release(pool, [(lease.dnis, lease.ani, lease.token) for lease in page.leases])
         ended += [lease for lease, token in zip(page.leases, tokens, strict=True) if token == lease.token]
         after = page.after
-    return ended, after is not None
+    return after is not None

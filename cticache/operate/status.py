@@ -22,8 +22,8 @@ from cticache.operate.report import advice_lines
 
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 _ASKED = ("exact", "suffix", "sole", "uui")
-_TOLD = ("version", "workers", "restarts", "config_file", "config_changed_at")
-"""What a service tells of itself, as Overview.tells has it."""
+_TOLD = {"version": str, "workers": int, "restarts": int, "config_file": str, "config_changed_at": str}
+"""What a service tells of itself, as Overview.tells has it, and what that is."""
 
 
 def of_pool(name: str, stats: PoolStats, done: Done | None, limits: Limits) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def of_node(node: Registered, here: Registration | None) -> dict[str, Any]:
     return {
         "who": node.who,
         "started_at": utc(node.start_ms),
-        **{name: told.get(name) for name in _TOLD},
+        **{name: told[name] if isinstance(told.get(name), kind) else None for name, kind in _TOLD.items()},
         "same": node.numbers == here.numbers if here else None,
         "rules": node.rules == here.rules if here else None,
         "here": bool(here and node.service == here.service),

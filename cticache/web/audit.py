@@ -9,6 +9,7 @@ after a restart.
 
 import hashlib
 import logging
+import re
 import secrets
 from time import perf_counter
 from typing import Any
@@ -22,11 +23,15 @@ from cticache.journal.notices import Notices
 from cticache.journal.refused import Refused
 from cticache.logs import AUDIT, Fields
 from cticache.numbering.ani import masked
+from cticache.numbering.numbers import MAX_DIGITS
 from cticache.web.origin import address
 
 _log = logging.getLogger(AUDIT)
 NO_POOL = "-"
 """What stands for the pool of a request where no place was asked: its number is in none, or it cannot be read."""
+_LONGEST_EXTENSION = 5
+"""Digits of a number that is nobody's outside."""
+_NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
 _HEADER = "HTTP_X_REQUEST_ID"
 _CALL = ("id", "user", "op", "pool", "dnis", "ani", "digest", "token", "outcome", "status")
 _WHAT = "an operation on a call"
@@ -148,6 +153,13 @@ def _ms(seconds: float) -> float:
 def _method(req: Request) -> str:
     """The method, if it is one of HTTP's own: any other is a client's text."""
     return req.method if req.method in COMBINED_METHODS else ""
+
+
+def shown(number: str, *, is_ours: bool = True) -> str:
+    """What a client sent for a number, fit for a line of the log: whole only if it is one of a pool, or so short."""
+    fit = _NOT_IN_A_NUMBER.sub("?", number)[:MAX_DIGITS]
+    # It may be the ANI, where a client has the two the wrong way round.
+    return fit if is_ours or len(fit) <= _LONGEST_EXTENSION else masked(fit)
 
 
 def about(req: Request, op: str, pool: str, dnis: str, ani: str | None) -> None:

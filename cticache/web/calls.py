@@ -16,12 +16,11 @@ from cticache.access.users import Role, User
 from cticache.data.replies import utc
 from cticache.errors import Forbidden, NoSuchMethod, Refusal, WrongFields
 from cticache.handover import Found, HandOver
-from cticache.numbering.ani import Ani, masked
-from cticache.numbering.numbers import MAX_DIGITS
+from cticache.numbering.ani import Ani
 from cticache.numbering.pools import Pool
 from cticache.web.allowing import Allowing
 from cticache.web.answers import Hit, Members, encoded
-from cticache.web.audit import NO_POOL, about, became, told
+from cticache.web.audit import NO_POOL, about, became, shown, told
 from cticache.web.auth import require
 from cticache.web.bodies import Bodies
 from cticache.web.escapes import number
@@ -37,9 +36,6 @@ _TO_LEASE = ("ani", _KEY)
 _TO_LEASE_BY_GET = (*_TO_LEASE, "value", "pool", "ttl")
 _TO_READ = (*WORDS, UUI)
 _TO_TAKE = (*_TO_READ, _KEY)
-_LONGEST_EXTENSION = 5
-"""Digits of a number that is nobody's outside."""
-_NOT_IN_A_NUMBER = re.compile(r"[^0-9+]")
 _NOT_BY_GET = (
     "A GET changes nothing here unless [server] get_writes allows it. A POST needs a body, such as {}: some clients "
     "send one without as a GET."
@@ -90,10 +86,7 @@ class _OneCall(Allowing):
             place, held = find(dnis, ani, looking=partial(about, req, op))
         except Refusal:
             if not told(req):  # no place was asked
-                shown = _shown(dnis)
-                if len(shown) > _LONGEST_EXTENSION and not self._calls.knows(dnis):
-                    shown = masked(shown)  # it may be the ANI, where a client has the two the wrong way round
-                about(req, op, NO_POOL, shown, _shown(ani).removeprefix("+"))
+                about(req, op, NO_POOL, shown(dnis, is_ours=self._calls.knows(dnis)), shown(ani).removeprefix("+"))
             raise
         became(req, "replayed" if held.replayed else held.grade, token=held.token)
         members = [("value", held.value), *_detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)]
@@ -281,8 +274,3 @@ def _detail(req: Request, pool: Pool, grade: str | None, leased_ms: int, left_ms
         return []
     more = {"pool": pool.name, "match": grade, "leased_at": utc(leased_ms), "expires_in": left_ms // 1000}
     return [(name, json.dumps(value)) for name, value in more.items()]
-
-
-def _shown(number: str) -> str:
-    """What a client sent for a number, fit for a line of the log."""
-    return _NOT_IN_A_NUMBER.sub("?", number)[:MAX_DIGITS]

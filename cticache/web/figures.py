@@ -142,8 +142,8 @@ def _one_of(user: User, pools: Pools, name: str) -> Pool:
     return pool
 
 
-def _watched(user: User, pools: Iterable[Pool]) -> list[str]:
-    return [pool.name for pool in pools if user.may_use(pool.name)]
+def _watched(user: User, pools: Iterable[Pool]) -> tuple[str, ...]:
+    return tuple(pool.name for pool in pools if user.may_use(pool.name))
 
 
 def _told(answer: bytes | Outage | None) -> bytes:

@@ -7,13 +7,13 @@ from typing import Any
 from falcon import Request, Response
 
 from cticache.access.users import User
-from cticache.data.replies import FIRST_PAGE, Cursor
+from cticache.data.replies import FIRST_PAGE, Cursor, Leased
 from cticache.data.store import Store
-from cticache.errors import Forbidden, NoSuchPool, WrongFields
+from cticache.errors import Forbidden, NoSuchPool, RedisUnavailable, WrongFields
 from cticache.numbering.pools import Pool, Pools
 from cticache.operate.leases import release, release_all, spelled, told
 from cticache.web.allowing import Allowing
-from cticache.web.audit import Audit, about, became, each_ended
+from cticache.web.audit import Audit, about, became, each_ended, shown
 from cticache.web.auth import require
 from cticache.web.bodies import Bodies
 from cticache.web.escapes import number
@@ -88,14 +88,22 @@ class Release(Allowing):
                 ani = pool.canonical(asked["ani"].bare)
             except ValueError as error:
                 raise WrongFields({"ani": [f"It {error}."]}) from None
-        about(req, "release", pool.name, dnis, ani)
+        is_ours = any(place.pool.name == pool.name for place in self._pools.of(dnis))
+        about(req, "release", pool.name, shown(dnis, is_ours=is_ours), ani)
         token = release(self._store, pool, dnis, ani, asked.get("token", ""))
         became(req, "released", token=token)
         return 1
 
     def _release_all(self, req: Request, pool: Pool, lessee: str) -> tuple[int, bool]:
+        """How many were ended, and whether there may be more: as where Redis fails after the first were ended."""
         about(req, "release", pool.name, "", None)
-        ended, more = release_all(self._store, pool, lessee)
+        ended: list[Leased] = []
+        try:
+            more = release_all(self._store, pool, lessee, ended)
+        except RedisUnavailable:
+            if not ended:
+                raise
+            more = True
         became(req, "released" if ended else "none")
         each_ended(req, [(lease.dnis, lease.ani, lease.token) for lease in ended])
         return len(ended), more

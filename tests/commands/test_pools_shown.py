@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,18 @@ def test_a_watch_outlives_a_redis_that_is_away_for_a_while(
     looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [list(look)[1] for look in looks] == ["pools", "error", "error"]
     assert looks[1]["error"] == "redis_unavailable"
+
+
+def test_a_watch_waits_for_a_redis_that_is_away_at_its_start(
+    run: Run, three_looks: list[Callable[[], object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = servers.free_port()
+    with ExitStack() as stack:
+        three_looks.append(lambda: stack.enter_context(servers.program(servers.packaged(), port=port)))
+        with pytest.raises(SystemExit):
+            run(POOLS, "pools", "--watch", "--json", url=f"redis://{servers.login()}127.0.0.1:{port}/0")
+    looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [list(look)[1] for look in looks] == ["error", "pools", "pools"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a console there has no other end")

@@ -14,8 +14,9 @@ from multiprocessing import resource_tracker
 
 import pytest
 
-from cticache.loop import console, upward
+from cticache.loop import console, upward, workers
 from cticache.loop.listen import reserve
+from cticache.loop.pipes import Reported
 from cticache.loop.workers import Workers, _Worker
 from kit.processes import KILLED, kill, lives
 from kit.young import (
@@ -290,6 +291,32 @@ def test_a_worker_that_is_stopped_in_the_midst_of_a_word_holds_up_neither_its_pa
     finally:
         os.kill(stopped, signal.SIGCONT)
     until(lambda: running.ask() == (stopped, "the latest"))
+
+
+def test_a_question_that_nobody_waits_for_any_more_is_not_asked_and_too_many_are_not_answered() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    child = upward.Parent(theirs, 1)
+    with child._outbox._lock:  # so that nothing is sent yet
+        answers = [child.ask(number) for number in range(150)]
+        assert [answer.done() for answer in answers] == [False] * 100 + [True] * 50
+        for answer in answers[:99]:
+            answer.cancel()
+        child.mention("the last")
+    sent = []
+    while not isinstance(message := ours.recv(), Reported):
+        sent.append(message.number)
+    assert sent in ([100], [1, 100])  # the first may have been on its way
+    ours.close()
+    theirs.close()
+
+
+def test_a_question_is_not_answered_once_nobody_waits_for_it() -> None:
+    ears = workers._Ears(lambda _what: None, lambda question: question, patience_s=-1)
+    told: list[object] = []
+    ears.asked("too late", told.append)
+    ears._answering.shutdown(wait=True)
+    assert not told
+    ears.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")

@@ -12,6 +12,7 @@ from redis import Redis
 
 from cticache.access.passwords import Verifier
 from cticache.access.users import Role
+from cticache.errors import RedisUnavailable
 from cticache.logs import AUDIT
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
@@ -296,3 +297,42 @@ def test_the_audit_has_a_line_for_the_request_and_one_for_each_lease(ask: Ask, a
         f"{begin} dnis=- ani=- digest=- token=- outcome=none status=200",
     ]
     assert "outcome=gone status=410 address=" in lines[-1]
+
+
+@pytest.mark.parametrize("sent", ["12025550123456", "+12025550123456", "2" * 3_000, "x outcome=released token=zz"])
+def test_a_number_of_no_pool_is_in_the_audit_by_its_last_digits(
+    ask: Ask, audit: Callable[[], list[str]], sent: str
+) -> None:
+    assert release(ask("admin"), dnis=sent, ani=ANI).status_code == 404
+    (line,) = [line for line in audit() if "op=release" in line]
+    assert sent not in line
+    assert line.count("outcome=") == line.count("token=") == 1
+    assert len(line) < 300
+
+
+def test_where_redis_fails_half_way_it_is_told_what_was_ended(
+    new_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = new_service(make_pool("+15551230000-+15551239999"))
+    (pool,) = service.pools
+    for ani in range(150):
+        service.store.lease(pool, str(ani), "1", "bot", 300_000)
+    app = create_app(service.store, service.pools, VERIFIER, service.keeper, audit=Audit(), max_body=MAX_BODY)
+    api = TestClient(app, headers={"Authorization": basic("admin")})
+    steps: list[object] = []
+    end = service.store.release
+
+    def fail_the_second_time(*asked: Any) -> Any:
+        steps.append(asked)
+        if len(steps) == 2:
+            raise RedisUnavailable(retry_after=2)
+        return end(*asked)
+
+    monkeypatch.setattr(service.store, "release", fail_the_second_time)
+    caplog.set_level(logging.INFO)
+    ended = release(api, user="bot").json
+    assert ended["more"] is True
+    assert 0 < ended["released"] < 150
+    assert caplog.text.count("outcome=released") == ended["released"] + 1
+    steps[:] = [None]
+    assert release(api, user="bot").status_code == 503

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 from falcon.testing import Result, TestClient
+from redis import Redis
 
 from cticache.access.passwords import Verifier
 from cticache.operate.attention import Hint, Kind
@@ -270,3 +271,15 @@ def test_it_is_there_while_the_pools_are_not_in_place(service: Service) -> None:
     answer = ask(service)
     assert answer.status_code == 200
     assert "NOT READY" in answer.text
+
+
+@pytest.mark.parametrize("sort", ["used", "name"])
+def test_a_pool_without_numbers_in_redis_has_its_row_and_the_others_theirs(
+    service: Service, client: Redis, sort: str
+) -> None:
+    client.flushall()  # nobody has put them there again yet
+    told = ask(service, f"sort={sort}")
+    assert told.status_code == 200
+    assert rows_of(told.text) == ["other", "system-y"]
+    assert told.text.count(">none</span>") == 2
+    assert "<meter" not in told.text

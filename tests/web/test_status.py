@@ -170,3 +170,20 @@ def test_however_many_ask_redis_is_asked_once_in_a_while(
         assert desk.answer(Scrape(every, names_users=True))
         assert desk.answer(Status(every, "", names_users=True))
     assert len(asked) == before
+
+
+@pytest.mark.parametrize("ms", ["99999999999999999", "1e400", "-1", '"x"', "null"])
+def test_what_another_release_or_hand_wrote_into_redis_takes_nothing_away(
+    service: Service, client: Redis, ms: str
+) -> None:
+    client.lpush("cti:{@all}:events", f'{{"ms":{ms},"level":"W","logger":"x","said":"a","node":"n"}}')
+    client.lpush("cti:{@all}:events", '{"ms":1,"level":"W","logger":"x","said":"a \\ud800","node":"n"}')
+    client.zadd("cti:{@all}:services", {"other": 1})
+    client.hset("cti:{@all}:service:other", mapping={"who": "x", "told": '{"config_changed_at":5,"workers":"many"}'})
+    client.expire("cti:{@all}:service:other", 60)
+    client.expire("cti:{@all}:services", 60)
+    client.expire("cti:{@all}:events", 60)
+    told = status(as_user(service))
+    assert [event["text"] for event in told["events"]] == ["a \\ud800"]
+    assert (told["nodes"][0]["config_changed_at"], told["nodes"][0]["workers"]) == (None, None)
+    assert as_user(service).simulate_get("/cticache/").status_code == 200

@@ -189,8 +189,11 @@ def pools(rows: Sequence[Mapping[str, Any]], thresholds: Mapping[str, int], coun
 def _pool(pool: Mapping[str, Any], thresholds: Mapping[str, int]) -> Html:
     percent, word = pool["used_percent"], pool["word"]
     lately = pool["a_minute"] or {}
-    used = joined(
-        element(
+    shown = element("span", word, class_=f"word {_level(word)}")
+    if percent is None:  # no service has put numbers into Redis, or all of them drain
+        used = joined(f"{UNKNOWN} ", shown)
+    else:
+        meter = element(
             "meter",
             min=0,
             max=100,
@@ -199,10 +202,8 @@ def _pool(pool: Mapping[str, Any], thresholds: Mapping[str, int]) -> Html:
             optimum=0,
             value=percent,
             aria_label=f"used of {pool['pool']}",
-        ),
-        f" {percent:.0f} % ",
-        element("span", word, class_=f"word {_level(word)}"),
-    )
+        )
+        used = joined(meter, f" {percent:.0f} % ", shown)
     return row(
         opening(pool["pool"]),
         used,

@@ -64,4 +64,10 @@ def _chosen_pools(status: Mapping[str, Any], view: View) -> Sequence[Mapping[str
     if view.show == "attention":
         named = {each["pool"] for each in status["attention"]}
         rows = [each for each in rows if each["word"] != "ok" or each["pool"] in named]
-    return sorted(rows, key=lambda each: (-each["used_percent"] if view.sort == "used" else 0, each["pool"]))
+    return sorted(rows, key=lambda each: (-_use(each) if view.sort == "used" else 0, each["pool"]))
+
+
+def _use(pool: Mapping[str, Any]) -> int:
+    """How full it is, in percent; a pool that has no numbers in Redis comes last."""
+    percent: int | None = pool["used_percent"]
+    return -1 if percent is None else percent
