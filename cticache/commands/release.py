@@ -13,7 +13,7 @@ from cticache.data.sync import learn_leaving
 from cticache.errors import Gone, NoSuchCall, UserError
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pool, Pools
-from cticache.operate.leases import release, release_all, spelled
+from cticache.operate.leases import release, release_all, spelled, token_of
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
@@ -44,24 +44,32 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _released(arguments: argparse.Namespace, pools: Pools, pool: Pool, store: Store) -> int:
-    """How many leases were ended; UserError where nobody confirms it, or there is no such call."""
+    """How many leases were ended; UserError where nobody confirms it, or none was.
+
+    Only what was there at the answer is ended, however long that takes.
+    """
     if arguments.user:
         _confirm(arguments, f"End all leases of user {arguments.user} in pool {pool.name}")
+        until_ms = store.pool_leases(pool, user=arguments.user, limit=1).now_ms
         ended: list[Leased] = []
-        while release_all(store, pool, arguments.user, ended):
+        while release_all(store, pool, arguments.user, ended, until_ms=until_ms):
             pass
+        if not ended:
+            raise UserError(f"nothing was ended: user {arguments.user} holds no lease in pool {pool.name}")
         return len(ended)
     try:
         ani = pool.canonical(read(arguments.ani).bare)
     except ValueError as error:
         raise UserError(f"the ANI {arguments.ani!r} {error}") from None
     dnis = spelled(pools, pool, arguments.dnis)
-    _confirm(arguments, f"End the call on {dnis} in pool {pool.name}")
     try:
-        release(store, pool, dnis, ani)
+        token = token_of(store, pool, dnis, ani)
+        _confirm(arguments, f"End the call on {dnis} in pool {pool.name}")
+        release(store, pool, dnis, ani, token)
     except NoSuchCall:
         raise UserError(
-            f"nothing was ended on {dnis}: no call with this very ANI is live there; see `cticache explain`"
+            f"nothing was ended on {dnis}: no call with this very ANI is live there, or it was leased anew meanwhile; "
+            "see `cticache explain`"
         ) from None
     except Gone as gone:
         raise UserError(f"nothing was ended on {dnis}: {gone}") from None

@@ -7,7 +7,7 @@ from cticache.data.replies import FIRST_PAGE, Cursor, Leased, utc
 from cticache.data.store import ITS_OWN, MOST_RELEASED, Store, gone
 from cticache.errors import NoSuchCall
 from cticache.numbering.ani import masked
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pools import Place, Pool, Pools
 
 _MOST_AT_ONCE = 200
 """Leases of a user that one request ends, in steps that each take Redis some milliseconds."""
@@ -38,6 +38,20 @@ def spelled(pools: Pools, pool: Pool, dnis: str) -> str:
     return next((place.dnis for place in pools.of(dnis) if place.pool.name == pool.name), dnis)
 
 
+def token_of(store: Store, pool: Pool, dnis: str, ani: str) -> str:
+    """The token of the live call with this very canonical ANI.
+
+    Raises NoSuchCall, and Gone where it was taken or released.
+    """
+    found = store.explain(Place(pool, dnis, "exact"), ani)
+    if found.grade == "gone":
+        raise gone(int(found.found))
+    for call in found.calls:
+        if call.ani == ani:
+            return call.token
+    raise NoSuchCall
+
+
 def release(store: Store, pool: Pool, dnis: str, ani: str | None, token: str = "") -> str:
     """End the call with this very canonical ANI, or without one the token's; the token of its lease.
 
@@ -51,16 +65,20 @@ def release(store: Store, pool: Pool, dnis: str, ani: str | None, token: str = "
     return ended
 
 
-def release_all(store: Store, pool: Pool, user: str, ended: list[Leased]) -> bool:
+def release_all(store: Store, pool: Pool, user: str, ended: list[Leased], *, until_ms: int | None = None) -> bool:
     """End a user's leases in the pool, some hundreds at most; whether there may be more.
 
     Each that was ended is put into ``ended`` at once: where Redis fails half-way, it is known what is over by then, but
-    for the step whose reply was lost. What is taken meanwhile, or leased anew, is left alone.
+    for the step whose reply was lost. What is taken meanwhile, or leased anew, is left alone: ``until_ms``, by the
+    server's clock in ms since 1970, is the latest time of a lease that is ended, None now.
     """
     after: Cursor | None = FIRST_PAGE
-    while after and len(ended) < _MOST_AT_ONCE:
+    most = len(ended) + _MOST_AT_ONCE
+    while after and len(ended) < most:
         page = store.pool_leases(pool, user=user, after=after, limit=MOST_RELEASED)
-        tokens = store.release(pool, [(lease.dnis, lease.ani, lease.token) for lease in page.leases])
-        ended += [lease for lease, token in zip(page.leases, tokens, strict=True) if token == lease.token]
+        until_ms = page.now_ms if until_ms is None else until_ms
+        named = [lease for lease in page.leases if lease.leased_ms <= until_ms]
+        tokens = store.release(pool, [(lease.dnis, lease.ani, lease.token) for lease in named])
+        ended += [lease for lease, token in zip(named, tokens, strict=True) if token == lease.token]
         after = page.after
     return after is not None

@@ -4,17 +4,21 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from cticache import cli
-from cticache.data.store import Store
+from cticache.data.replies import Leased
+from cticache.data.store import MOST_RELEASED, Store
 from cticache.numbering.pools import Pool
+from cticache.operate.leases import release_all
 from cticache.web.audit import Audit
-from kit.aging import age, everything
+from kit.aging import age, everything, now_ms
 
 MakePool = Callable[..., Pool]
+Answer = Callable[..., None]
 POOLS = "[pool:system-y]\nnumbers = 100-104\n"
 TWO = POOLS + "[pool:other]\nnumbers = 200\n"
 ANI = "2125550187"
@@ -41,14 +45,25 @@ def run(redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> R
 
 
 @pytest.fixture
-def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Has somebody at a terminal give this answer."""
+def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Has somebody at a terminal give this answer, once something else is done."""
 
     class Terminal(io.StringIO):
+        meanwhile: Callable[[], object]
+
         def isatty(self) -> bool:
             return True
 
-    return lambda text: monkeypatch.setattr("sys.stdin", Terminal(text + "\n"))
+        def readline(self, _size: int | None = -1) -> str:
+            self.meanwhile()
+            return super().readline()
+
+    def answer(text: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        terminal = Terminal(text + "\n")
+        terminal.meanwhile = meanwhile
+        monkeypatch.setattr("sys.stdin", terminal)
+
+    return answer
 
 
 def test_leases_prints_a_line_for_each(client: Redis, store: Store, new_pool: MakePool, run: Run) -> None:
@@ -110,10 +125,11 @@ def test_release_ends_one_call_or_all_of_a_user(store: Store, new_pool: MakePool
     assert run(POOLS, "release", "100", "(212) 555-0187", "--yes") == "released 1\n"
     assert "released by an operator" in run(POOLS, "release", "100", ANI, "--yes", code=2)
     assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 2\n"
-    assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 0\n"
+    told = run(POOLS, "release", "--user", "ivr", "--yes", code=2)
+    assert "nothing was ended: user ivr holds no lease in pool system-y" in told
 
 
-def test_release_asks_at_a_terminal(store: Store, new_pool: MakePool, run: Run, answer: Callable[[str], None]) -> None:
+def test_release_asks_at_a_terminal(store: Store, new_pool: MakePool, run: Run, answer: Answer) -> None:
     pool = new_pool("100-104")
     store.lease(pool, ANI, "1", "ivr", 60_000)
     for text in ("", "n", "maybe"):
@@ -123,3 +139,67 @@ def test_release_asks_at_a_terminal(store: Store, new_pool: MakePool, run: Run, 
         assert "nothing was ended" in told
     answer("y")
     assert run(POOLS, "release", "100", ANI).startswith("released 1\n")
+
+
+def test_a_call_that_is_leased_anew_while_somebody_is_asked_stays(
+    client: Redis, store: Store, new_pool: MakePool, run: Run, answer: Answer
+) -> None:
+    pool = new_pool("100")
+    store.lease(pool, ANI, "1", "ivr", 60_000)
+    anew: list[str] = []
+
+    def meanwhile() -> None:
+        age(client, 3_600_000)
+        anew.append(store.lease(pool, ANI, "1", "ivr", 60_000).token)
+
+    answer("y", meanwhile)
+    assert "nothing was ended on 100" in run(POOLS, "release", "100", ANI, code=2)
+    assert [lease.token for lease in store.pool_leases(pool).leases] == anew
+
+
+def test_what_a_user_leases_after_the_answer_stays(
+    client: Redis, store: Store, new_pool: MakePool, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = new_pool("100-104")
+    store.lease(pool, "1", "1", "ivr", 60_000)
+    anew: list[str] = []
+
+    def released(*where: Any, until_ms: int) -> Any:
+        while now_ms(client) <= until_ms:
+            pass
+        anew.append(store.lease(pool, "2", "1", "ivr", 60_000).token)
+        return release_all(*where, until_ms=until_ms)
+
+    monkeypatch.setattr("cticache.commands.release.release_all", released)
+    assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 1\n"
+    assert [lease.token for lease in store.pool_leases(pool).leases] == anew
+
+
+def test_what_a_user_leases_while_all_is_ended_stays(
+    client: Redis, store: Store, new_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = new_pool("100-199")
+    for ani in range(MOST_RELEASED + 1):
+        store.lease(pool, str(ani), "1", "ivr", 60_000)
+    ends, anew = store.release, []
+
+    def ending(*what: Any) -> list[str | int]:
+        until_ms = now_ms(client)
+        while now_ms(client) <= until_ms:
+            pass
+        anew.append(store.lease(pool, f"9{len(anew)}", "1", "ivr", 60_000).token)
+        return ends(*what)
+
+    monkeypatch.setattr(store, "release", ending)
+    ended: list[Leased] = []
+    assert not release_all(store, pool, "ivr", ended)
+    assert len(ended) == MOST_RELEASED + 1
+    assert [lease.token for lease in store.pool_leases(pool).leases] == anew
+
+
+def test_more_than_one_request_may_end_are_ended_by_the_command(store: Store, new_pool: MakePool, run: Run) -> None:
+    pool = new_pool("1000-1999")
+    for ani in range(450):
+        store.lease(pool, str(ani), "1", "ivr", 60_000)
+    assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 450\n"
+    assert not store.pool_leases(pool).leases
