@@ -246,9 +246,11 @@ if not dnis and exhausted == 'fallback' then
 end
 
 if not dnis then
-  tally('rejected', 1)
-  if ani == '' then
-    tally('withheld', 1)
+  if redis.call('EXISTS', numbers) == 1 then -- else nobody has put the pool's numbers in place: it lacks none
+    tally('rejected', 1)
+    if ani == '' then
+      tally('withheld', 1)
+    end
   end
   local busy = redis.call('ZRANGE', numbers, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, share_scan, 'WITHSCORES')
   for i = 1, #busy, 2 do

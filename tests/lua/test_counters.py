@@ -8,7 +8,7 @@ from redis import Redis
 
 from cticache.data.replies import PoolStats
 from cticache.data.store import Store
-from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, Stale, TooManyLive
+from cticache.errors import Ambiguous, Gone, KeyReused, NotReady, PoolExhausted, Stale, TooManyLive
 from cticache.numbering.pools import Pool
 from kit.aging import age, an_hour_passes, everything, now_ms
 from kit.samples import at
@@ -647,3 +647,14 @@ def test_leases_count_ended_calls_in_passing_a_few_each(client: Redis, store: St
         lease(store, pool, str(leases))
         assert counted(client)["unclaimed"] == 32 * leases
     assert client.zcard(PENDING) == 1000 - 320 + 10
+
+
+def test_a_call_refused_before_the_numbers_are_in_place_is_none_for_want_of_a_number(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100")
+    client.delete("cti:{system-y}:numbers")
+    for ani in (A, ""):
+        with pytest.raises(NotReady):
+            store.lease(pool, ani, "v", "x", 60_000)
+    assert not client.exists("cti:{system-y}:stats")

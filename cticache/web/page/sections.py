@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from cticache.operate.report import counted
 from cticache.web.page.figures import chart, column, row, table
 from cticache.web.page.markup import Html, element, joined
 from cticache.web.page.words import UNKNOWN, count, duration, hour, moment, size, whole_hour
@@ -182,7 +183,9 @@ def pools(rows: Sequence[Mapping[str, Any]], thresholds: Mapping[str, int], coun
         "Next free",
         *_numbers(*(f"{name} / min" for name in _DONE.values())),
     )
-    caption = f"{len(rows):,} of {count_of_all:,} pools" if len(rows) != count_of_all else f"{len(rows):,} pools"
+    caption = f"{len(rows):,} of {counted(count_of_all, 'pool')}"
+    if len(rows) == count_of_all:
+        caption = counted(count_of_all, "pool")
     return table(caption, heads, [_pool(each, thresholds) for each in rows], class_="pools")
 
 
