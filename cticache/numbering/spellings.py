@@ -101,7 +101,7 @@ def _dialled(country: Country | None) -> Iterator[Way]:
     """What may stand before a number: the plus; in a country, its prefixes, with or without its calling code."""
     exits = ["", "+"]
     if country:
-        exits += ["00", country.prefix]
+        exits += ["00", country.prefix, "+00", "+" + country.prefix]
         for trunk in ("", country.trunk):
             yield Way(country.code, trunk)
             yield Way(country.code, "+" + trunk)  # which means nothing before a zero

@@ -364,7 +364,9 @@ class HandOver(RuleBasedStateMachine):
         )
         if isinstance(right, Refused):
             self._check_refused(got, right)
-            counter = {"max_live": "over_max_live", "pool_exhausted": "rejected"}.get(right.why.code)
+            # A pool without any numbers lacks none: they are not in place, or all drain.
+            counters = {"max_live": "over_max_live", "pool_exhausted": "rejected" if model.free else None}
+            counter = counters.get(right.why.code)
             model.counted.update([counter] if counter else [])
             model.counted["withheld"] += counter == "rejected" and not request.ani
             return

@@ -52,6 +52,16 @@ def test_what_else_stands_before_a_number_is_learnt_from_the_pools_own(code: str
     assert list(Spellings(country, (numbers,)).others(written, {asked}.__contains__)) == [asked]
 
 
+@pytest.mark.parametrize("code", ["1", "44", "49"])
+def test_a_plus_before_the_digits_that_are_dialled_to_leave_the_country_is_one_too_many(code: str) -> None:
+    country = Country.of(code)
+    for front in dict.fromkeys(("+00", "+" + country.prefix, "00", country.prefix)):
+        written = f"{front}4930901820"
+        if form_of(written, country) == "+4930901820":
+            others = Spellings(country, ()).others("+4930901820", {written}.__contains__)
+            assert list(others) == ([written] if written != "+4930901820" else [])
+
+
 def test_a_range_is_learnt_from_at_both_ends() -> None:
     """In Madagascar a local number begins with 2 or 4 to 9; 20 is put before it."""
     numbers = NumberSet.parse("1999990-2000009", 50)
