@@ -30,7 +30,7 @@ class Operated:
         path = folder / "cticache.ini"
         path.write_text(
             "[server]\nport = 0\nworkers = 1\nfigures_age = 0.05\npage_refresh = 0.2\nauth_wait = 30\n"
-            f"[redis]\nurl = {self.redis.url}\nprefix = page\nprobe = 0.1\nsync_interval = 0.2\n"
+            f"[redis]\nurl = {self.redis.url}\nprobe = 0.1\nsync_interval = 0.2\n"
             f"[watch]\ninterval = 1\n{users}{pools}",
             "utf-8",
         )

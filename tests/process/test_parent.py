@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,7 +113,9 @@ def test_while_the_parent_hangs_calls_are_served_and_figures_are_refused_in_time
 ) -> None:
     service = start(1, dispatch, figures_timeout=0.5)
     service.status()
-    os.kill(service.running.process.pid, signal.SIGSTOP)
+    parent = service.running.process.pid
+    os.kill(parent, signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{parent}/stat").read_text("ascii").rpartition(") ")[2].startswith("T"))
     try:
         answer = asked(service.port, request("GET /metrics", user="watcher"))
         assert (answer.status, b"could not be had in time" in answer.content) == (503, True)
