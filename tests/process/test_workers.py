@@ -323,10 +323,17 @@ def test_a_question_is_not_answered_once_nobody_waits_for_it() -> None:
 def test_a_parent_that_is_stopped_holds_up_no_worker() -> None:
     ours, theirs = multiprocessing.Pipe()
     child = upward.Parent(theirs, 1)
-    for number in range(2_000):  # more than a pipe holds of which nobody reads
-        child.tell(f"{number} {'x' * 1_000}")
-        child.mention("x")
-        child.ask(number)
+
+    def say() -> None:
+        for number in range(2_000):  # more than a pipe holds of which nobody reads
+            child.tell(f"{number} {'x' * 1_000}")
+            child.mention("x")
+            child.ask(number)
+
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    saying.join(_WAIT_S)
+    assert not saying.is_alive()
     assert ours.recv().what.startswith("0 ")
     ours.close()
     theirs.close()
