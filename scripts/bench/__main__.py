@@ -34,7 +34,7 @@ def main() -> int:
                         help="instead: the CPU of this checkout and of another commit, on the packages installed "
                              "here; HEAD, with nothing changed, shows how far such figures can be trusted")  # fmt: skip
     parser.add_argument("--pairs", type=int, default=15,
-                        help="pairs of runs with --against, two or more, 15 s each; default: %(default)s")  # fmt: skip
+                        help="pairs of runs with --against, two or more, 25 s each; default: %(default)s")  # fmt: skip
     parser.add_argument("--out", type=Path, help="the tables; default: bench.md, with --against: none")
     parser.add_argument("--chart", type=Path, default=Path("bench.svg"), help="the chart; default: %(default)s")
     options = parser.parse_args()

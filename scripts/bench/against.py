@@ -44,10 +44,11 @@ class Against:
         self._errors: list[str] = []
 
     def measure(self, pairs: int) -> None:
-        """Measure this many more pairs of figures of each kind."""
-        for name in self._trees:
-            for load in _LOADS:
-                measure(self._servers.get(name), load, _WARM_S, self._servers.redis_pid)
+        """Measure this many more pairs of figures of each kind, each on processes of its own.
+
+        One and the same code differs by up to a tenth from process to process, by where its memory happens to lie.
+        """
+        self._start()
         with ExitStack() as stack:
             kinds: list[dict[str, Turn]] = [
                 {name: partial(self._serve, name, load) for name in self._trees} for load in _LOADS
@@ -60,8 +61,17 @@ class Against:
             )
             for at in range(pairs):
                 print(f"pair {at + 1} of {pairs}", flush=True)
+                if at:
+                    self._start()
                 for turns in kinds:
                     self._add(turns)
+
+    def _start(self) -> None:
+        """Start both anew, and warm them up."""
+        for name in self._trees:
+            self._servers.end(name)
+            for load in _LOADS:
+                measure(self._servers.get(name), load, _WARM_S, self._servers.redis_pid)
 
     def report(self) -> str:
         """What was found, in Markdown."""
@@ -70,8 +80,8 @@ class Against:
             [
                 self._commits,
                 "CPU time, user and system, in microseconds: of the service and of Redis a request (a hand-off is "
-                "two), and of Redis a call of a script. Each figure is the median of all pairs, each of which has a "
-                "ratio this / that: below 1 this checkout is cheaper.",
+                "two), and of Redis a call of a script. Each figure is the median of all pairs, each on processes of "
+                "its own, with a ratio this / that: below 1 this checkout is cheaper.",
                 table(heads, map(_row, self._costs.items())),
                 *([f"Errors: {'; '.join(self._errors)}."] if self._errors else []),
             ]

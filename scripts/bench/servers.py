@@ -125,6 +125,11 @@ class Servers:
         """End one server."""
         self._programs.stop(server.pid)
 
+    def end(self, name: str) -> None:
+        """End a server by its name, if it runs; asked for again, it is started anew."""
+        if server := self._running.pop(name, None):
+            self.stop(server)
+
     def redis(self) -> "Redis":
         """A client of the Redis that all use."""
         return Redis(port=self.redis_port, decode_responses=True)
