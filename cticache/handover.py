@@ -102,7 +102,7 @@ class HandOver:
         except NotReady:
             self._keeper.wake()
             raise
-        if lease.jumped or all(place.pool.name != lender.name for place in self._pools.of(lease.dnis)):
+        if lease.jumped or (lease.dnis not in lender.numbers and not self._is_of(lease.dnis, lender)):
             self._keeper.wake()  # another service has put other numbers in place
         return lender, lease
 
@@ -194,6 +194,9 @@ class HandOver:
     def leases_alike(self, user: User, one: Ani, other: Ani, *, pool: str | None) -> bool:
         """Whether two ANI are the same caller's in the pool that would lend. Raises what ``lease`` does for that."""
         return one.bare == other.bare or _alike(self._lender(user, pool), one.bare, other.bare)
+
+    def _is_of(self, dnis: str, pool: Pool) -> bool:
+        return any(place.pool.name == pool.name for place in self._pools.of(dnis))
 
     def _lender(self, user: User, name: str | None) -> Pool:
         if name is None:

@@ -193,8 +193,11 @@ class Owners:
         if not match:
             return []
         plus, digits = match.groups()
+        stretches = self._by_form.get((plus, len(digits)))
+        if not stretches:
+            return []
         value = int(digits)
-        return sorted(owner for owner, _ in self.meeting(Span(plus, len(digits), value, value)))
+        return sorted(owner for _, _, owner in stretches.meeting(value, value))
 
     def meeting(self, span: Span) -> Iterator[tuple[int, Span]]:
         """The sets that have some of these numbers, and which ones each time."""

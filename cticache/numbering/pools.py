@@ -334,7 +334,7 @@ class Pools:
             for place in self._places(other)
             if place.pool.country == country
         ]
-        if any(map(self._is_in_a_pool, as_written)):
+        if by_country and any(map(self._is_in_a_pool, as_written)):
             # A number of another pool that is the same in its country is another one. One that left is not: it was this
             # number, in the spelling of its time.
             by_country = [place for place in by_country if not self._is_in_a_pool(place)]
