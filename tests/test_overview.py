@@ -20,13 +20,6 @@ from kit.proxy import Proxy
 
 
 @pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    proxy = Proxy(redis_url)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
 def overview(tmp_path: Path, proxy: Proxy) -> Iterator[Overview]:
     path = tmp_path / "config.ini"
     path.write_text("[pool:system-y]\nnumbers = 100-199\n", "utf-8")

@@ -77,13 +77,6 @@ def start(counting: Counting) -> Iterator[Start]:
 
 
 @pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    proxy = Proxy(redis_url)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
 def through(client: Redis, proxy: Proxy) -> Iterator[Counting]:
     """A store on Redis behind the proxy; it waits 0.3 s for an answer."""
     with connect(proxy.url, 0.3) as connection:

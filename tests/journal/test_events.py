@@ -9,25 +9,13 @@ from redis import Redis
 from cticache.data.store import Store
 from cticache.journal.events import _MOST_KINDS, MOST_EVENTS, Event, Events
 from cticache.logs import NO_NUMBERS
+from kit.monotonic import Monotonic
 
 KEY = "cti:{@all}:events"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def events(clock: Clock) -> Iterator[Events]:
+def events(clock: Monotonic) -> Iterator[Events]:
     events = Events("here", 600, clock)
     logging.root.addHandler(events)
     yield events
@@ -63,7 +51,7 @@ def test_an_event_is_one_line_without_a_number_or_what_an_exception_quotes(event
     assert len(third) == 500
 
 
-def test_a_flood_of_one_kind_is_told_five_times_and_then_counted(events: Events, clock: Clock) -> None:
+def test_a_flood_of_one_kind_is_told_five_times_and_then_counted(events: Events, clock: Monotonic) -> None:
     logger = logging.getLogger("cticache.test")
     for number in range(1239):
         logger.warning("refused %d", number)

@@ -7,24 +7,12 @@ import pytest
 
 from cticache.journal import limited
 from cticache.journal.limited import Limited
+from kit.monotonic import Monotonic
 from kit.running import until
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def make(clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Limited]:
+def make(clock: Monotonic, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Limited]:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(limited, "_TOLD_S", 600)  # what was left out is told when a test says so
 
@@ -40,7 +28,7 @@ def log(lines: Limited, count: int, kind: str = "a") -> None:
 
 
 def test_so_many_lines_come_at_once_and_so_many_a_second(
-    make: Callable[..., Limited], clock: Clock, caplog: pytest.LogCaptureFixture
+    make: Callable[..., Limited], clock: Monotonic, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = make(2, 5)
     for seconds, logged in ((0, 5), (0, 0), (0.25, 0), (0.25, 1), (2, 4), (3600, 5)):
@@ -60,7 +48,7 @@ def test_a_flood_of_one_kind_hides_no_other(make: Callable[..., Limited], caplog
 
 
 def test_each_line_that_is_left_out_is_told_once(
-    make: Callable[..., Limited], clock: Clock, caplog: pytest.LogCaptureFixture
+    make: Callable[..., Limited], clock: Monotonic, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = make(1, 1)
     log(lines, 1_235)

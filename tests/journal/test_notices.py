@@ -3,28 +3,16 @@
 import pytest
 
 from cticache.journal.notices import Notices
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from kit.monotonic import Monotonic
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def notices(clock: Clock) -> Notices:
+def notices(clock: Monotonic) -> Notices:
     return Notices(600, clock)
 
 
 def test_max_live_is_told_again_only_once_it_has_not_been_met_for_a_while(
-    notices: Notices, clock: Clock, caplog: pytest.LogCaptureFixture
+    notices: Notices, clock: Monotonic, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(1235):
         notices.over_max_live("ivr", "x")
@@ -42,7 +30,7 @@ def test_max_live_is_told_again_only_once_it_has_not_been_met_for_a_while(
 
 
 def test_numbers_of_no_pool_are_told_by_user_and_once_in_a_while_as_long_as_it_goes_on(
-    notices: Notices, clock: Clock, caplog: pytest.LogCaptureFixture
+    notices: Notices, clock: Monotonic, caplog: pytest.LogCaptureFixture
 ) -> None:
     line = "user {} asks for numbers that are in no pool, such as {}: compare them with [pool] numbers"
     for _ in range(8):

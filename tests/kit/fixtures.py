@@ -21,6 +21,8 @@ from cticache.data.sync import sync
 from cticache.numbering.pools import Pool, Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from kit.monotonic import Monotonic
+from kit.proxy import Proxy
 from kit.running import MAX_BODY, Service, Site, Wire
 from kit.samples import USERS, basic, make_pool
 from kit.talk import Talk
@@ -51,6 +53,20 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logging.setLogRecordFactory(before)
     for logger, level in levels.items():
         logger.setLevel(level)
+
+
+@pytest.fixture
+def clock() -> Monotonic:
+    """In place of time.monotonic."""
+    return Monotonic()
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    """Stands before the server under test, and can cut it off."""
+    proxy = Proxy(redis_url)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture(scope="session")

@@ -102,13 +102,6 @@ def front(new_front: Callable[..., Front]) -> Front:
     return new_front()
 
 
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    proxy = Proxy(redis_url)
-    yield proxy
-    proxy.close()
-
-
 def lease(n: int, **more: Any) -> bytes:
     return posting(json.dumps({"value": f"v{n}", "ani": str(10_000 + n), **more}).encode())
 

@@ -6,7 +6,7 @@ import pickle
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -317,13 +317,6 @@ def test_pools_that_cannot_be_read_are_not_said_to_be_well(night: Night, monkeyp
     monkeypatch.setattr(night.store, "pool_stats", ask)
     assert night.look() == []
     assert night.kinds() == ["used"]
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    proxy = Proxy(redis_url)
-    yield proxy
-    proxy.close()
 
 
 def until(true: Callable[[], object]) -> None:

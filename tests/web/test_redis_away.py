@@ -73,13 +73,6 @@ def ask(api: TestClient, request_: Asked) -> Result:
 
 
 @pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    proxy = Proxy(redis_url)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
 def api(client: Redis, proxy: Proxy, verifier: Verifier, dispatch: str) -> Iterator[TestClient]:
     """The service with Redis behind the proxy; it waits 0.6 s for an answer."""
     with connect(proxy.url, 0.6) as through:
