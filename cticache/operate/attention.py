@@ -42,6 +42,10 @@ _NOTED: Mapping[Noted, Level] = {
 }  # fmt: skip
 """The notes that need attention, and how much; that numbers are being put in place does not."""
 _LATELY = f"in {LATELY} minutes"
+_LOST = (
+    "Callers who were on their way arrive without data. Look at the log of Redis, and let `cticache check` say what it "
+    "would lose."
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def of_service(
     """What is of the whole service."""
     for kind, level in _NOTED.items():
         if note := condition.notes.get(kind):
-            yield Attention(kind, level, "", note, "readyz")  # type: ignore[arg-type] # these kinds are some of those
+            says = f"{note} {_LOST}" if kind == "loss" else note
+            yield Attention(kind, level, "", says, "readyz")  # type: ignore[arg-type] # these kinds are some of those
     failed = sum(strangers.failed.values())
     if failed >= _limit(rules.logins, ("logins", "", "") in before):
         user = max(strangers.failed, key=lambda name: strangers.failed[name])
@@ -156,14 +161,7 @@ def of_pool(
     """What is of this pool. ``has_note``: whether it is said of the whole service that calls were lost."""
     pool, stats, done = watched
     if done.of("losses") and not has_note:
-        yield Attention(
-            "loss",
-            "CRIT",
-            pool.name,
-            f"Redis lost calls of the pool {_LATELY}: their callers arrive without data. Look at the log of Redis, and "
-            "let `cticache check` say what it would lose.",
-            "readyz",
-        )
+        yield Attention("loss", "CRIT", pool.name, f"Redis lost calls of the pool {_LATELY}. {_LOST}", "readyz")
     yield from _of_numbers(pool, stats, done, rules, before)
     if done.of("over_max_live"):
         names = [user.name for user in users if user.max_live and user.may_use(pool.name)]
@@ -197,8 +195,8 @@ def _of_numbers(
         else:
             says = (
                 f"FULL: none of {counted(stats.size, 'number')} is free, {refused}, next free in "
-                f"{max(stats.next_free_ms, 0) / 1000:,.0f} s. Give the pool more numbers or a shorter ttl, unless a "
-                "client leases without end: the audit has its user."
+                f"{max(stats.next_free_ms, 0) / 1000:,.0f} s. {_most_leases(stats)}Give the pool more numbers or a "
+                "shorter ttl, unless a client leases without end."
             )
         yield Attention("full", "CRIT", pool.name, says, "leases" if not stats.free else "advise")
     else:
@@ -209,9 +207,9 @@ def _of_numbers(
                 "used",
                 "CRIT" if percent >= _limit(rules.crit, was == "CRIT") else "WARN",
                 pool.name,
-                f"{used:,} of {counted(stats.size, 'number')} in use, {percent:.0f} %. `cticache advise` tells how "
-                "many it needs; if far more are leased than taken, a client leases without end, or its calls do not "
-                "arrive.",
+                f"{used:,} of {counted(stats.size, 'number')} in use, {percent:.0f} %. {_most_leases(stats)}`cticache "
+                "advise` tells how many it needs; if far more are leased than taken, a client leases without end, or "
+                "its calls do not arrive.",
                 "leases",
             )
     if shared:
@@ -232,6 +230,14 @@ def _of_numbers(
             "more numbers or a shorter ttl.",
             "advise",
         )
+
+
+def _most_leases(stats: PoolStats) -> str:
+    """Who has the most of them, in a sentence; empty where nobody is known to have any."""
+    if not stats.live:
+        return ""
+    user = max(stats.live, key=lambda name: stats.live[name])
+    return f"Most are leased by user {user}, {stats.live[user]:,} of them. "
 
 
 def _of_questions(pool: Pool, done: Done, rules: WatchRules, before: Mapping[Key, Level]) -> Iterator[Attention]:

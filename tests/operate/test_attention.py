@@ -17,10 +17,18 @@ ALL_WELL = Condition(in_place=True)
 NOBODY = Strangers()
 
 
-def stats(used: int = 0, size: int = 100, missed: Mapping[str, int] | None = None, **counts: int) -> PoolStats:
+def stats(
+    used: int = 0,
+    size: int = 100,
+    missed: Mapping[str, int] | None = None,
+    live: Mapping[str, int] | None = None,
+    **counts: int,
+) -> PoolStats:
     counters = [str(each) for pair in counts.items() for each in pair]
     in_a_row = [str(each) for pair in (missed or {}).items() for each in pair]
-    return PoolStats.of([size, size - used, used, 0, 0, 0, 18_000 if used == size else 0, 0], counters, in_a_row, [])
+    lessees = [each for pair in (live or {}).items() for each in pair]
+    figures = [size, size - used, used, 0, 0, 0, 18_000 if used == size else 0, 0]
+    return PoolStats.of(figures, counters, in_a_row, lessees)
 
 
 def found(
@@ -71,6 +79,14 @@ def test_a_full_pool_that_refused_is_told_when_a_number_falls_free() -> None:
         "FULL: none of 5 numbers is free, 3 calls refused in 10 minutes, next free in 18 s. Give the pool more numbers"
     )
     assert (full.level, full.hint) == ("CRIT", "leases")
+
+
+@pytest.mark.parametrize(("used", "rejected"), [(80, 0), (100, 3)])
+def test_who_has_leased_most_is_told_of_a_pool_that_is_full_or_nearly_so(used: int, rejected: int) -> None:
+    (seen,) = found(stats(used, live={"bot": 9, "ivr": 61, "x": 10}), rejected=rejected)
+    assert " Most are leased by user ivr, 61 of them. " in seen.says
+    (seen,) = found(stats(used), rejected=rejected)
+    assert "leased by" not in seen.says
 
 
 def test_one_that_refused_with_numbers_free_is_told_otherwise() -> None:
@@ -163,7 +179,13 @@ def test_each_note_of_the_condition_is_told_but_that_numbers_are_put_in_place() 
     assert {(each.kind, each.level) for each in seen} == {
         ("overruled", "CRIT"), ("redis", "CRIT"), ("rules", "WARN"), ("loss", "CRIT"), ("clock", "WARN")
     }  # fmt: skip
-    assert {each.says for each in seen} == {"It is so."}
+    assert {each.says for each in seen if each.kind != "loss"} == {"It is so."}
+
+
+def test_of_lost_calls_it_is_told_what_becomes_of_them_and_where_to_look() -> None:
+    for seen in (found(condition=Condition(notes={"loss": "It is so."})), found(losses=1)):
+        (lost,) = seen
+        assert " Callers who were on their way arrive without data. Look at the log of Redis" in lost.says
 
 
 @pytest.mark.parametrize(
