@@ -1,6 +1,6 @@
-"""A night: faults befall a service that runs, and the rules of scripts/deploy and the log name each within a minute.
+"""A night: faults befall a service that runs; the rules of scripts/deploy, the page and the log name each in a minute.
 
-Debian's Prometheus is beside it, on those rules as they are, and asks every second.
+Debian's Prometheus is beside it, on those rules as they are, and asks every second. Somebody has the page open.
 """
 
 import json
@@ -21,6 +21,7 @@ if sys.platform == "win32" or not CHECKOUT:
 
 from cticache.access.passwords import hashed
 from kit.faults.stage import Server
+from kit.pages import section
 from kit.prometheus import Prometheus, promtool, watching
 from kit.samples import PASSWORD
 from kit.servers import free_port
@@ -90,6 +91,11 @@ class Night:
         self._calls += 1
         asked(self.port, request(f"GET {CALLS}/6{self._calls:09}:4930123456", user="ivr"))
 
+    def page(self) -> str:
+        """What stands under "Needs attention" on the page."""
+        answer = asked(self.port, request("GET /cticache/", user="watcher"))
+        return section(answer.content.decode(), "attention")
+
     def _ani(self) -> str:
         return f"4930{self._calls:06}"
 
@@ -104,6 +110,8 @@ class Fault(NamedTuple):
     """A beat of what is done from then on."""
     alarms: frozenset[str]
     """The rules that must tell."""
+    shows: str
+    """A pattern of what stands on the page then."""
     says: str
     """A pattern of what stands in the log then."""
     detail: str = ""
@@ -130,6 +138,7 @@ FAULTS = [
         lambda night: night.redis.admin.flushall(),
         Night.call,
         frozenset({"CticacheCallsLost"}),
+        r"CRIT CALLS LOST Redis lost calls of pool sales: .* arrive without data\. Look at the log of Redis",
         r" ERROR \S+: .*Redis",
     ),
     Fault(
@@ -137,6 +146,7 @@ FAULTS = [
         lambda night: night.redis.kill(),
         Night.call,
         frozenset({"CticacheRedisAway"}),
+        r"CRIT REDIS Redis is away: see whether it runs",
         r" (WARNING|ERROR) \S+: .*Redis",
     ),
     Fault(
@@ -144,7 +154,8 @@ FAULTS = [
         nothing,
         Night.lease,
         frozenset({"CticachePoolNearlyFull", "CticacheCallsRefused"}),
-        r" WARNING cticache\.operate\.watch: pool sales: .*(in use|none of 4 numbers is free)",
+        r"CRIT FULL sales FULL: none of 4 numbers is free.* Most are leased by user ivr, 4 of them\.",
+        r" WARNING cticache\.operate\.watch: pool sales: .*(in use|none of 4 numbers is free).* by user ivr",
         detail="leased by ivr, 4 of them.",
     ),
     Fault(
@@ -152,6 +163,7 @@ FAULTS = [
         rewrite,
         Night.call,
         frozenset({"CticacheAniChanged"}),
+        r"NOT FOUND sales .*System Y sees another ANI than System X posts",
         r" WARNING cticache\.operate\.watch: pool sales: .*System Y sees another ANI",
     ),
     Fault(
@@ -159,6 +171,7 @@ FAULTS = [
         misroute,
         Night.call,
         frozenset({"CticacheNumberNotPickedUp"}),
+        r"NOBODY PICKS UP sales Nobody picks up 5551234561: .*Call it",
         r" WARNING cticache\.operate\.watch: pool sales: Nobody picks up (555123456|…56)1",
         ttl_s=1,
     ),
@@ -167,6 +180,7 @@ FAULTS = [
         nothing,
         Night.scan,
         frozenset({"CticacheScanner"}),
+        r"UNKNOWN NUMBERS \d+ questions in the last minute for numbers of no pool",
         r" WARNING \S+: .*numbers of no pool",
         beat_s=0.1,
     ),
@@ -204,7 +218,7 @@ def fallen(folder: Path, ttl_s: int) -> Iterator[tuple[Night, Prometheus]]:
 @pytest.fixture(scope="module")
 def heading() -> list[str]:
     """What stands above the first row, and is told once."""
-    return ["| fault | rule, and after how many seconds | the log after |", "|---|---|---|"]
+    return ["| fault | rule, and after how many seconds | the page after | the log after |", "|---|---|---|---|"]
 
 
 def test_a_fault_is_named_within_a_minute(
@@ -215,22 +229,29 @@ def test_a_fault_is_named_within_a_minute(
         for expression, value in (("cticache_redis_up", 1), ("sum(cticache_numbers)", NUMBERS)):
             assert f"=> {value} @" in promtool("query", "instant", prometheus.url, expression)
         assert prometheus.alerts() == {}
+        assert night.page() == "Needs attention Nothing."
         before, began = len(night.running.said()), time.monotonic()
         told: dict[str, float] = {}
-        details, said_s = "", 0.0
+        details, page, shown_s, said_s = "", "", 0.0, 0.0
         fault.befalls(night)
-        while (fault.alarms - told.keys() or not said_s) and (now_s := time.monotonic() - began) < WITHIN_S:
+        while (fault.alarms - told.keys() or not (shown_s and said_s)) and (
+            now_s := time.monotonic() - began
+        ) < WITHIN_S:
             fault.goes_on(night)
             for name, alert in prometheus.alerts().items():
                 told.setdefault(name, now_s)
                 details += " ".join(alert.annotations.values())
+            if not shown_s and re.search(fault.shows, page := night.page()):
+                shown_s = now_s
             if not said_s and re.search(fault.says, night.running.said()[before:]):
                 said_s = now_s
             time.sleep(fault.beat_s)
         while heading:
             tell(heading.pop(0))
-        tell(f"| {fault.name} | {', '.join(f'`{name}` {s:.1f}' for name, s in told.items())} | {said_s:.1f} |")
+        rules = ", ".join(f"`{name}` {s:.1f}" for name, s in told.items())
+        tell(f"| {fault.name} | {rules} | {shown_s:.1f} | {said_s:.1f} |")
         assert fault.alarms <= told.keys(), told
+        assert shown_s, page
         assert said_s, night.running.said()[before:]
         assert fault.detail in details
         assert not re.search("<error|<no value", details)

@@ -16,6 +16,7 @@ from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from cticache.web.page import sections
 from cticache.web.page.markup import element
+from kit.pages import text_of
 from kit.running import Service
 from kit.samples import basic, make_pool, user
 
@@ -72,11 +73,6 @@ def of_status(status: dict[str, Any]) -> str:
             sections.requests(status),
         )
     )
-
-
-def text_of(page: str) -> str:
-    """What is read, without the tags."""
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page))
 
 
 def test_what_is_told_is_text_and_never_html() -> None:
