@@ -1,7 +1,6 @@
 """The application in this process, and behind a real waitress."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -29,27 +28,19 @@ from cticache.loop.stand_ins import StandIns
 from cticache.loop.threads import Threads
 from cticache.loop.wire import adjustments
 from cticache.numbering.pools import Pools
-from kit.patience import PATIENCE_S
+from kit import patience
 from kit.servers import as_service
 from kit.talk import Talk
 
 MAX_BODY = 4096
 STOP_S = 5.0
-_LOOKS_S = 0.0005
-"""Between two looks at what another thread is about to do: it needs the interpreter, and the core, for that."""
+until = partial(patience.until, looks_s=0.0005)
+"""Waits for what another thread is about to do, which has need of the interpreter and the core."""
 
 
 def files_open() -> int:
     """How many file descriptors this process has, where the system tells."""
     return sum(1 for _ in Path("/dev/fd").iterdir())
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for what another thread is about to do; AssertionError if it does not."""
-    gives_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < gives_up, "it never came to be"
-        time.sleep(_LOOKS_S)
 
 
 @dataclass

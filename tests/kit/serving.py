@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from kit import patience
 from kit.forked import Forked
-from kit.patience import PATIENCE_S
 from kit.processes import ctrl_c
 
 WAIT_S = 90.0 if sys.platform == "win32" else 30.0
@@ -23,16 +23,8 @@ STOP = signal.SIGINT if sys.platform == "win32" else signal.SIGTERM
 KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
 """What ends it with no word to it."""
 _OWN_CONSOLE = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
-_LOOKS_S = 0.01
-"""Between two looks at what another process does, which has need of the core."""
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for what another process is about to do; AssertionError if it does not."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(_LOOKS_S)
+until = partial(patience.until, looks_s=0.01)
+"""Waits for what another process is about to do, which has need of the core."""
 
 
 class Running:

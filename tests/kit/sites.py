@@ -7,12 +7,13 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from cticache.access.passwords import hashed
+from kit import patience
 from kit.processes import lives
 from kit.samples import PASSWORD, basic
 from kit.serving import WAIT_S, Running
@@ -22,18 +23,10 @@ USER = "bob"
 _NUMBERS = range(5_551_234_000, 5_551_234_500)
 _PAUSE_S = 0.2
 """Between two calls of a client: what is tried is not how many there can be, and they share the service's cores."""
-_LOOKS_S = 0.1
-"""Between two looks at what a service has said; each costs time that it needs to start."""
+until = partial(patience.until, looks_s=0.1)
+"""Waits for what a service is about to do; each look costs time that it needs to start."""
 _PATIENCE_S = 10.0
 """How long such a client waits for its answer."""
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for what another process is about to do; AssertionError if it does not."""
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(_LOOKS_S)
 
 
 class Site:

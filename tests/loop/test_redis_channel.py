@@ -148,15 +148,21 @@ def test_what_is_no_reply_costs_the_connection_and_not_the_loop(
     impostor.close()
 
 
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The end that the loop has of a connection, and the far one."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(20)
+    return ours, theirs
+
+
 def pairs(count: int) -> tuple[list[socket.socket], Callable[[], socket.socket]]:
     """What dials so often, and the far ends of the connections that it has made."""
 
     def dial_() -> socket.socket:
         if len(far) == count:
             raise OSError
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.settimeout(20)
+        ours, theirs = pair()
         far.append(theirs)
         return ours
 
@@ -250,9 +256,7 @@ def test_a_server_that_is_left_while_it_is_dialled_is_not_used(client: Redis, st
         go.wait(20)
         if fails:
             raise OSError
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.settimeout(20)
+        ours, theirs = pair()
         far.append(theirs)
         return ours
 
@@ -287,8 +291,7 @@ def test_a_server_that_is_left_while_it_is_away_is_dialled_at_once(client: Redis
 
 def test_a_connection_that_comes_too_late_is_closed() -> None:
     def dial_() -> socket.socket:
-        ours, theirs = socket.socketpair()
-        theirs.settimeout(20)
+        ours, theirs = pair()
         ends.append(theirs)
         go.wait(20)
         return ours

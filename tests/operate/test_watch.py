@@ -6,7 +6,6 @@ import pickle
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -26,6 +25,7 @@ from cticache.operate.attention import WatchRules
 from cticache.operate.watch import Look, Watch
 from kit.aging import age, early_in_a_minute, minutes_pass
 from kit.proxy import Proxy
+from kit.running import until
 from kit.samples import at, make_pool, user
 
 RULES = WatchRules(interval=0.01)
@@ -318,13 +318,6 @@ def test_pools_that_cannot_be_read_are_not_said_to_be_well(night: Night, monkeyp
     monkeypatch.setattr(night.store, "pool_stats", ask)
     assert night.look() == []
     assert night.kinds() == ["used"]
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_redis_that_is_away_is_seen_and_nothing_is_over_or_lost_by_it(

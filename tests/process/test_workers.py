@@ -19,6 +19,7 @@ from cticache.loop.listen import reserve
 from cticache.loop.pipes import Reported
 from cticache.loop.workers import Workers, _Worker
 from kit.processes import KILLED, kill, lives
+from kit.serving import until
 from kit.young import (
     BIG_REPORT,
     Interrupted,
@@ -91,13 +92,6 @@ def parent() -> Iterator[Callable[..., Parent]]:
     yield start
     for each in started:
         each.stop()
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_all_workers_serve_on_one_socket(parent: Callable[..., Parent]) -> None:

@@ -1,6 +1,5 @@
 """scripts/environment.py, which makes .venv."""
 
-import importlib.util
 import sys
 import venv
 from pathlib import Path
@@ -8,21 +7,15 @@ from types import ModuleType
 
 import pytest
 
-from kit.checkout import CHECKOUT, ROOT
+from kit.checkout import CHECKOUT, script
 
 if not CHECKOUT:
     pytest.skip("the scripts are in a checkout alone", allow_module_level=True)
-SCRIPT = ROOT / "scripts" / "environment.py"
 
 
 @pytest.fixture
 def environment() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("environment", SCRIPT)
-    assert spec
-    assert spec.loader
-    environment = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(environment)
-    return environment
+    return script("environment.py")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the interpreter is copied there")

@@ -1,16 +1,14 @@
 """scripts/mutations: each row fits the code as it is, and one that does not is told."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from kit.checkout import CHECKOUT, ROOT
+from kit.checkout import CHECKOUT, script
 
 if not CHECKOUT:
     pytest.skip("the scripts are in a checkout alone", allow_module_level=True)
-SCRIPT = ROOT / "scripts" / "mutations" / "rows.py"
 
 ROW = """\
 [[mutation]]
@@ -36,12 +34,7 @@ TREE = {
 
 @pytest.fixture(scope="module")
 def rows() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rows", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("mutations/rows.py")
 
 
 @pytest.fixture
