@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 from cticache.data.paging import PAGE, by_time
 from cticache.data.replies import Ruling
-from cticache.data.store import Step, Store
+from cticache.data.store import Store
+from cticache.data.store.numbers import Step
 from cticache.numbering.numbers import NumberSet
 from cticache.numbering.pools import Pool, Pools
 

@@ -25,7 +25,8 @@ from cticache.data.outage import Outage
 from cticache.data.paging import several
 from cticache.data.replies import FailedLogins, PoolStats, Registered
 from cticache.data.services import Registration
-from cticache.data.store import AT_ONCE, Store
+from cticache.data.store import Store
+from cticache.data.store.figures import AT_ONCE
 from cticache.errors import BadArgument, Refusal
 from cticache.journal.counts import Sums
 from cticache.journal.events import Event

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cticache.data.replies import FIRST_PAGE, Cursor, Leased, utc
-from cticache.data.store import ITS_OWN, MOST_RELEASED, Store, gone
+from cticache.data.store import Store
+from cticache.data.store.calls import ITS_OWN, MOST_RELEASED, gone
 from cticache.errors import NoSuchCall
 from cticache.numbering.ani import masked
 from cticache.numbering.pools import Place, Pool, Pools

@@ -13,7 +13,8 @@ from cticache.access.users import User
 from cticache.data.condition import Condition
 from cticache.data.paging import several
 from cticache.data.replies import PoolStats
-from cticache.data.store import AT_ONCE, Store
+from cticache.data.store import Store
+from cticache.data.store.figures import AT_ONCE
 from cticache.errors import NoSuchCall, RedisUnavailable
 from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pools

@@ -3,10 +3,10 @@
 import ast
 import inspect
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 
-from cticache.data import store as store_module
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.link.connection import Command
@@ -33,7 +33,7 @@ class Recording:
 
 def given() -> Iterator[tuple[str, set[str]]]:
     """Each script that the store runs, and the names of the arguments that it gives."""
-    for node in ast.walk(ast.parse(inspect.getsource(store_module))):
+    for node in chain.from_iterable(ast.walk(ast.parse(inspect.getsource(kind))) for kind in Store.__mro__[:-1]):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_run":
             script = node.args[0]
             assert isinstance(script, ast.Constant)

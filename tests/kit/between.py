@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from cticache.data.store import Step, Store
+from cticache.data.store import Store
+from cticache.data.store.numbers import Step
 
 STEPS = ["begin", "list", "drop", "leaving", "add", "finish"]
 """The steps of pool_sync in their order."""

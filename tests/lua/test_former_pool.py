@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.store import Step, Store
+from cticache.data.store import Store
+from cticache.data.store.numbers import Step
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
 from cticache.numbering.pools import Pool, Pools

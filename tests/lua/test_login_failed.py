@@ -5,7 +5,8 @@ import re
 import pytest
 from redis import Redis
 
-from cticache.data.store import _SITE_BUCKETS, Store
+from cticache.data.store import Store
+from cticache.data.store.logins import _SITE_BUCKETS
 
 HERE, THERE = "203.0.113.1", "198.51.100.1"
 

@@ -6,9 +6,8 @@ from itertools import count
 import pytest
 from redis import Redis
 
-from cticache.data import store as store_module
 from cticache.data.replies import FIRST_PAGE, Cursor, Leased
-from cticache.data.store import Store
+from cticache.data.store import Store, calls
 from cticache.numbering.pools import Pool
 from kit.aging import age, everything, now_ms
 from kit.samples import at
@@ -153,7 +152,7 @@ def test_callers_who_share_one_number_to_the_same_ms_are_on_one_page(
 def test_a_page_that_finds_nothing_after_its_share_of_work_says_where_to_go_on(
     store: Store, new_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_MOST_LOOKED", 10)
+    monkeypatch.setattr(calls, "_MOST_LOOKED", 10)
     pool = new_pool("100-149")
     tokens = [lease(store, pool, str(ani)) for ani in range(30)]
     page = store.pool_leases(pool, dnis="129")
@@ -165,7 +164,7 @@ def test_a_page_that_finds_nothing_after_its_share_of_work_says_where_to_go_on(
 def test_a_page_tells_of_nobody_beyond_what_it_has_seen_of_everybody(
     store: Store, new_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_MOST_LOOKED", 10)
+    monkeypatch.setattr(calls, "_MOST_LOOKED", 10)
     pool = new_pool("100-199")
     soon = [lease(store, pool, str(ani), "many", 30_000) for ani in range(20)]
     late = [lease(store, pool, f"9{ani}", f"user-{ani}", 60_000) for ani in range(9)]

@@ -5,7 +5,8 @@ import pytest
 from redis import Redis
 
 from cticache.data.keys import Keys
-from cticache.data.store import Step, Store
+from cticache.data.store import Store
+from cticache.data.store.numbers import Step
 from cticache.data.sync import CHANGE_STEP, learn_leaving, sync
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.numbering.country import Country

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from cticache.data.store import ITS_OWN, Store
+from cticache.data.store import Store
+from cticache.data.store.calls import ITS_OWN
 from cticache.errors import Gone, RedisUnavailable, TooManyLive
 from cticache.numbering.pools import Pool
 from kit.aging import age, everything, now_ms

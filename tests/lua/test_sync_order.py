@@ -6,7 +6,8 @@ import pytest
 from redis import Redis
 
 from cticache.data.keys import Keys
-from cticache.data.store import Step, Store
+from cticache.data.store import Store
+from cticache.data.store.numbers import Step
 from cticache.data.sync import AT_ONCE, CHANGE_STEP, LIST_STEP, MOST_RANGES, sync
 from cticache.numbering.numbers import NumberSet
 from cticache.numbering.pools import Pools

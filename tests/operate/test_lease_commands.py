@@ -11,7 +11,8 @@ from redis import Redis
 
 from cticache import cli
 from cticache.data.replies import Leased
-from cticache.data.store import MOST_RELEASED, Store
+from cticache.data.store import Store
+from cticache.data.store.calls import MOST_RELEASED
 from cticache.numbering.pools import Pool
 from cticache.operate.leases import release_all
 from cticache.web.audit import Audit

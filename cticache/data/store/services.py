@@ -1,0 +1,70 @@
+"""The services that share one Redis: which live, and which rules."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from cticache.data.replies import Registered, Ruler, Ruling, Standing, pairs
+from cticache.data.store.asking import Asking
+
+MOST_SERVICES = 1000
+_OF_A_SERVICE = len(Registered._fields)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Services(Asking):
+    """What the services know of each other."""
+
+    def service_look(
+        self, service: str, start_ms: int, live_ms: int, *, numbers: str, rules: str, who: str, told: str = ""
+    ) -> Standing:
+        """Register a service for ``live_ms`` more, and learn which of those that live rules.
+
+        ``start_ms`` is 0 for a service that is new, and else what it was told then. ``told`` is what the service tells
+        of itself to whoever asks for ``services``.
+        """
+        start, was_there, ruler, ruling, former = self._run(
+            "service_look",
+            self._keys.service_look(),
+            service=service,
+            start_ms=start_ms,
+            live_ms=live_ms,
+            numbers=numbers,
+            rules=rules,
+            who=who,
+            told=told,
+            most_services=MOST_SERVICES,
+        )
+        return Standing(start, bool(was_there), Ruler(*ruler), Ruling(ruling, dict(pairs(former)), {}))
+
+    def services(self) -> list[Registered]:
+        """The services that live on this Redis, the one that was started last first."""
+        reply = iter(self._run("services", self._keys.services(), most_services=MOST_SERVICES))
+        return [
+            Registered(service, int(start), *rest)
+            for service, start, *rest in zip(*[reply] * _OF_A_SERVICE, strict=True)
+        ]
+
+    def service_leave(self, service: str) -> bool:
+        """Register a service no longer; whether it was registered."""
+        return bool(self._run("service_leave", self._keys.service_leave(), service=service))
+
+    def pool_claim(
+        self,
+        step: Literal["take_over", "claim", "forget", "ask", "list"],
+        numbers: str = "",
+        claims: Mapping[str, str] = _NOTHING,
+    ) -> Ruling:
+        """Say which pools there are: name -> fingerprint of its numbers; returns what is valid from now on.
+
+        That is not what was said where another service rules. lua/pool_claim.lua lists the steps.
+        """
+        ruling, former, pools = self._run(
+            "pool_claim",
+            self._keys.pool_claim(),
+            step=step,
+            numbers=numbers,
+            most_services=MOST_SERVICES,
+            claims=[text for claim in claims.items() for text in claim],
+        )
+        return Ruling(ruling, dict(pairs(former)), dict(pairs(pools)))
