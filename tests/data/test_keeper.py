@@ -16,7 +16,8 @@ from cticache.data.keys import Keys
 from cticache.data.replies import Beat
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
-from cticache.data.sync import CHANGE_STEP, Stopped, sync
+from cticache.data.sync import Stopped, sync
+from cticache.data.task import CHANGE_STEP
 from cticache.link.connection import Direct, connect
 from cticache.link.trouble import REFUSALS
 from cticache.numbering.pools import Pools

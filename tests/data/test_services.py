@@ -12,7 +12,8 @@ from cticache.data.keeper import Keeper
 from cticache.data.replies import utc
 from cticache.data.services import Registration
 from cticache.data.store import Store
-from cticache.data.sync import CHANGE_STEP, sync
+from cticache.data.sync import sync
+from cticache.data.task import CHANGE_STEP
 from cticache.numbering.country import Country
 from cticache.numbering.numbers import NumberSet
 from cticache.numbering.pools import Pool, Pools

@@ -7,7 +7,8 @@ from redis import Redis
 from cticache.data.keys import Keys
 from cticache.data.store import Store
 from cticache.data.store.numbers import Step
-from cticache.data.sync import CHANGE_STEP, learn_leaving, sync
+from cticache.data.sync import learn_leaving, sync
+from cticache.data.task import CHANGE_STEP
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.numbering.country import Country
 from cticache.numbering.pools import Pool, Pools

@@ -8,7 +8,8 @@ from redis import Redis
 from cticache.data.keys import Keys
 from cticache.data.store import Store
 from cticache.data.store.numbers import Step
-from cticache.data.sync import AT_ONCE, CHANGE_STEP, LIST_STEP, MOST_RANGES, sync
+from cticache.data.sync import AT_ONCE, sync
+from cticache.data.task import CHANGE_STEP, LIST_STEP, MOST_RANGES
 from cticache.numbering.numbers import NumberSet
 from cticache.numbering.pools import Pools
 from kit.aging import age, now_ms
@@ -91,7 +92,7 @@ def test_ranges_that_are_too_long_are_not_kept(
 ) -> None:
     most = 9 * 700 - 2
     assert most < MOST_RANGES
-    monkeypatch.setattr("cticache.data.sync.MOST_RANGES", most)
+    monkeypatch.setattr("cticache.data.task.MOST_RANGES", most)
     apart = [str(number) for number in range(1_000_000, 1_002_000, 2)]
     longest = NumberSet.parse(",".join(apart[:700]), 1_000)
     assert len(str(longest)) == most
