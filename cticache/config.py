@@ -24,7 +24,8 @@ from cticache.errors import ConfigError
 from cticache.link import redis_url
 from cticache.logs import FORMATS, LEVELS
 from cticache.numbering.conflicts import conflicts, shared
-from cticache.numbering.pools import MOST_POOLS, Pool
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import MOST_POOLS
 from cticache.operate.attention import WatchRules
 from cticache.options import NAME, Seconds, Section, Text, Whole, Word, YesNo, declared, named
 

@@ -25,7 +25,8 @@ from cticache.errors import (
     WrongFields,
 )
 from cticache.numbering.ani import Ani
-from cticache.numbering.pools import Place, Pool, Pools, Reading, readings, unambiguous
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place, Pools, Reading, readings, unambiguous
 
 Looking = Callable[[str, str, str], None]
 """Told of each place before it is asked: the pool, the DNIS (empty for a lease) and the ANI in canonical form."""

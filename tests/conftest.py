@@ -19,7 +19,8 @@ from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.link.connection import Runner
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit import servers, topologies
 from kit.between import Between
 from kit.samples import make_pool

@@ -33,7 +33,8 @@ from cticache.errors import (
 from cticache.handover import Found, HandOver
 from cticache.numbering.ani import read as read_ani
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, dumped, set_clock
 from kit.model import outcome
 from kit.samples import make_pool, user

@@ -9,7 +9,7 @@ from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured, opened
 from cticache.data.counters import KEPT_HOURS
 from cticache.data.store import Store
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.advice import Advice, Hour, advise
 from cticache.operate.report import advice_lines
 

@@ -20,7 +20,7 @@ from cticache.config import Config
 from cticache.data.store import Store
 from cticache.errors import RedisUnavailable, UserError
 from cticache.loop.signals import ended_by_signals
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.fill import Limits, state, status_line, used, worst
 from cticache.operate.history import READ_BACK, lately, told
 from cticache.operate.pool_table import WIDTH, marks, pool_lines

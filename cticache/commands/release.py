@@ -12,7 +12,8 @@ from cticache.data.store import Store
 from cticache.data.sync import learn_leaving
 from cticache.errors import Gone, NoSuchCall, UserError
 from cticache.numbering.ani import read
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.operate.leases import release, release_all, spelled, token_of
 
 

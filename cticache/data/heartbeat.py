@@ -16,7 +16,8 @@ from cticache.data.replies import Beat, utc
 from cticache.data.store import Store
 from cticache.data.sync import ALL
 from cticache.logs import NO_NUMBERS
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from cticache.data.replies import Standing
 from cticache.data.store import Store
 from cticache.data.tokens import token
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from cticache.data.paging import PAGE, by_time, several
 from cticache.data.store import Store
 from cticache.data.store.numbers import Step
 from cticache.numbering.numbers import NumberSet
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 
 _log = logging.getLogger("cticache.data.sync")
 """What is done for a pool is told with the rest of the sync."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cticache.numbering.country import Country, is_international
 from cticache.numbering.numbers import NumberSet, Owners, Span, is_number, overlaps
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.numbering.spellings import Spellings, Turn
 
 MOST_LOOKS = 20_000

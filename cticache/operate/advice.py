@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cticache.data.counters import DIFFERENCES, HELD, PEAK, TRANSIT
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.remedies import of_kind, tail_digits
 
 _HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ from cticache.data.condition import Condition
 from cticache.data.condition import Kind as Noted
 from cticache.data.counters import COUNTERS, DIFFERENCES
 from cticache.data.replies import PoolStats
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.advice import LEAST_MISSES, suspects
 from cticache.operate.history import LATELY, Done
 from cticache.operate.remedies import of_kind

@@ -31,7 +31,8 @@ from cticache.errors import BadArgument, Refusal
 from cticache.journal.counts import Sums
 from cticache.journal.events import Event
 from cticache.link.trouble import trouble as trouble_of
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.operate import status
 from cticache.operate.attention import Attention
 from cticache.operate.fill import Limits

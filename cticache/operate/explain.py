@@ -6,7 +6,8 @@ from typing import Any
 from cticache.data.replies import Explanation, LiveCall, utc
 from cticache.data.store import Store
 from cticache.numbering.ani import masked
-from cticache.numbering.pools import Place, Pool
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place
 from cticache.operate.remedies import by_country, remedy
 
 _OUTCOMES = {

@@ -8,7 +8,8 @@ from cticache.data.store import Store
 from cticache.data.store.calls import ITS_OWN, MOST_RELEASED, gone
 from cticache.errors import NoSuchCall
 from cticache.numbering.ani import masked
-from cticache.numbering.pools import Place, Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place, Pools
 
 _MOST_AT_ONCE = 200
 """Leases of a user that one request ends, in steps that each take Redis some milliseconds."""

@@ -1,7 +1,7 @@
 """Which options of a pool would find a call that is asked for under another ANI."""
 
 from cticache.numbering.country import code_of_both
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 
 MOST_TAIL = 7
 """Most digits at the end that must agree before two ANI are said to end alike, as lua/include/near.lua has it."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cticache.access.users import ROLES, User
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.report import counted, listed
 
 

@@ -14,7 +14,7 @@ from cticache.data.counters import PEAK
 from cticache.data.replies import LastMinutes, PoolStats, Registered, utc
 from cticache.data.services import Registration
 from cticache.journal.events import Event
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.advice import Hour, advise, quantile
 from cticache.operate.fill import Limits, used, word
 from cticache.operate.history import HOUR, MINUTE_MS, REFUSED, Done, by_minute

@@ -17,7 +17,7 @@ from cticache.data.replies import utc
 from cticache.errors import Forbidden, NoSuchMethod, Refusal, WrongFields
 from cticache.handover import Found, HandOver
 from cticache.numbering.ani import Ani
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.web.allowing import Allowing
 from cticache.web.answers import Hit, Members, encoded
 from cticache.web.audit import NO_POOL, about, became, shown, told

@@ -12,7 +12,8 @@ from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchPool, NotReady, WrongFields
 from cticache.handover import places
 from cticache.numbering.ani import Ani, read
-from cticache.numbering.pools import Pool, Pools, readings
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools, readings
 from cticache.operate.desk import Fill, Scrape, Status
 from cticache.operate.explain import explain
 from cticache.operate.metrics import CONTENT_TYPE

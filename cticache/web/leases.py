@@ -10,7 +10,8 @@ from cticache.access.users import User
 from cticache.data.replies import FIRST_PAGE, Cursor, Leased
 from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchPool, RedisUnavailable, WrongFields
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.operate.leases import release, release_all, spelled, told
 from cticache.web.allowing import Allowing
 from cticache.web.audit import Audit, about, became, each_ended, shown

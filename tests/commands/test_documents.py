@@ -13,7 +13,7 @@ from redis import Redis
 
 from cticache import cli
 from cticache.data.store import Store
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit import servers
 from kit.aging import age, an_hour_passes
 from kit.samples import at

@@ -13,7 +13,7 @@ from redis import Redis
 
 from cticache.data.store import Store
 from cticache.errors import PoolExhausted
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit import forked, servers
 from kit.aging import age, minutes_pass
 from kit.samples import at

@@ -17,7 +17,7 @@ from cticache.access.passwords import hashed, invent_token
 from cticache.access.users import token_digest
 from cticache.commands import redacted
 from cticache.data.store import Store
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit import servers
 from kit.aging import age, an_hour_passes
 from kit.samples import at

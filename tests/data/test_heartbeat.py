@@ -14,7 +14,8 @@ from cticache.data.heartbeat import Heartbeat
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import NotReady, PoolExhausted, TooManyLive
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, now_ms, set_clock
 from kit.between import KilledError
 from kit.samples import make_pool

@@ -16,7 +16,8 @@ from cticache.data.sync import sync
 from cticache.data.task import CHANGE_STEP
 from cticache.numbering.country import Country
 from cticache.numbering.numbers import NumberSet
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.between import Between
 from kit.samples import make_pool
 

@@ -14,7 +14,7 @@ from cticache import cli
 from cticache.access.passwords import hashed
 from cticache.data.store import Store
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.advice import Hour, advise
 from cticache.operate.report import advice_lines
 from kit.documents import BLOCK, DOCS, inline

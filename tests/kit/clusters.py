@@ -21,7 +21,8 @@ from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.link.connection import connect
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.reach import new_runner
 from cticache.web.app import create_app
 from cticache.web.audit import Audit

@@ -15,7 +15,7 @@ from redis import Redis
 from cticache.access.networks import Networks
 from cticache.access.passwords import Verifier
 from cticache.access.users import User, token_digest
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from cticache.web.front import Leniency

@@ -18,7 +18,8 @@ from cticache.access.passwords import Verifier
 from cticache.data.keeper import Keeper
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.monotonic import Monotonic

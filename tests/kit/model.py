@@ -20,7 +20,7 @@ from cticache.errors import (
     Stale,
     TooManyLive,
 )
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 
 SECOND = 1_000
 ALWAYS = -(10**12)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from redis import Redis
 
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 
 STAND_IN = "w"
 """An ANI to withhold: it shares no digit with any other."""

@@ -6,7 +6,8 @@ from typing import Any
 from cticache.access.passwords import hashed
 from cticache.access.users import ROLES, Role, User
 from cticache.numbering.numbers import NumberSet
-from cticache.numbering.pools import Place, Pool
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place
 
 PASSWORD = "correct:horse"
 """Every test user's password; the colon must not disturb."""

@@ -20,7 +20,7 @@ from cticache.data.replies import Held, Lease
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.errors import Refusal
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.reach import new_runner
 from kit.clusters import redis_config
 from kit.model import outcome, same_tail

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from cticache.access.passwords import hashed
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.samples import PASSWORD, basic, make_pool
 from kit.servers import free_port
 from kit.serving import Running

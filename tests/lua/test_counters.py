@@ -9,7 +9,7 @@ from redis import Redis
 from cticache.data.replies import PoolStats
 from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, KeyReused, NotReady, PoolExhausted, Stale, TooManyLive
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, an_hour_passes, everything, now_ms
 from kit.samples import at
 

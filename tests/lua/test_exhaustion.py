@@ -11,7 +11,8 @@ from cticache.data.replies import Lease
 from cticache.data.store import Store
 from cticache.data.sync import learn_leaving
 from cticache.errors import Gone, PoolExhausted, RedisUnavailable, TooManyLive
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, everything, now_ms, on_the_second
 from kit.samples import at
 

@@ -10,7 +10,8 @@ from cticache.data.store import Store
 from cticache.data.store.numbers import Step
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, now_ms
 from kit.between import WAYS, Between, KilledError, killed
 from kit.samples import at, make_pool

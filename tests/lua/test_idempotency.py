@@ -11,7 +11,7 @@ from redis import Redis
 from cticache.data.replies import Lease, utc
 from cticache.data.store import Store
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, everything, now_ms
 from kit.older import hasty
 from kit.racing import at_once

@@ -5,7 +5,7 @@ from redis import Redis
 
 from cticache.data.store import Store
 from cticache.errors import PoolExhausted
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, now_ms
 from kit.older import hasty
 from kit.samples import at

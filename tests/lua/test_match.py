@@ -10,7 +10,7 @@ from redis import Redis
 from cticache.data.replies import Held
 from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, PoolExhausted
-from cticache.numbering.pools import MOST_CALLERS, Pool
+from cticache.numbering.pool import MOST_CALLERS, Pool
 from kit.aging import age, but_counts, everything, now_ms, on_the_second
 from kit.older import STAND_IN, withhold
 from kit.samples import at

@@ -15,7 +15,7 @@ from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone, RedisUnavailable, Stale
 from cticache.link.connection import Runner
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, everything
 from kit.older import STAND_IN, withhold
 from kit.samples import at

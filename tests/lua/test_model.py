@@ -28,7 +28,8 @@ from cticache.data.replies import Explanation, Held, Lease, LeasePage, PoolStats
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, Stale
-from cticache.numbering.pools import Place, Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place, Pools
 from kit.aging import age, hold, now_ms, set_clock
 from kit.model import Call, Choice, Clock, Found, PoolModel, Refused, Request, Said, configure, outcome
 from kit.older import STAND_IN, withhold

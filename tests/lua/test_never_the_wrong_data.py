@@ -12,7 +12,8 @@ from cticache.data.replies import Held, Lease
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous, Gone, KeyReused, PoolExhausted, RedisUnavailable, Stale, TooManyLive
-from cticache.numbering.pools import Place, Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place, Pools
 from kit.aging import age, now_ms
 from kit.model import outcome
 from kit.older import STAND_IN, hasty, withhold

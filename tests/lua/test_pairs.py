@@ -11,7 +11,8 @@ from cticache.data.replies import Held, Lease
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Gone, KeyReused, PoolExhausted, TooManyLive
-from cticache.numbering.pools import MOST_CALLERS, Pool, Pools
+from cticache.numbering.pool import MOST_CALLERS, Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, everything, hold, now_ms, on_the_second
 from kit.model import outcome
 from kit.samples import at, make_pool

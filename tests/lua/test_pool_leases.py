@@ -8,7 +8,7 @@ from redis import Redis
 
 from cticache.data.replies import FIRST_PAGE, Cursor, Leased
 from cticache.data.store import Store, calls
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, everything, now_ms
 from kit.samples import at
 

@@ -10,7 +10,7 @@ from cticache.data.keys import Keys
 from cticache.data.replies import LastMinutes
 from cticache.data.store import Store
 from cticache.errors import RedisUnavailable
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import early_in_a_minute, everything, minutes_pass, now_ms
 from kit.samples import at, make_pool
 

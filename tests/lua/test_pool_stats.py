@@ -7,7 +7,8 @@ from cticache.data.replies import PoolStats
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Gone, PoolExhausted
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, everything
 from kit.samples import at, make_pool
 

@@ -11,7 +11,8 @@ from cticache.data.sync import learn_leaving, sync
 from cticache.data.task import CHANGE_STEP
 from cticache.errors import BadArgument, PoolExhausted
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.aging import age, everything, now_ms
 from kit.between import BEGUN, WAYS, Between, KilledError, killed
 from kit.samples import at, make_pool

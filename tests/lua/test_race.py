@@ -10,7 +10,7 @@ from redis import Redis
 
 from cticache.data.store import Store
 from cticache.errors import Gone, PoolExhausted
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.samples import at
 
 MakePool = Callable[..., Pool]

@@ -5,7 +5,7 @@ from redis import Redis
 
 from cticache.data.store import Store
 from cticache.errors import Ambiguous, Gone
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, dumped, everything
 from kit.model import outcome
 from kit.samples import at

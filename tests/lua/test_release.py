@@ -8,7 +8,7 @@ from redis import Redis
 from cticache.data.store import Store
 from cticache.data.store.calls import ITS_OWN
 from cticache.errors import Gone, RedisUnavailable, TooManyLive
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, everything, now_ms
 from kit.samples import at
 

@@ -6,7 +6,8 @@ from redis import Redis
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted
-from cticache.numbering.pools import Place, Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Place, Pools
 from kit.aging import age, but_counts, now_ms
 from kit.samples import at, make_pool
 

@@ -14,7 +14,8 @@ from cticache.data.replies import Lease
 from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import Ambiguous
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit import soak
 from kit.aging import age
 from kit.model import outcome, same_tail

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from cticache.numbering.ani import form_of
 from cticache.numbering.conflicts import conflicts, not_international, remarks, shared
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from kit.effort import counted_calls
 from kit.samples import make_pool
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from cticache.numbering.ani import form_of
 from cticache.numbering.country import Country
-from cticache.numbering.pools import MOST_POOLS, Place, Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import MOST_POOLS, Place, Pools
 from kit.effort import counted_calls
 from kit.samples import make_pool
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cticache.data.counters import DIFFERENCES
 from cticache.data.scripts import read_scripts
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.advice import LOOKED_AT, Advice, Hour, advise, erlang_b, numbers_needed, transit_quantile
 from cticache.operate.remedies import MOST_TAIL, of_kind
 from cticache.operate.report import advice_lines

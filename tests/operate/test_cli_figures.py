@@ -10,7 +10,8 @@ from redis import Redis
 from cticache import cli
 from cticache.data.store import Store
 from cticache.data.sync import sync
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.web.audit import Audit
 from kit.aging import age, an_hour_passes, everything
 from kit.samples import at, make_pool

@@ -8,7 +8,7 @@ from redis import Redis
 from cticache.data.counters import BY_MINUTE
 from cticache.data.replies import LastMinutes, Minute, PoolStats
 from cticache.data.store import Store
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.history import READ_BACK, Done, by_minute, lately
 from kit.aging import minutes_pass
 from kit.samples import at

@@ -13,7 +13,7 @@ from cticache import cli
 from cticache.data.replies import Leased
 from cticache.data.store import Store
 from cticache.data.store.calls import MOST_RELEASED
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.leases import release_all
 from cticache.web.audit import Audit
 from kit.aging import age, everything, now_ms

@@ -19,7 +19,8 @@ from cticache.data.store import Store
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted, RedisUnavailable, TooManyLive
 from cticache.link.connection import Direct, connect
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.operate import watch as module
 from cticache.operate.attention import WatchRules
 from cticache.operate.watch import Look, Watch

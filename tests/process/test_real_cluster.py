@@ -10,7 +10,7 @@ import pytest
 from cticache.access.passwords import Verifier
 from cticache.data.condition import Condition
 from cticache.journal.counts import Sums
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.operate.metrics import Seen, exposition
 from kit import clusters
 from kit.clusters import THREADS, Burst, Call, Cluster, Front, seen, slot

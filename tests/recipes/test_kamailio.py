@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.recipes import ANI, GENERAL, POOL, VALUE, AsBoth, Desk, Printed
 from kit.running import Service, Wire
 from kit.samples import make_pool

@@ -9,7 +9,8 @@ from cticache.data.keeper import Keeper
 from cticache.data.sync import sync
 from cticache.errors import RedisRefuses, RedisUnavailable
 from cticache.link.trouble import REFUSALS
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.between import Between

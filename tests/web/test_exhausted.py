@@ -13,7 +13,7 @@ import pytest
 from falcon.testing import Result, TestClient
 from redis import Redis
 
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from kit.aging import age, on_the_second
 from kit.running import Service, Wire
 from kit.samples import basic, make_pool

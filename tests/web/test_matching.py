@@ -13,7 +13,7 @@ from redis import Redis
 from cticache.access.passwords import Verifier
 from cticache.access.users import ROLES
 from cticache.numbering.country import Country
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.aging import age, on_the_second

@@ -9,7 +9,8 @@ from redis import Redis
 from cticache.access.passwords import Verifier
 from cticache.data.keeper import Keeper
 from cticache.data.store import Store
-from cticache.numbering.pools import Pool, Pools
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.running import MAX_BODY, Service

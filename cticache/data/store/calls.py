@@ -9,7 +9,8 @@ from cticache.data.replies import FIRST_PAGE, Cursor, Explanation, Held, Lease, 
 from cticache.data.store.asking import Asking
 from cticache.data.tokens import token as new_token
 from cticache.errors import Gone, NotReady, PoolExhausted, Refusal, TooManyLive
-from cticache.numbering.pools import MOST_CALLERS, Place, Pool
+from cticache.numbering.pool import MOST_CALLERS, Pool
+from cticache.numbering.pools import Place
 
 _REAP_STEP = 32
 """Most unclaimed calls that one lease counts in passing: about 0.1 ms of Redis."""

@@ -9,7 +9,7 @@ from cticache.data.replies import FailedLogins, LastMinutes, PoolStats, pairs
 from cticache.data.scripts import Invocation
 from cticache.data.store.asking import Asking
 from cticache.errors import RedisUnavailable
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 
 _SWEEP_STEP = 1000
 _MOST_MISSED = 20

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from cticache.data.replies import Beat
 from cticache.data.store.asking import Asking
 from cticache.data.tokens import token as new_token
-from cticache.numbering.pools import Pool
+from cticache.numbering.pool import Pool
 
 
 @dataclass(frozen=True)
