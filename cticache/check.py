@@ -7,7 +7,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from cticache import reach
-from cticache.config import Config, ServerConfig
+from cticache.config.sections import Config, ServerConfig
 from cticache.errors import UserError
 from cticache.link.connection import connect
 from cticache.link.redis_url import kind

@@ -6,7 +6,7 @@ from functools import partial
 
 from redis import Redis
 
-from cticache.config import Config, RedisConfig
+from cticache.config.sections import Config, RedisConfig
 from cticache.data.clock import Clocks
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts

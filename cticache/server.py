@@ -13,7 +13,7 @@ from functools import partial
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
 from cticache.announce import announce, tell_started
-from cticache.config import Config, ServerConfig
+from cticache.config.sections import Config, ServerConfig
 from cticache.data.keeper import Keeper
 from cticache.data.loading import Loading
 from cticache.link.embedded import Embedded, data_folder

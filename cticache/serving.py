@@ -18,7 +18,7 @@ from waitress import create_server
 from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import User
-from cticache.config import Config, ServerConfig
+from cticache.config.sections import Config, ServerConfig
 from cticache.data.keeper import Follower, InPlace
 from cticache.data.keeper import News as KeeperNews
 from cticache.data.loading import Loading

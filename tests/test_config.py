@@ -14,7 +14,8 @@ from cticache import config
 from cticache.access.networks import Networks
 from cticache.access.origins import Origins
 from cticache.access.passwords import hashed
-from cticache.config import SAMPLE, SECTIONS, Config
+from cticache.config import SAMPLE
+from cticache.config.sections import SECTIONS, Config, RedisConfig, ServerConfig
 from cticache.errors import ConfigError
 from cticache.link.connection import connect
 from cticache.link.redis_url import addresses, node_url
@@ -138,7 +139,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
 """,
     )
     assert read.source == tmp_path / "config.ini"
-    assert read.server == config.ServerConfig(
+    assert read.server == ServerConfig(
         "0.0.0.0",
         0,
         3,
@@ -170,9 +171,7 @@ token = sha256:{"a" * 64}, SHA256:{"B" * 64}
         False,
         "sixteen-letters-",
     )
-    assert read.redis == config.RedisConfig(
-        "rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data"
-    )
+    assert read.redis == RedisConfig("rediss://:p%40ss@redis.example:6380/3", 0.25, 0.75, "other", 10.0, 7, "~/data")
     assert read.watch == WatchRules(3, 60, 80, 30, 4, 7, 8)
     a, b = read.pools
     assert (a.name, b.name) == ("a", "B_2.c-d")

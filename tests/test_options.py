@@ -9,7 +9,8 @@ import pytest
 from marshmallow import ValidationError
 
 import cticache
-from cticache.config import SAMPLE, SECTIONS
+from cticache.config import SAMPLE
+from cticache.config.sections import SECTIONS
 from cticache.options import Section, Text, declared
 
 DECLARED = [(name, option) for name, section in SECTIONS.items() for option in section.options]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from cticache.config import SECTIONS, Config
+from cticache.config.sections import SECTIONS, Config
 from cticache.link.redis_url import addresses
 from cticache.logs import without_numbers
 from cticache.numbering.ani import masked

@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from cticache.access.passwords import Verifier
-from cticache.config import RedisConfig
+from cticache.config.sections import RedisConfig
 from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts

@@ -1,172 +1,33 @@
-"""config.ini -> one frozen Config. Unknown sections and options are errors, and every fault is told in one line.
-
-The environment overrides an option: ``CTICACHE_<SECTION>_<OPTION>``, every character other than a letter or digit
-written as an underscore, as in ``CTICACHE_POOL_SYSTEM_Y_TTL``. A secret may be in a file of its own, named by the
-option with ``_file`` after its name.
-"""
+"""Reads config.ini under what the environment overrides, and tells all that is wrong in it."""
 
 import configparser
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from marshmallow import ValidationError
 
-from cticache.access import origins
-from cticache.access.networks import NOWHERE, Networks, trusted
-from cticache.access.origins import Origins
 from cticache.access.users import MISSING, User
+from cticache.config.sections import SECTIONS, Config, LogConfig, RedisConfig, ServerConfig
 from cticache.errors import ConfigError
-from cticache.link import redis_url
-from cticache.logs import FORMATS, LEVELS
 from cticache.numbering.conflicts import conflicts, shared
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import MOST_POOLS
 from cticache.operate.attention import WatchRules
-from cticache.options import NAME, Seconds, Section, Text, Whole, Word, YesNo, declared, named
-
-SAMPLE = next(
-    (
-        path
-        for path in (Path(__file__).parent / "config.ini", Path(__file__).parent.parent / "config.ini")
-        if path.exists()
-    ),
-    Path("config.ini"),
-)
-"""The config.ini that comes with the installation: every option with its default."""
+from cticache.options import NAME, Section
 
 _ENVIRONMENT = "CTICACHE_"
 _MOST_NAMED = 20
 """Of the pools, where a user's is none of them."""
 _NO_COMMENT = "; a comment after a value begins with ; and not with #"
-_LEAST_AUDIT_KEY = 16
-"""There are few telephone numbers: under a key that can be guessed, a digest gives its number away."""
 
 
-def _host(text: str) -> str:
-    if not text:
-        raise ValueError("must not be empty")
-    if re.search(r"[/\[\]]|^[^:]*:[^:]*$", text):  # an IPv6 address has two colons at least
-        raise ValueError("must be a name or an address alone, without a scheme or brackets; the port is [server] port")
-    return text
+class Reader:
+    """One reading of one file."""
 
-
-def _audit_key(text: str) -> str:
-    if text and len(text) < _LEAST_AUDIT_KEY:
-        raise ValueError(f"must be at least {_LEAST_AUDIT_KEY} characters that nobody can guess, or empty")
-    return text
-
-
-def _url(text: str) -> str:
-    if text and (wrong := redis_url.complaint(text)):
-        raise ValueError(wrong)
-    return text
-
-
-@dataclass(frozen=True)
-class ServerConfig:
-    """[server]: how the service listens. Times in seconds, sizes in bytes."""
-
-    host: str = declared(Text(_host), "127.0.0.1")
-    port: int = declared(Whole(0, 65535), 8080)
-    workers: int = declared(Whole(1, 64, "processes", empty=0), 0)
-    dispatch: str = declared(Word("batch", "threads"), "batch")
-    threads: int = declared(Whole(1, 256), 16)
-    max_body: int = declared(Whole(64, 16 * 1024 * 1024, "bytes"), 65536)
-    connections: int = declared(Whole(1, 100_000), 400)
-    connections_per_address: int = declared(Whole(1, 100_000, empty=0), 0)
-    header_timeout: int = declared(Whole(1, 3600, "seconds"), 10)
-    body_timeout: int = declared(Whole(1, 3600, "seconds"), 20)
-    idle_timeout: int = declared(Whole(1, 3600, "seconds"), 30)
-    drain: int = declared(Whole(0, 3600, "seconds"), 0)
-    stop_timeout: int = declared(Whole(0, 600, "seconds"), 5)
-    auth_cache: int = declared(Whole(0, 3600, "seconds"), 60)
-    auth_cache_size: int = declared(Whole(1, 1_000_000), 10_000)
-    auth_threads: int = declared(Whole(2, 10_000, "threads"), 1000)
-    auth_queue: int = declared(Whole(1, 10_000), 100)
-    auth_wait: float = declared(Seconds(), 1.0)
-    auth_failures: int = declared(Whole(1, 1_000_000, "a minute"), 10)
-    trusted_proxy: Networks = declared(Text(trusted), NOWHERE)
-    figures_age: float = declared(Seconds(), 2.0)
-    figures_timeout: float = declared(Seconds(), 5.0)
-    page_refresh: float = declared(Seconds(), 5.0)
-    refusal_lines: int = declared(Whole(1, 1_000_000, "lines a second"), 20)
-    refusal_burst: int = declared(Whole(1, 1_000_000, "lines"), 200)
-    origins: Origins = declared(Text(Origins.parse), origins.NOWHERE)
-    get_writes: bool = declared(YesNo(), False)
-    single_quotes: bool = declared(YesNo(), False)
-    audit: bool = declared(YesNo(), True)
-    audit_key: str = declared(Text(_audit_key), "", secret=True)
-
-
-@dataclass(frozen=True)
-class RedisConfig:
-    """[redis]: where the data is. Times in seconds."""
-
-    url: str = declared(Text(_url), "", secret=True)
-    timeout: float = declared(Seconds(), 1.0)
-    probe: float = declared(Seconds(), 0.5)
-    prefix: str = declared(Text(named), "cti")
-    sync_interval: float = declared(Seconds(), 5.0)
-    retry_after: int = declared(Whole(1, 3600, "seconds"), 2)
-    data: str = declared(Text(str), "")
-
-
-@dataclass(frozen=True)
-class LogConfig:
-    """[log]: what the log has, and in which form. Times in seconds."""
-
-    format: str = declared(Word(*FORMATS), "text")
-    level: str = declared(Word(*LEVELS), "info")
-    repeat: int = declared(Whole(1, 86_400, "seconds"), 600)
-
-
-SECTIONS = {
-    "server": Section(ServerConfig),
-    "redis": Section(RedisConfig),
-    "watch": Section(WatchRules),
-    "log": Section(LogConfig),
-    "pool": Section(Pool),
-    "user": Section(User),
-}
-"""By the first word of a section's name."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """All that config.ini says, validated."""
-
-    source: Path
-    server: ServerConfig
-    redis: RedisConfig
-    watch: WatchRules
-    log: LogConfig
-    pools: tuple[Pool, ...]
-    users: tuple[User, ...]
-    overrides: tuple[str, ...] = ()
-    """What the environment overrides, as it may be shown: a secret without its value."""
-
-
-def find(named: Path | None) -> Path:
-    """The file to read: the named one, ./config.ini, or the one in the user's configuration folder."""
-    places = [named] if named else [Path("config.ini"), platformdirs.user_config_path("cticache", False) / "config.ini"]
-    for place in places:
-        if place.is_file():
-            return place
-    looked_at = " or ".join(str(place.absolute()) for place in places)
-    raise ConfigError(f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it")
-
-
-def read(path: Path, environment: Mapping[str, str]) -> Config:
-    """The configuration in ``path`` under what ``environment`` overrides; ConfigError has a line for each fault."""
-    return _Reader(path, environment).config()
-
-
-class _Reader:
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self._path = path
         self._environment = {name: text for name, text in environment.items() if name.startswith(_ENVIRONMENT)}
@@ -176,6 +37,7 @@ class _Reader:
         """Where the secrets are that are in a file of their own, by section and option."""
 
     def config(self) -> Config:
+        """The configuration; ConfigError has a line for each fault."""
         sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}, "watch": {}, "log": {}} | self._sections()
         self._override(sections)
         loaded = {name: self._load(name, options) for name, options in sections.items()}

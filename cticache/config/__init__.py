@@ -1,0 +1,38 @@
+"""config.ini -> one frozen Config. Unknown sections and options are errors, and every fault is told in one line.
+
+The environment overrides an option: ``CTICACHE_<SECTION>_<OPTION>``, every character other than a letter or digit
+written as an underscore, as in ``CTICACHE_POOL_SYSTEM_Y_TTL``. A secret may be in a file of its own, named by the
+option with ``_file`` after its name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from cticache.config.reader import Reader
+from cticache.config.sections import Config
+from cticache.errors import ConfigError
+
+__all__ = ["SAMPLE", "Config", "find", "read"]
+
+SAMPLE = next(
+    (path for path in (folder / "config.ini" for folder in Path(__file__).parents[1:3]) if path.exists()),
+    Path("config.ini"),
+)
+"""The config.ini that comes with the installation: every option with its default."""
+
+
+def find(named: Path | None) -> Path:
+    """The file to read: the named one, ./config.ini, or the one in the user's configuration folder."""
+    places = [named] if named else [Path("config.ini"), platformdirs.user_config_path("cticache", False) / "config.ini"]
+    for place in places:
+        if place.is_file():
+            return place
+    looked_at = " or ".join(str(place.absolute()) for place in places)
+    raise ConfigError(f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it")
+
+
+def read(path: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration in ``path`` under what ``environment`` overrides; ConfigError has a line for each fault."""
+    return Reader(path, environment).config()
