@@ -53,13 +53,15 @@ class KeyField(fields.Field[str]):
         raise ValidationError("Not a key of 1 to 128 visible ASCII characters.")
 
 
-class LeaseSchema(Schema):
-    """The body of POST /cticache/DNIS-ANI."""
-
+class _Strict(Schema):
     class Meta:
         """A field that is not listed is an error, so that a misspelt one is noticed."""
 
         unknown = RAISE
+
+
+class LeaseSchema(_Strict):
+    """The body of POST /cticache/DNIS-ANI."""
 
     value = fields.Raw(required=True, allow_none=True)
     ani = AniField(required=True, error_messages={"required": 'Missing: send "" if it is withheld.'})
@@ -68,13 +70,8 @@ class LeaseSchema(Schema):
     idempotency_key = KeyField()
 
 
-class RenewSchema(Schema):
+class RenewSchema(_Strict):
     """The body of a PUT; the key may be in the URL, and all else is optional."""
-
-    class Meta:
-        """A field that is not listed is an error, so that a misspelt one is noticed."""
-
-        unknown = RAISE
 
     value = fields.Raw(allow_none=True)
     ttl = SecondsField()
@@ -82,26 +79,16 @@ class RenewSchema(Schema):
     ani = AniField()
 
 
-class TakeSchema(Schema):
+class TakeSchema(_Strict):
     """The body of POST .../take, of which all that the URL says may be left out."""
-
-    class Meta:
-        """A field that is not listed is an error, so that a misspelt one is noticed."""
-
-        unknown = RAISE
 
     idempotency_key = KeyField()
     dnis = fields.String()
     ani = AniField()
 
 
-class ReleaseSchema(Schema):
+class ReleaseSchema(_Strict):
     """The body of POST /cticache/release: a call by its DNIS and its ANI or token, or a user; and the pool."""
-
-    class Meta:
-        """A field that is not listed is an error, so that a misspelt one is noticed."""
-
-        unknown = RAISE
 
     pool = fields.String(metadata={"description": "The pool; the only one that the user may use if it is left out."})
     dnis = fields.String()
@@ -110,13 +97,8 @@ class ReleaseSchema(Schema):
     user = fields.String()
 
 
-class ExplainSchema(Schema):
+class ExplainSchema(_Strict):
     """The body of POST /cticache/explain: a call as System Y saw it."""
-
-    class Meta:
-        """A field that is not listed is an error, so that a misspelt one is noticed."""
-
-        unknown = RAISE
 
     dnis = fields.String(required=True, error_messages={"required": "Missing."})
     ani = AniField(required=True, error_messages={"required": "Missing."})
