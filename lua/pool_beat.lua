@@ -6,7 +6,10 @@
 -- less is what a crash may cost a server that writes its file every second. While `lost` is there, the other scripts
 -- are careful: lease and include/allowed.lua say how.
 --
--- KEYS[1]  beat          hash    id, nth, ms, lost_ms; back while a clock that was set back is not seen to
+-- The first beat of a pool of which nothing was leased yet has the time in born_ms: what is counted, and every call
+-- that is kept, is of the time since. lost_ms and loss are when the last loss was told, and its kind.
+--
+-- KEYS[1]  beat          hash    id, nth, ms, lost_ms, loss, born_ms; back while a clock set back is not seen to
 -- KEYS[2]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[3]  stats         hash    counters
 -- KEYS[4]  stats_prefix  prefix  of stats:<hour>, a hash: the counters of one hour
@@ -48,6 +51,7 @@ local tally = include('tally')(stats, stats_prefix, now)
 local found = redis.call('HMGET', beat, 'id', 'nth', 'ms', 'lost_ms', 'back')
 local id, nth, last_ms = found[1] or fresh_id, tonumber(found[2] or 0), tonumber(found[3] or 0)
 local lost_ms = tonumber(found[4] or 0)
+local is_born = not found[1] and not redis.call('HGET', stats, 'leased')
 
 local kind = ''
 if told ~= 'back' and told ~= '' then
@@ -67,6 +71,9 @@ local left = redis.call('PTTL', lost)
 
 nth = math.max(nth, id == known_id and last_nth or 0) + 1
 redis.call('HSET', beat, 'id', id, 'nth', ms(nth), 'ms', ms(now))
+if is_born then
+  redis.call('HSET', beat, 'born_ms', ms(now))
+end
 redis.call('PEXPIRE', beat, 691200000) -- eight days
 if is_back then
   redis.call('HSET', beat, 'back', 1) -- until it is seen to, whoever does that
@@ -75,7 +82,7 @@ else
 end
 if kind ~= '' then
   lost_ms = now
-  redis.call('HSET', beat, 'lost_ms', ms(now))
+  redis.call('HSET', beat, 'lost_ms', ms(now), 'loss', kind)
   tally('losses', 1)
 end
 if told == 'ahead' or told == 'back' then

@@ -2,17 +2,19 @@
 -- pool_minutes -- what was kept of a pool in the last minutes.
 --
 -- KEYS[1]  minutes         hash    what pool_minute keeps by the minute
--- KEYS[2]  minutes_prefix  prefix  of nothing, so that no node of a Cluster runs this while the slot is moved
+-- KEYS[2]  beat            hash    born_ms, where it is known since when Redis has counted, and more
+-- KEYS[3]  minutes_prefix  prefix  of nothing, so that no node of a Cluster runs this while the slot is moved
 -- ARGV[1]  back            how many minutes back, the one that runs included, integer >= 0
 --
 -- Writes    nothing
 -- Includes  whole, ms, clock
 --
--- Returns  {now, minute, text, ...}: the server's time (ms), and each minute with what was kept of it, the oldest
---          first; one in which nobody kept anything is left out.
+-- Returns  {now, born_ms, minute, text, ...}: the server's time (ms); that at which all counters were 0, itself 0 where
+--          nobody knows; and each minute with what was kept of it, the oldest first; one in which nobody kept anything
+--          is left out.
 -- Errors   BADARG  back is not an integer >= 0.
 
-local minutes, minutes_prefix = KEYS[1], KEYS[2]
+local minutes, beat, minutes_prefix = KEYS[1], KEYS[2], KEYS[3]
 local back = tonumber(ARGV[1])
 
 if not include('whole')(back, 0) then
@@ -21,7 +23,7 @@ end
 
 local ms = include('ms')
 local now = include('clock')()
-local reply = {now}
+local reply = {now, tonumber(redis.call('HGET', beat, 'born_ms') or 0)}
 if back == 0 or redis.call('EXISTS', minutes, minutes_prefix) == 0 then
   return reply
 end

@@ -26,7 +26,8 @@ begin the script.
 - ``cti:{pool}:reply:USER:KEY``, a hash: what a POST was answered under an idempotency key; its call's end + a minute
 - ``cti:{pool}:retry:USER:FINGERPRINT``, a hash: the same for a POST without a key; the pool's retry window
 - ``cti:{pool}:taken:USER:KEY``, a hash: what a take was answered under an idempotency key; a minute
-- ``cti:{pool}:beat``, a hash: id, nth, ms and lost_ms of the sign of life that the services leave; eight days
+- ``cti:{pool}:beat``, a hash: id, nth and ms of the sign of life that the services leave; born_ms, where it was there
+  before the first lease; lost_ms and loss, when calls were lost last and how; eight days
 - ``cti:{pool}:lost``, a string: how calls were lost, ``empty``, ``older`` or ``ahead``; after_loss
 - ``cti:{pool}:presented``, a string: the ANI at the last miss beside a live call that it is unlike; an hour
 - ``cti:{pool}:tried_zset:KEY``, a zset: what ``check`` writes, here and under ``{@all}``; deleted in the same step
@@ -214,7 +215,7 @@ class Keys:
 
     def pool_minutes(self, pool: str) -> list[str]:
         """KEYS of pool_minutes.lua."""
-        return self._of(pool, "minutes", "minutes:")
+        return self._of(pool, "minutes", "beat", "minutes:")
 
     def try_out(self, pool: str, name: str) -> list[str]:
         """KEYS of try_out.lua; ``name`` tells this trial from others."""

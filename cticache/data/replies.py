@@ -196,12 +196,14 @@ class LastMinutes(NamedTuple):
     """The server's time, in ms since 1970."""
     kept: list[Minute]
     """The oldest first; a minute in which no service ran is left out."""
+    born_ms: int = 0
+    """When every counter was 0, as Redis was empty; itself 0 where nobody knows."""
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> "LastMinutes":
         """What pool_minutes.lua returns."""
-        now_ms, *minutes = reply
-        return cls(now_ms, [Minute.of(*each) for each in pairs(minutes)])
+        now_ms, born_ms, *minutes = reply
+        return cls(now_ms, [Minute.of(*each) for each in pairs(minutes)], born_ms)
 
 
 class Ruling(NamedTuple):

@@ -100,7 +100,8 @@ class Around(NamedTuple):
     read_at: float
     """By time.monotonic()."""
     info: Mapping[str, str]
-    took_s: float
+    took_s: float | None
+    """None where it has never said so."""
     services: Sequence[Registered]
     events: Sequence[Event]
     """The newest first."""
@@ -146,7 +147,7 @@ class Desk:
         self._started = datetime.now(UTC)
         self._lock = threading.Lock()
         self._figures = Figures(float("-inf"), {}, None, None)
-        self._around = Around(float("-inf"), {}, 0.0, (), ())
+        self._around = Around(float("-inf"), {}, None, (), ())
         self._rates = Rates()
 
     def answer(self, question: Question) -> bytes | Outage | None:

@@ -1,7 +1,7 @@
 """What was done with a pool in the last minutes: the differences between what was kept of them.
 
 Counters only grow. Where one is smaller than before, Redis lost what was counted, and of the time in between nothing is
-known: that is told, and never a number below zero.
+known: that is told, and never a number below zero. Where Redis came back empty it is known when all of them were 0.
 """
 
 from collections import Counter
@@ -30,6 +30,8 @@ class Done(NamedTuple):
     """Field of a counter -> by how much it grew; one that did not is left out."""
     ms: int
     """The time of which it is known; 0 where nothing is."""
+    is_all: bool = False
+    """Whether nothing was done before that, as far as Redis knows."""
 
     def of(self, *fields: str) -> int:
         """How often all of these together."""
@@ -44,8 +46,11 @@ NOTHING = Done({}, 0)
 
 
 def told(done: Done) -> dict[str, float] | None:
-    """What ``cticache pools`` tells of it, and of how many seconds; None where nothing is known."""
-    if not done.ms:
+    """What ``cticache pools`` tells of it, and of how many seconds; None where it is known of less than a minute.
+
+    What was done in a minute before that would not be in it, and its 0 be taken for nothing done. Unless that is all.
+    """
+    if done.ms < MINUTE_MS and not done.is_all:
         return None
     return {
         "seconds": round(done.ms / 1000, 1),
@@ -80,8 +85,9 @@ def lately(last: LastMinutes, stats: PoolStats, minutes: int = LATELY) -> Done:
         len(BY_MINUTE),
         {field: stats.counts[figure] for field, figure in FIGURES.items()},
     )
-    kept = [each for each in last.kept if each.at_ms > since_ms]
-    return _together(between(*two) for two in pairwise([*kept, now]))
+    known = [each for each in _from_birth(last.born_ms, [*last.kept, now]) if each.at_ms > since_ms]
+    done = _together(between(*two) for two in pairwise(known))
+    return done._replace(is_all=since_ms < last.born_ms <= last.now_ms)
 
 
 def by_minute(last: LastMinutes, minutes: int = HOUR) -> list[Done | None]:
@@ -89,12 +95,25 @@ def by_minute(last: LastMinutes, minutes: int = HOUR) -> list[Done | None]:
 
     That of a minute is what was done from when it was kept to when the next one was.
     """
-    at = {each.at_ms // MINUTE_MS: each for each in last.kept}
+    # Of the minute in which Redis was empty, that moment counts.
+    at = {each.at_ms // MINUTE_MS: each for each in reversed(_from_birth(last.born_ms, last.kept))}
     now = last.now_ms // MINUTE_MS
     return [
         between(at[minute], at[minute + 1]) if minute in at and minute + 1 in at else None
         for minute in range(now - minutes, now)
     ]
+
+
+def _from_birth(born_ms: int, kept: list[Minute]) -> list[Minute]:
+    """The same, and before them that all counters were 0 once, if it is known when.
+
+    That Redis lost calls then is told by whoever found it empty, and is not done since.
+    """
+    if not kept or not 0 < born_ms <= kept[-1].at_ms:  # later: the clock was set back since
+        return kept
+    since = [each for each in kept if each.at_ms >= born_ms]
+    none = Minute(born_ms, 0, 0, 0, since[0].kinds, {"losses": since[0].counts.get("losses", 0)})
+    return [none, *since]
 
 
 def _together(all_done: Iterable[Done | None]) -> Done:

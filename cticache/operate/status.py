@@ -45,8 +45,8 @@ def _rates(done: Done) -> dict[str, float]:
     }
 
 
-def of_redis(info: Mapping[str, str], trouble: str, took_s: float) -> dict[str, Any]:
-    """The state of Redis; ``trouble`` is what is wrong with it, in words, or empty."""
+def of_redis(info: Mapping[str, str], trouble: str, took_s: float | None) -> dict[str, Any]:
+    """The state of Redis; ``trouble`` is what is wrong with it, in words, or empty: then it does not answer."""
     name = "Valkey" if "valkey_version" in info else "Redis"
     return {
         "up": not trouble,
@@ -58,7 +58,7 @@ def of_redis(info: Mapping[str, str], trouble: str, took_s: float) -> dict[str, 
         "used_memory": _number(info.get("used_memory")),
         "maxmemory": _number(info.get("maxmemory")),
         "replicas": _number(info.get("connected_slaves")),
-        "answer_ms": round(1000 * took_s, 1),
+        "answer_ms": None if trouble or took_s is None else round(1000 * took_s, 1),
     }
 
 

@@ -106,7 +106,7 @@ def test_what_was_done_in_the_last_ten_minutes_stands_beside_the_fill(
 
     store.lease(pool, "1", "1", "x", 60_000)
     store.pool_minute([pool])
-    assert shown() == ["0"] * 4, "what was done before is not of these minutes"
+    assert shown() == ["-"] * 4, "what was done in the minutes before is not known"
     minutes_pass(client, 5)
     taken = store.lease(pool, "2", "2", "x", 60_000)
     store.lease(pool, "3", "3", "x", 60_000)
@@ -120,6 +120,22 @@ def test_what_was_done_in_the_last_ten_minutes_stands_beside_the_fill(
     done = row["last_10_minutes"]
     assert 300 <= done.pop("seconds") < 301
     assert done == {"leased": 2, "taken": 1, "missed": 1, "refused": 2}
+
+
+def test_what_was_done_since_redis_came_back_empty_is_shown_and_not_0(
+    client: Redis, store: Store, new_pool: MakePool, run: Run
+) -> None:
+    pool = new_pool("100", exhausted="reject")
+    configured = "[pool:system-y]\nnumbers = 100\n"
+    store.pool_beat([(pool, None, None)])
+    store.lease(pool, "1", "1", "x", 60_000)
+    for refused in "234":
+        with pytest.raises(PoolExhausted):
+            store.lease(pool, refused, refused, "x", 60_000)
+    store.pool_minute([pool])  # by now three have been refused
+    assert run(configured, "pools")[1].splitlines()[-1].split()[-4:] == ["1", "0", "0", "3"]
+    client.hdel("cti:{system-y}:beat", "born_ms")
+    assert run(configured, "pools")[1].splitlines()[-1].split()[-4:] == ["-"] * 4
 
 
 def test_a_document_has_the_fields_of_the_url_and_the_named_pools_alone(full: Pool, store: Store, run: Run) -> None:

@@ -637,3 +637,19 @@ def test_a_tombstone_of_a_time_to_come_hides_no_call(client: Redis, start: Start
     age(client, 60_000)
     service.lease(B)
     assert service.store.take(pool, C, "y")
+
+
+def test_since_when_redis_has_calls_is_kept_where_nothing_was_leased_before(client: Redis, start: Start) -> None:
+    beat = "cti:{system-y}:beat"
+    service = start()
+    born_ms = int(client.hget(beat, "born_ms") or 0)
+    assert now_ms(client) - 10_000 < born_ms <= now_ms(client)
+    service.lease(A)
+    service.look()
+    assert client.hget(beat, "born_ms") == str(born_ms), "it is born once"
+    client.delete(beat)
+    service.look()
+    assert client.hmget(beat, "born_ms", "loss") == [None, "empty"], "what is counted is of the time before, too"
+    client.flushall()
+    service.look()
+    assert int(client.hget(beat, "born_ms") or 0) >= born_ms

@@ -9,7 +9,7 @@ from cticache.data.counters import BY_MINUTE
 from cticache.data.replies import LastMinutes, Minute, PoolStats
 from cticache.data.store import Store
 from cticache.numbering.pool import Pool
-from cticache.operate.history import READ_BACK, Done, by_minute, lately
+from cticache.operate.history import READ_BACK, Done, by_minute, lately, told
 from kit.aging import minutes_pass
 from kit.samples import at
 
@@ -55,6 +55,34 @@ def test_a_counter_that_another_version_does_not_know_is_not_done_in_a_minute() 
 
 def test_a_counter_that_fell_makes_a_minute_unknown_and_never_negative() -> None:
     assert leased(kept(5, 9, 2, 4), 3) == [4, None, 2]
+
+
+def test_what_was_done_before_the_first_look_at_an_empty_redis_is_known() -> None:
+    last = kept(3, 4)._replace(born_ms=(NOW - 1) * 60_000 + 2_000)
+    done = lately(last, stats(leased=5))
+    assert (done.of("leased"), done.ms, done.is_all) == (5, 93_000, True)
+    assert leased(last, 2) == [None, 4]
+    assert leased(last._replace(born_ms=NOW * 60_000 - 61_000), 2) == [3, 1]
+
+
+@pytest.mark.parametrize("born_s", [-3600, 36], ids=["long ago", "after a clock that was set back"])
+def test_a_birth_that_is_not_of_these_minutes_tells_nothing(born_s: int) -> None:
+    last = kept(3, 4)._replace(born_ms=NOW * 60_000 + 1_000 * born_s)
+    done = lately(last, stats(leased=5))
+    assert (done.of("leased"), done.is_all) == (2, False)
+    assert leased(last, 2) == [None, 1]
+
+
+def test_that_redis_came_back_empty_was_not_done_since() -> None:
+    last = kept(3, losses=1)._replace(born_ms=NOW * 60_000 + 2_000)
+    assert lately(last, stats(leased=3, losses=1)).counts == {"leased": 3}
+    assert lately(last, stats(leased=3, losses=2)).counts == {"leased": 3, "losses": 1}
+
+
+def test_less_than_a_minute_is_not_known_unless_it_is_all() -> None:
+    assert told(Done({"leased": 1}, 59_999)) is None
+    assert (told(Done({"leased": 1}, 60_000)) or {})["leased"] == 1
+    assert (told(Done({"leased": 1}, 100, is_all=True)) or {})["seconds"] == 0.1
 
 
 def test_an_hour_of_nothing_is_unknown() -> None:

@@ -115,6 +115,7 @@ def test_without_redis_it_says_so_and_what_else_is_known(service: Service, redis
         assert status(api)["redis"]["up"] is True
     proxy.close()
     assert (told["redis"]["up"], told["service"]["ready"]) == (False, False)
+    assert told["redis"]["answer_ms"] is None, "it does not answer"
     assert told["redis"]["says"].startswith("Redis is away")
     assert (told["pools"], told["opened"]) == ([], None)
 
