@@ -5,6 +5,7 @@
 -- KEYS[2]  lost          string  while Redis may have lost calls: 'empty', 'older' or 'ahead'
 -- KEYS[3]  call_prefix   prefix  of call:<dnis>:<ani>, without the colon before the ANI
 -- KEYS[4]  gone_prefix   prefix  of gone:<dnis>:<ani>, a string: time (ms) at which it was taken and its token
+-- KEYS[5]  beat          hash    born_ms, lost_ms, loss: since when Redis has calls, and lost some; and more
 -- ARGV[1]  ani           as presented, canonical; '' is withheld
 -- ARGV[2]  rule          'exact', 'suffix' or 'sole'
 -- ARGV[3]  match_digits  digits at the end that must agree for suffix, integer > 0
@@ -16,14 +17,16 @@
 -- The call and gone keys are built here because the script finds the callers. If call_prefix ended in that colon, it
 -- would be the key of a withheld caller's call, and every key declared here might exist (see cticache/data/keys.py).
 --
--- Returns  {grade, what, rule, kind, like, ani, token, lessee, leased_ms, left_ms, ani, ...}: the grade 'exact',
---          'suffix', 'sole', 'ambiguous', 'gone' or '' for none; what is the ANI of the call that it found, for gone
---          the time in ms at which it was taken, below 0: released; the rule as it counts now, 'none' for none; where
---          it found none, how the ANI differs ('more', 'less', 'tail', 'withheld' or 'unlike') from that of the live
---          call it is most like, and that one, else '' and ''; then five for each live call, never its value.
+-- Returns  {grade, what, rule, kind, like, now, born_ms, lost_ms, loss, ani, token, lessee, leased_ms, left_ms, ani,
+--          ...}: the grade 'exact', 'suffix', 'sole', 'ambiguous', 'gone' or '' for none; what is the ANI of the call
+--          that it found, for gone the time in ms at which it was taken, below 0: released; the rule as it counts now,
+--          'none' for none; where it found none, how the ANI differs ('more', 'less', 'tail', 'withheld' or 'unlike')
+--          from that of the live call it is most like, and that one, else '' and ''; the server's time (ms), that
+--          since when it has calls of the pool, and that of the last loss, 0 for unknown and none, and the loss's kind;
+--          then five for each live call, never its value.
 -- Errors   BADARG  a number in ARGV is not an integer > 0, or rule is none of these words.
 
-local callers, lost, call_prefix, gone_prefix = KEYS[1], KEYS[2], KEYS[3] .. ':', KEYS[4]
+local callers, lost, call_prefix, gone_prefix, beat = KEYS[1], KEYS[2], KEYS[3] .. ':', KEYS[4], KEYS[5]
 local ani, rule, match_digits, most_callers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local wrong = include('wrong_question')(rule, match_digits, most_callers)
@@ -40,7 +43,11 @@ local kind, like
 if not grade then
   kind, like = include('near')(callers, call_prefix, ani, match_digits)
 end
-local reply = {grade or '', found or '', rule, kind or '', like or ''}
+local since = redis.call('HMGET', beat, 'born_ms', 'lost_ms', 'loss')
+local reply = {
+  grade or '', found or '', rule, kind or '', like or '',
+  now, tonumber(since[1] or 0), tonumber(since[2] or 0), since[3] or '',
+}
 for _, caller in ipairs(redis.call('ZRANGE', callers, string.format('(%.0f', now), '+inf', 'BYSCORE',
   'LIMIT', 0, most_callers)) do
   local held = redis.call('HMGET', call_prefix .. caller, 'token', 'lessee', 'leased_ms')

@@ -142,7 +142,7 @@ class Keys:
 
     def explain(self, pool: str, dnis: str) -> list[str]:
         """KEYS of explain.lua."""
-        return self._of(pool, f"callers:{dnis}", "lost", f"call:{dnis}", f"gone:{dnis}:")
+        return self._of(pool, f"callers:{dnis}", "lost", f"call:{dnis}", f"gone:{dnis}:", "beat")
 
     def pool_claim(self) -> list[str]:
         """KEYS of pool_claim.lua."""

@@ -121,6 +121,14 @@ class Explanation(NamedTuple):
     like: str
     """The ANI of that call."""
     calls: list[LiveCall]
+    now_ms: int
+    """The server's time; all in ms since 1970."""
+    born_ms: int
+    """Since when this Redis has calls of the pool; 0 where nobody knows."""
+    lost_ms: int
+    """When a loss was told last; 0 if none was."""
+    loss: Literal["empty", "older", "ahead", ""]
+    """Its kind; empty for none, and for one that an older release told."""
 
 
 class FailedLogins(NamedTuple):

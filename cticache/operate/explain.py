@@ -22,6 +22,16 @@ _CAREFUL = (
     "Redis lost calls a while ago: for the time of [pool] after_loss fewer are found than this rule finds, so that "
     "nobody whose own call was lost is given another's."
 )
+_LOST = {
+    "empty": "Redis came back empty at {at}: what was posted before it is gone.",
+    "older": "Redis came back with an older state at {at}: what was posted in some time before it is gone.",
+    "ahead": "The clock of Redis was set ahead at {at}: calls ended before their time then.",
+    "": "Redis lost calls at {at}: what was posted before it may be gone.",
+}
+"""By the kind of a loss."""
+_BORN = "Redis has calls of this pool since {at} only: what was posted before is not in it."
+_DAY_MS = 86_400_000
+"""How long after a loss somebody may ask for a call that was lost."""
 _UNLIKE = {
     "more": "has a prefix more ({asked} digits against {posted}) and ends alike",
     "less": "has a prefix less ({asked} digits against {posted}) and ends alike",
@@ -59,9 +69,22 @@ def _sentence(place: Place, found: Explanation, canonical: str) -> str:
     gone_ms = int(found.found) if found.grade == "gone" else 0
     when = f"{'released' if gone_ms < 0 else 'taken'}, at {utc(abs(gone_ms))}"
     outcome = _OUTCOMES[found.grade].format(digits=place.pool.match_digits, rule=place.rule, when=when)
+    said = [outcome, _loss(found)]
     if found.rule != place.rule and found.grade not in ("exact", "gone"):
-        return f"{outcome} {_CAREFUL}"
-    return f"{outcome} {_near_miss(place.pool, found, canonical)}" if found.kind else outcome
+        said.append(_CAREFUL)
+    elif found.kind:
+        said.append(_near_miss(place.pool, found, canonical))
+    return " ".join(filter(None, said))
+
+
+def _loss(found: Explanation) -> str:
+    """That the call may have been lost with others, where there is none; empty unless that was lately."""
+    since_ms = found.now_ms - _DAY_MS
+    if found.grade or max(found.lost_ms, found.born_ms) <= since_ms:
+        return ""
+    if found.lost_ms > since_ms:
+        return _LOST[found.loss].format(at=utc(found.lost_ms))
+    return _BORN.format(at=utc(found.born_ms))
 
 
 def _near_miss(pool: Pool, found: Explanation, canonical: str) -> str:

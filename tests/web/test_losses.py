@@ -1,17 +1,19 @@
 """What clients and operators see of a Redis that lost calls, and of a clock that jumped."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from falcon.testing import Result, TestClient
 
 from cticache.data.keeper import Keeper
-from kit.aging import age, set_clock
+from kit.aging import age, now_ms, set_clock
 from kit.fixtures import Service
 from kit.samples import basic, make_pool
 
 CALLS = "/cticache/DNIS-ANI"
 A, B = "5551234567", "5557654321"
+BEAT, DAY_S = "cti:{system-y}:beat", 86_400
 NewService = Callable[..., Service]
 
 
@@ -89,6 +91,54 @@ def test_a_lease_that_finds_the_clock_wrong_has_the_keeper_look(new_service: New
     service.keeper._woken.clear()
     assert post(api, A).status_code == 201
     assert service.keeper._woken.is_set()
+
+
+def test_explain_says_that_redis_came_back_empty_after_the_call_may_have_been_posted(new_service: NewService) -> None:
+    service = new_service(make_pool("5551234560"))
+    look(service)
+    api = client_of(service)
+    asked = {"dnis": post(api, A).json["dnis"], "ani": A}
+
+    def says() -> str:
+        (place,) = api.simulate_get("/cticache/explain", params=asked).json["places"]
+        return re.sub(r"20\d\d-[\dT:.-]+Z", "AT", place["says"])
+
+    assert says() == "It is found: a call under this very ANI is live."
+    service.client.flushall()
+    look(service)
+    assert says().endswith(" Redis came back empty at AT: what was posted before it is gone.")
+    assert post(api, A).status_code == 201
+    assert says() == "It is found: a call under this very ANI is live."
+    api.simulate_delete(f"{CALLS}/5551234560:{A}")
+    assert says() == "It is refused with 410: it was taken, at AT."
+
+
+@pytest.mark.parametrize(
+    ("beat", "says"),
+    [
+        ({"born_ms": 1}, "Redis has calls of this pool since AT only: what was posted before is not in it."),
+        ({"born_ms": DAY_S}, ""),
+        ({"born_ms": 9, "lost_ms": 1, "loss": "older"}, "Redis came back with an older state at AT: "),
+        ({"born_ms": DAY_S, "lost_ms": 1, "loss": "ahead"}, "The clock of Redis was set ahead at AT: "),
+        ({"lost_ms": 1}, "Redis lost calls at AT: what was posted before it may be gone."),
+        ({"lost_ms": DAY_S, "loss": "empty"}, ""),
+        ({}, ""),
+    ],
+)
+def test_explain_says_what_is_known_of_a_loss_for_a_day(
+    beat: dict[str, int | str], says: str, new_service: NewService
+) -> None:
+    service = new_service(make_pool("5551234560"))
+    look(service)
+    now = now_ms(service.client)
+    service.client.hdel(BEAT, "born_ms")
+    for name, ago_s in beat.items():
+        service.client.hset(BEAT, name, now - 1000 * ago_s if isinstance(ago_s, int) else ago_s)
+    asked = {"dnis": "5551234560", "ani": A}
+    (place,) = client_of(service).simulate_get("/cticache/explain", params=asked).json["places"]
+    said = re.sub(r"20\d\d-[\dT:.-]+Z", "AT", place["says"])
+    assert said.partition("fits the rule exact.")[2].strip().startswith(says)
+    assert bool(says) == ("AT" in said)
 
 
 def test_explain_says_that_care_is_taken_where_more_would_be_found_otherwise(new_service: NewService) -> None:
