@@ -36,7 +36,7 @@ from cticache.numbering.pools import Pools
 from cticache.operate import status
 from cticache.operate.attention import Attention
 from cticache.operate.fill import Limits
-from cticache.operate.history import HOUR
+from cticache.operate.history import HOUR, Done
 from cticache.operate.metrics import Processes, Seen, exposition
 from cticache.operate.watch import Watch
 
@@ -147,6 +147,8 @@ class Desk:
         self._started = datetime.now(UTC)
         self._lock = threading.Lock()
         self._figures = Figures(float("-inf"), {}, None, None)
+        self._seen: dict[str, tuple[float, PoolStats]] = {}
+        """Pool -> when Redis told of it last, by time.monotonic(), and what."""
         self._around = Around(float("-inf"), {}, None, (), ())
         self._rates = Rates()
 
@@ -184,7 +186,9 @@ class Desk:
                 trouble = Outage(trouble_of(error.__cause__), self._store.retry_after)
             else:
                 stats.update(zip((pool.name for pool in some), told, strict=True))
-        return Figures(time.monotonic(), stats, failed, trouble)
+        now = time.monotonic()
+        self._seen.update({name: (now, each) for name, each in stats.items()})
+        return Figures(now, stats, failed, trouble)
 
     def _scrape(self, figures: Figures, names: Sequence[str], *, names_users: bool) -> bytes:
         return exposition(
@@ -238,16 +242,22 @@ class Desk:
             "nodes": [status.of_node(each, self._registration) for each in around.services if asked.names_users],
             "attention": [asdict(each) for each in self._attention(asked.pools, names_users=asked.names_users)],
             "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
-            "pools": [
-                status.of_pool(name, stats, latest.done.get(name) if latest else None, self._thresholds)
-                for name, stats in figures.stats.items()
-                if name in asked.pools
-            ],
+            "pools": self._rows(figures, asked.pools, latest.done if latest else {}),
             "requests": self._rates.told(status.by_status(self._sums.answers())),
             "refused_logins": self._sums.of("logins"),
             "events": [status.of_event(each) for each in around.events] if asked.names_users else [],
             "opened": self._opened(pool, figures) if pool else None,
         }
+
+    def _rows(self, figures: Figures, names: Sequence[str], done: Mapping[str, Done]) -> list[dict[str, Any]]:
+        """Each of these pools as it is; as it was last, where Redis has not told now."""
+        rows = []
+        for name in (pool.name for pool in self._pools):
+            if name in names and name in self._seen:
+                told_at, stats = self._seen[name]
+                stale_s = None if name in figures.stats else round(time.monotonic() - told_at, 1)
+                rows.append(status.of_pool(name, stats, done.get(name), self._thresholds, stale_s))
+        return rows
 
     @property
     def config(self) -> ConfigFile:

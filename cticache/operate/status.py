@@ -26,13 +26,18 @@ _TOLD = {"version": str, "workers": int, "restarts": int, "config_file": str, "c
 """What a service tells of itself, as Overview.tells has it, and what that is."""
 
 
-def of_pool(name: str, stats: PoolStats, done: Done | None, limits: Limits) -> dict[str, Any]:
-    """A pool in the list of all; ``done``: what was done with it lately, None where that is not known."""
+def of_pool(
+    name: str, stats: PoolStats, done: Done | None, limits: Limits, stale_s: float | None = None
+) -> dict[str, Any]:
+    """A pool in the list of all; ``done``: what was done with it lately, None where that is not known.
+
+    ``stale_s``: how long ago it was like that, where Redis does not tell how it is now.
+    """
     figures = {
         "pool": name,
         **{figure: getattr(stats, figure) for figure in _FIGURES},
     }
-    row = figures | {"used_percent": used(figures), "word": word(figures, limits)}
+    row = figures | {"used_percent": used(figures), "word": word(figures, limits), "stale_s": stale_s}
     return row | {"a_minute": _rates(done) if done and done.ms >= MINUTE_MS else None}
 
 

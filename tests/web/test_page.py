@@ -27,7 +27,7 @@ FRAME = files("cticache.web.page").joinpath("page.html").read_text("utf-8")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 POOL: dict[str, Any] = {
     "pool": EVIL, "size": 5, "free": 0, "leased": 5, "cooling": 0, "shared": 0, "leaving": 0, "next_free_ms": 18_000,
-    "used_percent": 100, "word": "FULL", "a_minute": None,
+    "used_percent": 100, "word": "FULL", "stale_s": None, "a_minute": None,
 }  # fmt: skip
 MINUTE = {"at": NOW, "leased": 1, "taken": None, "missed": 0, "refused": 0}
 OPENED: dict[str, Any] = {
@@ -114,6 +114,17 @@ def test_what_is_not_known_is_a_dash_and_what_is_away_is_said() -> None:
     text = text_of(sections.opened(opened, NOW))
     assert "Leases, last hour by minute: not known yet" in text
     assert "Lease to take not known yet; a lease lasts 5 min" in text
+
+
+def test_what_is_known_of_before_is_marked_with_its_age() -> None:
+    stale = POOL | {"pool": "support", "stale_s": 75.4}
+    text = text_of(sections.pools([stale, POOL | {"pool": "sales"}], STATUS["thresholds"], 2))
+    assert "2 pools; 1 of them as last known, 75 s ago: Redis does not tell now" in text
+    assert text.count("100 % FULL 75 s ago") == 1
+    assert text.count(" 18 s ") == 1, "when a number falls free is over by now"
+    assert "as last known" not in sections.pools([POOL], STATUS["thresholds"], 1)
+    assert "Nothing more is known of the pool support while" in sections.opened(None, NOW, "support")
+    assert "Choose a pool" in sections.opened(None, NOW)
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

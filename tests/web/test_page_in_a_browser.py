@@ -73,6 +73,8 @@ def test_the_page_stays_while_redis_is_away_and_says_so(service: Operated, brows
         browser.wait_for(TEXT.format("state") + ".includes('AWAY Redis is away')")
         browser.wait_for(TEXT.format("attention") + ".includes('CRIT REDIS')")
         assert "NOT READY" in browser.evaluate(TEXT.format("state"))
+        browser.wait_for(TEXT.format("rows") + ".includes('3 of them as last known, ')")
+        assert " ago" in browser.evaluate(ROW.format("support"))
     finally:
         service.redis.restore()
     browser.wait_for(TEXT.format("state") + ".includes('OK at')")

@@ -61,6 +61,7 @@ def test_it_tells_of_the_service_of_redis_and_of_each_pool(service: Service) -> 
         "next_free_ms": 0,
         "used_percent": 33,
         "word": "ok",
+        "stale_s": None,
         "a_minute": None,  # nobody watches here
     }
     assert told["opened"] is None
@@ -107,6 +108,7 @@ def test_neither_a_value_nor_an_ani_is_in_it(service: Service) -> None:
 def test_without_redis_it_says_so_and_what_else_is_known(service: Service, redis_url: str) -> None:
     api, proxy = as_user(service), Proxy(redis_url)
     post(api, "1234567890")
+    before = status(api)["pools"]
     with connect(proxy.url, 0.6) as through:
         service.store._scripts._runner = Direct(through)
         proxy.cut()
@@ -117,7 +119,19 @@ def test_without_redis_it_says_so_and_what_else_is_known(service: Service, redis
     assert (told["redis"]["up"], told["service"]["ready"]) == (False, False)
     assert told["redis"]["answer_ms"] is None, "it does not answer"
     assert told["redis"]["says"].startswith("Redis is away")
-    assert (told["pools"], told["opened"]) == ([], None)
+    ages = [pool.pop("stale_s") for pool in told["pools"]]
+    assert all(0 <= age_s < 60 for age_s in ages)
+    assert [pool | {"stale_s": None} for pool in told["pools"]] == before, "as they were last"
+    assert told["opened"] is None
+
+
+def test_of_pools_of_which_redis_never_told_nothing_is_told(service: Service, redis_url: str) -> None:
+    proxy = Proxy(redis_url)
+    with connect(proxy.url, 0.6) as through:
+        service.store._scripts._runner = Direct(through)
+        proxy.cut()
+        assert status(as_user(service))["pools"] == []
+    proxy.close()
 
 
 def test_requests_a_minute_are_told_once_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:

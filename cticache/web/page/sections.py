@@ -186,6 +186,8 @@ def pools(rows: Sequence[Mapping[str, Any]], thresholds: Mapping[str, int], coun
     caption = f"{len(rows):,} of {counted(count_of_all, 'pool')}"
     if len(rows) == count_of_all:
         caption = counted(count_of_all, "pool")
+    if stale := [each["stale_s"] for each in rows if each["stale_s"] is not None]:
+        caption += f"; {len(stale):,} of them as last known, {duration(max(stale))} ago: Redis does not tell now"
     return table(caption, heads, [_pool(each, thresholds) for each in rows], class_="pools")
 
 
@@ -207,11 +209,14 @@ def _pool(pool: Mapping[str, Any], thresholds: Mapping[str, int]) -> Html:
             aria_label=f"used of {pool['pool']}",
         )
         used = joined(meter, f" {percent:.0f} % ", shown)
+    stale_s = pool["stale_s"]
+    if stale_s is not None:
+        used = joined(used, element("span", f" {duration(stale_s)} ago", class_="stale"))
     return row(
         opening(pool["pool"]),
         used,
         *(pool[name] for name in ("size", "free", "cooling", "shared")),
-        _next_free(pool["next_free_ms"]),
+        _next_free(pool["next_free_ms"] if stale_s is None else None),
         *(lately.get(name) for name in _DONE),
     )
 
@@ -226,8 +231,10 @@ def _next_free(ms: int | None) -> str:
     return duration(ms / 1000) if ms else "now"
 
 
-def opened(pool: Mapping[str, Any] | None, now: str) -> Html:
-    """One pool: what was done with it, how its calls were found, and what to do."""
+def opened(pool: Mapping[str, Any] | None, now: str, asked: str = "") -> Html:
+    """One pool: what was done with it, how its calls were found, and what to do; ``asked``: the one asked for."""
+    if not pool and asked:
+        return element("p", f"Nothing more is known of the pool {asked} while Redis does not tell.")
     if not pool:
         return element("p", "Choose a pool in the list to see its last hour and its last eight days.")
     minutes, hours = pool["minutes"], pool["hours"]

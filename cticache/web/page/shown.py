@@ -47,7 +47,7 @@ def _parts(status: Mapping[str, Any], view: View) -> dict[str, str]:
         "shows": _options(SHOWS, view.show),
         "sorts": _options(SORTS, view.sort),
         "pools": sections.pools(_chosen_pools(status, view), status["thresholds"], len(status["pools"])),
-        "opened": sections.opened(status["opened"], status["at"]),
+        "opened": sections.opened(status["opened"], status["at"], opened),
         "names": _options({each["pool"]: each["pool"] for each in status["pools"]}, opened),
         "events": sections.events(status),
         "requests": sections.requests(status),
