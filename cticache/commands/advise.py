@@ -10,7 +10,7 @@ from cticache.commands.opening import configured, opened
 from cticache.data.counters import KEPT_HOURS
 from cticache.data.store import Store
 from cticache.numbering.pool import Pool
-from cticache.operate.advice import Advice, Hour, advise
+from cticache.operate.advice import Advice, advise, told_apart
 from cticache.operate.report import advice_lines
 
 
@@ -29,14 +29,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def advices(store: Store, pools: Sequence[Pool]) -> Iterator[tuple[Pool, Advice]]:
     """Each pool with what the last eight days say of it."""
     for pool, figures in zip(pools, store.pool_stats(pools), strict=True):
-        yield (
-            pool,
-            advise(
-                [Hour.of(*hour) for hour in store.pool_hours(pool, KEPT_HOURS, running=False)],
-                pool,
-                {dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers},
-            ),
-        )
+        (minutes,) = store.pool_minutes([pool], 0)
+        hours, running = told_apart(store.pool_hours(pool, KEPT_HOURS), minutes.now_ms)
+        misses = {dnis: misses for dnis, misses in figures.missed.items() if dnis in pool.numbers}
+        yield pool, advise(hours, pool, misses, running)
 
 
 ADVISE = Command("advise", "tell how many numbers and which TTL the last eight days ask for", _run, has_json=True)

@@ -57,10 +57,12 @@ class Hour:
     """Most numbers leased at once."""
     transits: Mapping[int, int] = field(default_factory=dict)
     """Upper bound in whole seconds -> takes whose time since the lease is within it and above the bound before it."""
+    ms: int = _HOUR_MS
+    """How much of it is over."""
 
     @classmethod
-    def of(cls, index: int, fields: Mapping[str, int]) -> "Hour":
-        """Read the counters of the hour that began ``index`` hours after 1970 (UTC).
+    def of(cls, index: int, fields: Mapping[str, int], ms: int = _HOUR_MS) -> "Hour":
+        """Read the counters of the hour that began ``index`` hours after 1970 (UTC), and of which ``ms`` are over.
 
         The names are those of the attributes, ``other_more`` for what ``others`` has under ``more``, and ``t22`` for
         the takes up to 22 s. A missing counter is 0, an unknown one is ignored.
@@ -80,6 +82,7 @@ class Hour:
             held_ms=fields.get(HELD, 0),
             peak=fields.get(PEAK, 0),
             transits={int(bucket[1]): count for bucket, count in buckets if bucket},
+            ms=ms,
         )
 
     @property
@@ -139,15 +142,36 @@ class Advice:
     """How long one of them kept a number from the others of that hour on average."""
     needed_for_withheld: int
     """Numbers that these callers alone need for 1 % blocking in that hour."""
+    so_far: Hour | None
+    """The hour that runs, where no call was offered in one that is over, and one was in this; else None.
+
+    The takes, the suspects and the differences are of it, then.
+    """
 
     def figures(self) -> dict[str, Any]:
-        """All of it by name, for JSON; where no call was offered ``busy`` is None, and nothing else is said.
+        """All of it by name, for JSON; where no call was offered ``busy`` is None, and only what is known is said.
 
-        Of the hours there is the start and the number of calls.
+        Of the hours there is the start and the number of calls, of ``so_far`` what was done, too.
         """
-        if not self.busy:
-            return {"calls": self.calls, "refused": self.refused, "size": self.size, "ttl_s": self.ttl_s, "busy": None}
-        return vars(self) | {"busy": _figures(self.busy), "withheld": self.withheld and _figures(self.withheld)}
+        if self.busy:
+            return vars(self) | {"busy": _figures(self.busy), "withheld": self.withheld and _figures(self.withheld)}
+        known = {"calls": self.calls, "refused": self.refused, "size": self.size, "ttl_s": self.ttl_s, "busy": None}
+        if not self.so_far:
+            return known | {"so_far": None}
+        done = {name: getattr(self.so_far, name) for name in ("rejected", "taken", "unclaimed", "missed", "peak")}
+        found = {name: getattr(self, name) for name in ("other_live", "differences", "remedies", "suspects")}
+        return known | {"so_far": _figures(self.so_far) | done} | found
+
+
+def told_apart(counted: Iterable[tuple[int, Mapping[str, int]]], now_ms: int) -> tuple[list[Hour], Hour | None]:
+    """The hours that are over, and the one that runs, if anything was counted in it.
+
+    ``counted`` has for each hour since 1970 its counters; ``now_ms`` is the time in ms since 1970.
+    """
+    this, over_ms = divmod(now_ms, _HOUR_MS)
+    hours = [Hour.of(index, fields) for index, fields in counted if index < this]
+    running = [Hour.of(index, fields, over_ms) for index, fields in counted if index == this]
+    return hours, running[0] if running else None
 
 
 def _figures(hour: Hour) -> dict[str, Any]:
@@ -218,14 +242,16 @@ def quantile(transits: Mapping[int, int], share: float, slower: int = 0) -> int 
     return None
 
 
-def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advice:
-    """Advice from a pool's hours; ``misses`` says for each DNIS how many of its leases in a row ended unclaimed."""
+def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int], running: Hour | None = None) -> Advice:
+    """Advice from a pool's hours; ``misses`` says for each DNIS how many of its leases in a row ended unclaimed.
+
+    ``running`` is the hour that runs: while no call was offered in one that is over, it is all that there is.
+    """
     hours = list(hours)
+    so_far = running if running and running.calls and not any(hour.calls for hour in hours) else None
+    seen = [*hours, so_far] if so_far else hours
     size = len(pool.numbers)
     leased = sum(hour.leased for hour in hours)
-    unclaimed = sum(hour.unclaimed for hour in hours)
-    # A lease is counted in the hour it began, but as unclaimed in the hour it ended: there may be more of the latter.
-    unclaimed_share = unclaimed / max(leased, unclaimed, 1)
     mean_held_ms = sum(hour.held_ms for hour in hours) / leased if leased else pool.ttl_ms
     pair_rest_ms = max(pool.cooldown_ms, pool.remember_ms)
 
@@ -246,9 +272,9 @@ def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advi
     busy = max((hour for hour in hours if hour.calls), key=lambda hour: (traffic(hour), hour.calls), default=None)
     offered = traffic(busy) if busy else 0.0
     peak = max((hour.peak for hour in hours), default=0)
-    takes = sum(hour.taken for hour in hours)
-    transit_s = transit_quantile(hours, ARRIVED) if takes >= LEAST_TAKES else None
-    differences = _differences(hours, pool)
+    takes, unclaimed = sum(hour.taken for hour in seen), _unclaimed(seen)
+    transit_s = transit_quantile(seen, ARRIVED) if takes >= LEAST_TAKES else None
+    differences = _differences(seen, pool)
     withheld = max((hour for hour in hours if hour.withheld), key=of_withheld, default=None)
     return Advice(
         calls=sum(hour.calls for hour in hours),
@@ -265,16 +291,26 @@ def advise(hours: Iterable[Hour], pool: Pool, misses: Mapping[str, int]) -> Advi
         needed_for_01_percent=max(numbers_needed(offered, 0.001), peak),
         transit_s=transit_s,
         suggested_ttl_s=None if transit_s is None else _ttl_for(transit_s, pool.max_ttl_ms // 1000),
-        unclaimed=unclaimed_share,
+        unclaimed=unclaimed,
         peak=peak,
-        suspects=suspects(misses, size, unclaimed_share) if any(hour.taken for hour in hours) else {},
-        other_live=sum(count for hour in hours for count in hour.others.values()),
+        suspects=suspects(misses, size, unclaimed) if any(hour.taken for hour in seen) else {},
+        other_live=sum(count for hour in seen for count in hour.others.values()),
         differences=differences,
         remedies={kind: of_kind(kind, pool) for kind in differences},
         withheld=withheld,
         withheld_s=(held_ms(withheld) + pair_rest_ms) / 1000 if withheld else 0.0,
         needed_for_withheld=numbers_needed(of_withheld(withheld), 0.01) if withheld else 0,
+        so_far=so_far,
     )
+
+
+def _unclaimed(hours: Sequence[Hour]) -> float:
+    """The share of the leases that nobody asked for.
+
+    A lease is counted in the hour it began, but as unclaimed in the hour it ended: there may be more of the latter.
+    """
+    unclaimed = sum(hour.unclaimed for hour in hours)
+    return unclaimed / max(sum(hour.leased for hour in hours), unclaimed, 1)
 
 
 def suspects(misses: Mapping[str, int], size: int, unclaimed: float, least: int = LEAST_MISSES) -> dict[str, int]:
@@ -304,7 +340,7 @@ def _differences(hours: Sequence[Hour], pool: Pool) -> dict[str, int]:
     no call in particular finds one live as often as a number is leased: that many of all questions that found nothing.
     """
     missed = sum(hour.missed for hour in hours)
-    running_ms = sum(hour.calls > 0 for hour in hours) * _HOUR_MS * len(pool.numbers)
+    running_ms = sum(hour.ms for hour in hours if hour.calls) * len(pool.numbers)
     in_use = min(max(sum(hour.held_ms for hour in hours), 0) / running_ms, 1) if running_ms else 1
     alike = min(LOOKED_AT * 10 ** -tail_digits(pool), 1)
     counts: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """What the commands `advise`, `check` and `explain` print, as lines for a person, and words that others use, too."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from cticache.data.counters import DIFFERENCES
@@ -38,7 +39,7 @@ def _of(told: Mapping[str, Any], words: str) -> str:
 def advice_lines(advice: Advice, pool_name: str) -> list[str]:
     """The advice as sentences, one to a line."""
     if not advice.busy:
-        return [f"{pool_name}: nothing has been leased in the last eight days, this hour left out"]
+        return _until_an_hour_is_over(advice, pool_name)
     calls = advice.busy.calls
     refused = f"{advice.refused:,}" if advice.refused else "none"
     return [
@@ -55,11 +56,37 @@ def advice_lines(advice: Advice, pool_name: str) -> list[str]:
         f"  ttl: {_ttl_sentence(advice)}",
         *_withheld_line(advice),
         *_other_line(advice),
-        *(
-            f"  look at {dnis}: its last {count:,} leases were not picked up while others were: is its routing broken?"
-            for dnis, count in advice.suspects.items()
-        ),
+        *_suspects(advice),
     ]
+
+
+def _until_an_hour_is_over(advice: Advice, pool_name: str) -> list[str]:
+    """What is known while there is no whole hour to go by, and from when on there is more."""
+    so_far = advice.so_far
+    if not so_far:
+        return [
+            f"{pool_name}: nothing has been leased in the last eight days; numbers are advised once an hour with calls "
+            f"is over, a ttl from {LEAST_TAKES:,} takes on"
+        ]
+    refused = f"{so_far.rejected:,}" if so_far.rejected else "none"
+    return [
+        f"{pool_name}: how many numbers it needs is said from {so_far.start + timedelta(hours=1):%H:%M} UTC on, when "
+        "its first hour with calls is over",
+        f"  so far: {counted(so_far.calls, 'call')} since {so_far.start:%H:%M} UTC, {refused} refused for want of a "
+        f"number; {so_far.taken:,} taken, {so_far.unclaimed:,} ended without being asked for; "
+        f"{counted(so_far.missed, 'question')} found nothing",
+        f"  load: at most {so_far.peak:,} of {counted(advice.size, 'number')} "
+        f"{'was' if so_far.peak == 1 else 'were'} leased at once",
+        f"  ttl: {_ttl_sentence(advice)}",
+        *_other_line(advice),
+        *_suspects(advice),
+    ]
+
+
+def _suspects(advice: Advice) -> Iterator[str]:
+    for dnis, count in advice.suspects.items():
+        picked = f"its last {count:,} leases were not picked up while others were"
+        yield f"  look at {dnis}: {picked}: is its routing broken?"
 
 
 def _withheld_line(advice: Advice) -> Iterator[str]:
@@ -75,12 +102,13 @@ def _withheld_line(advice: Advice) -> Iterator[str]:
 
 def _other_line(advice: Advice) -> Iterator[str]:
     if advice.differences:
+        leased = advice.so_far.leased if advice.so_far else advice.calls - advice.refused
         told = "; ".join(
             f"{count:,} {DIFFERENCES[kind]}" + (advice.remedies[kind] and f", which {advice.remedies[kind]}")
             for kind, count in advice.differences.items()
         )
         yield (
-            f"  other ANI: of {advice.calls - advice.refused:,} calls {advice.other_live:,} were asked for under "
+            f"  other ANI: of {leased:,} calls {advice.other_live:,} were asked for under "
             f"another ANI than was posted, more than chance explains: {told}"
         )
 

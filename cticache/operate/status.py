@@ -15,7 +15,7 @@ from cticache.data.replies import LastMinutes, PoolStats, Registered, utc
 from cticache.data.services import Registration
 from cticache.journal.events import Event
 from cticache.numbering.pool import Pool
-from cticache.operate.advice import Hour, advise, quantile
+from cticache.operate.advice import advise, quantile, told_apart
 from cticache.operate.fill import Limits, used, word
 from cticache.operate.history import HOUR, MINUTE_MS, REFUSED, Done, by_minute
 from cticache.operate.report import advice_lines
@@ -98,11 +98,9 @@ def opened(
     users: Iterable[User],
 ) -> dict[str, Any]:
     """One pool with its last hour by the minute and its last eight days by the hour."""
-    advice = advise(
-        [Hour.of(hour, dict(counts)) for hour, counts in hours[:-1]],
-        pool,
-        {dnis: misses for dnis, misses in stats.missed.items() if dnis in pool.numbers},
-    )
+    over, running = told_apart(hours, last.now_ms)
+    misses = {dnis: misses for dnis, misses in stats.missed.items() if dnis in pool.numbers}
+    advice = advise(over, pool, misses, running)
     first = last.now_ms // MINUTE_MS - HOUR
     peaks = [(counts.get(PEAK, 0), hour) for hour, counts in hours]
     peak, peak_hour = max(peaks, default=(0, 0))

@@ -70,7 +70,7 @@ def test_advise_tells_of_every_pool_and_of_its_busy_hour(
     assert (busy["pool"], busy["calls"], busy["size"], busy["busy"]["calls"]) == ("system-y", 1, 5, 1)
     assert busy["busy"]["start"].endswith(":00:00Z")
     assert {"blocking", "needed_for_1_percent", "suspects", "withheld"} <= busy.keys()
-    assert idle == {"pool": "idle", "calls": 0, "refused": 0, "size": 1, "ttl_s": 300, "busy": None}
+    assert idle == {"pool": "idle", "calls": 0, "refused": 0, "size": 1, "ttl_s": 300, "busy": None, "so_far": None}
 
 
 def test_recipes_are_told_by_name_and_each_as_its_text(document: Callable[..., Any]) -> None:

@@ -12,7 +12,16 @@ from cticache.data.counters import DIFFERENCES
 from cticache.data.scripts import read_scripts
 from cticache.numbering.country import Country
 from cticache.numbering.pool import Pool
-from cticache.operate.advice import LOOKED_AT, Advice, Hour, advise, erlang_b, numbers_needed, transit_quantile
+from cticache.operate.advice import (
+    LOOKED_AT,
+    Advice,
+    Hour,
+    advise,
+    erlang_b,
+    numbers_needed,
+    told_apart,
+    transit_quantile,
+)
 from cticache.operate.remedies import MOST_TAIL, of_kind
 from cticache.operate.report import advice_lines
 from kit.samples import make_pool
@@ -53,10 +62,12 @@ def _advise(
     ttl: int = 300,
     max_ttl: int = 3600,
     misses: Mapping[str, int] | None = None,
+    running: Hour | None = None,
     **rules: Any,
 ) -> Advice:
     """``advise`` with times in seconds."""
-    return advise(hours, _pool(size, cooldown * 1000, ttl * 1000, max_ttl * 1000, **rules), misses or {})
+    pool = _pool(size, cooldown * 1000, ttl * 1000, max_ttl * 1000, **rules)
+    return advise(hours, pool, misses or {}, running)
 
 
 def _pool(size: int, cooldown_ms: int, ttl_ms: int, max_ttl_ms: int, **rules: Any) -> Pool:
@@ -442,8 +453,50 @@ def test_blocking_is_a_share_that_tells_something(size: int, blocking: str) -> N
 def test_where_nothing_was_offered_one_line_says_so(hours: list[Hour]) -> None:
     advice = _advise(*hours, misses={"5551": 9})
     assert advice_lines(advice, "system-y") == [
-        "system-y: nothing has been leased in the last eight days, this hour left out"
+        "system-y: nothing has been leased in the last eight days; numbers are advised once an hour with calls is "
+        "over, a ttl from 3,000 takes on"
     ]
+
+
+def test_in_the_first_hour_it_says_what_is_known_and_from_when_on_more_is() -> None:
+    running = Hour.of(NINE, {"leased": 12, "rejected": 2, "taken": 9, "missed": 1, "peak": 7, "other_more": 5}, 600_000)
+    advice = _advise(running=running, misses={"5551": 9})
+    assert advice_lines(advice, "system-y") == [
+        "system-y: how many numbers it needs is said from 10:00 UTC on, when its first hour with calls is over",
+        "  so far: 14 calls since 09:00 UTC, 2 refused for want of a number; 9 taken, 0 ended without being asked for; "
+        "1 question found nothing",
+        "  load: at most 7 of 40 numbers were leased at once",
+        "  ttl: too few calls were taken to tell whether ttl = 300 suits them: 9 of 3,000",
+        "  other ANI: of 12 calls 5 were asked for under another ANI than was posted, more than chance explains: 5 "
+        "with a prefix more, which match = suffix would find (country_code too, where that prefix is a calling code or "
+        "a trunk prefix)",
+        "  look at 5551: its last 9 leases were not picked up while others were: is its routing broken?",
+    ]
+    figures = advice.figures()
+    assert (figures["busy"], figures["calls"], figures["differences"]) == (None, 0, {"more": 5})
+    assert figures["so_far"] == {
+        "start": running.start, "calls": 14, "rejected": 2, "taken": 9, "unclaimed": 0, "missed": 1, "peak": 7,
+    }  # fmt: skip
+
+
+def test_once_an_hour_with_calls_is_over_the_one_that_runs_does_not_count() -> None:
+    whole = _hour(leased=5)
+    assert _advise(whole, running=Hour.of(NINE + 1, {"leased": 50, "other_more": 5}, 60_000)) == _advise(whole)
+    assert _advise(_hour(), running=Hour.of(NINE + 1, {}, 60_000)).so_far is None
+
+
+def test_in_a_part_of_an_hour_chance_finds_as_many_in_use_as_there_are() -> None:
+    fields = {"leased": 40, "missed": 20, "other_unlike": 5, "held_ms": 40 * 120_000}
+    assert _advise(_hour(**fields)).differences == {"unlike": 5}
+    assert not _advise(running=Hour.of(NINE, fields, 300_000)).differences
+
+
+def test_the_hour_that_runs_is_told_from_those_that_are_over() -> None:
+    counted = [(NINE - 1, {"leased": 1}), (NINE, {"leased": 2})]
+    hours, running = told_apart(counted, NINE * 3_600_000 + 5)
+    assert ([hour.leased for hour in hours], running and (running.leased, running.ms)) == ([1], (2, 5))
+    hours, running = told_apart(counted, (NINE + 1) * 3_600_000)
+    assert ([hour.leased for hour in hours], running) == ([1, 2], None)
 
 
 def test_a_pool_that_only_rejected_has_something_to_say() -> None:

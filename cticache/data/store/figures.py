@@ -57,15 +57,15 @@ class Figures(Asking):
             for pool in pools
         ]
 
-    def pool_hours(self, pool: Pool, hours: int, *, running: bool = True) -> list[tuple[int, dict[str, int]]]:
-        """The counters of the last hours, with the one that runs or without: hours since 1970 -> counter -> count.
+    def pool_hours(self, pool: Pool, hours: int) -> list[tuple[int, dict[str, int]]]:
+        """The counters of the last hours, the one that runs included: hours since 1970 -> counter -> count.
 
         As many round trips as it takes for others to be served in between.
         """
-        keys, last = self._keys.pool_hours(pool.name), 0 if running else 1
+        keys = self._keys.pool_hours(pool.name)
         found: dict[int, dict[str, int]] = {}
         # The latest first: where an hour begins meanwhile, none is missed.
-        for skip in range(last, hours, _HOURS_AT_ONCE):
+        for skip in range(0, hours, _HOURS_AT_ONCE):
             reply = iter(self._run("pool_hours", keys, hours=min(skip + _HOURS_AT_ONCE, hours), skip=skip))
             for hour, size in zip(reply, reply, strict=False):
                 found[hour] = {name: int(float(count)) for name, count in pairs(islice(reply, 2 * size))}
