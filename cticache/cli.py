@@ -1,8 +1,8 @@
 """The command line: ``cticache COMMAND``, each command a module of cticache/commands/.
 
 Exit codes: 0 all well; 1 Redis is away or refuses to work, check found what would not work or would lose data, or what
-is printed cannot be written; 2 a mistake in the configuration or the command. `pools --warn` and `--crit` have those of
-a plugin of Nagios.
+is printed cannot be written; 2 a mistake in the configuration or the command. `status`, and `pools` with `--warn` or
+`--crit`, have those of a plugin of Nagios.
 """
 
 import argparse
@@ -29,13 +29,14 @@ from cticache.commands.pools import POOLS, is_for_monitoring
 from cticache.commands.recipe import RECIPE
 from cticache.commands.release import RELEASE
 from cticache.commands.serve import SERVE
+from cticache.commands.status import STATUS
 from cticache.commands.support import SUPPORT
 from cticache.commands.user import USER
 from cticache.errors import UserError
 from cticache.loop.signals import ended_by_signals
 from cticache.operate.fill import State, told
 
-COMMANDS = (SERVE, CHECK, ACL, POOLS, ADVISE, EXPLAIN, LEASES, RELEASE, RECIPE, USER, SUPPORT, COMPLETION)
+COMMANDS = (SERVE, CHECK, ACL, STATUS, POOLS, ADVISE, EXPLAIN, LEASES, RELEASE, RECIPE, USER, SUPPORT, COMPLETION)
 """In the order in which they are listed."""
 _JSON = "--json"
 
@@ -122,7 +123,7 @@ def _failed(error: Exception, given: Sequence[str]) -> int:
     text = "".join(f"cticache: {line}\n" for line in failure.detail.splitlines())
     if isinstance(error, Misused):
         text = error.usage + text
-    if is_for_monitoring(given):
+    if is_for_monitoring(given) or STATUS.name in given[:1]:
         failure, stream = failure._replace(code=State.UNKNOWN), sys.stdout or sys.stderr
         text = told(State.UNKNOWN, failure.detail) + "\n"
     if _JSON in given:

@@ -99,7 +99,7 @@ class Overview:
         processes, config = self.processes(), self._desk.config
         told = {
             "version": version("cticache"),
-            "workers": len(processes.pids.keys() - {"parent"}),
+            "workers": len(processes.pids.keys() - {"parent"}) or None,  # at the first look they are on their way
             "restarts": processes.restarts,
             "config_file": config.file,
             "config_changed_at": config.changed_at,

@@ -206,12 +206,14 @@ class LastMinutes(NamedTuple):
     """The oldest first; a minute in which no service ran is left out."""
     born_ms: int = 0
     """When every counter was 0, as Redis was empty; itself 0 where nobody knows."""
+    lost_ms: int = 0
+    """When a loss was told last; 0 if none was."""
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> "LastMinutes":
         """What pool_minutes.lua returns."""
-        now_ms, born_ms, *minutes = reply
-        return cls(now_ms, [Minute.of(*each) for each in pairs(minutes)], born_ms)
+        now_ms, born_ms, lost_ms, *minutes = reply
+        return cls(now_ms, [Minute.of(*each) for each in pairs(minutes)], born_ms, lost_ms)
 
 
 class Ruling(NamedTuple):

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
+from cticache.operate import units
 from cticache.web.page.markup import Html, element
 
 UNKNOWN = "\N{EN DASH}"
-_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def count(number: float | None) -> str:
@@ -17,17 +17,12 @@ def count(number: float | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """So long, to the unit that matters."""
-    if seconds is None:
-        return UNKNOWN
-    for size, unit in _STEPS:
-        if seconds >= 2 * size:
-            return f"{seconds // size:,.0f} {unit}"
-    return f"{seconds:,.0f} s"
+    return UNKNOWN if seconds is None else units.duration(seconds)
 
 
 def size(number: int | None) -> str:
     """Bytes, as megabytes."""
-    return UNKNOWN if number is None else f"{number / 1_000_000:,.0f} MB"
+    return UNKNOWN if number is None else units.megabytes(number)
 
 
 def moment(at: str | None, now: str) -> Html | str:

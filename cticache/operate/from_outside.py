@@ -1,0 +1,114 @@
+"""The state of all services on a Redis as it can be told without asking one of them: by what they keep there.
+
+What a service alone knows is not in it: its processes, its logins, its requests.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cticache.access.users import User
+from cticache.data.replies import LastMinutes, Registered, utc
+from cticache.data.services import Registration
+from cticache.data.store import Store
+from cticache.data.sync import Sync
+from cticache.numbering.pool import Pool
+from cticache.numbering.pools import Pools
+from cticache.operate import status
+from cticache.operate.attention import Attention, Watched, WatchRules, of_pool
+from cticache.operate.fill import Limits
+from cticache.operate.history import LATELY, MINUTE_MS, READ_BACK, lately
+from cticache.operate.report import counted, listed
+
+_MOST_EVENTS = 5
+_LEVELS = ("CRIT", "WARN")
+
+
+def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], file: str) -> dict[str, Any]:
+    """Redis, the services on it, the pools, what needs attention and the last events, for JSON.
+
+    ``file`` names the configuration that ``pools`` are of. RedisUnavailable where Redis is away.
+    """
+    before = time.monotonic()
+    info = store.server_info()
+    took_s = time.monotonic() - before
+    stats, minutes = store.pool_stats(list(pools)), store.pool_minutes(list(pools), READ_BACK)
+    here = Registration(store, pools, Sync(store, pools, lambda _how_far: None).numbers, 0)
+    services, events = store.services(), store.events(_MOST_EVENTS)
+    watched = [
+        Watched(pool, figures, lately(last, figures)) for pool, figures, last in zip(pools, stats, minutes, strict=True)
+    ]
+    limits = Limits(rules.warn, rules.crit)
+    found = [*_of_services(services, here, file), *_of_losses(pools, minutes)]
+    for each in watched:
+        found += of_pool(each, users, rules, {}, has_note=any(one.kind == "loss" for one in found))
+    return {
+        "redis": status.of_redis(info, "", took_s),
+        "services": [status.of_node(each, here) for each in services],
+        "attention": [asdict(each) for each in sorted(found, key=lambda each: _LEVELS.index(each.level))],
+        "pools": [status.of_pool(each.pool.name, each.stats, each.done, limits) for each in watched],
+        "events": [status.of_event(each) for each in events],
+    }
+
+
+def away(why: str) -> dict[str, Any]:
+    """The same where Redis cannot be asked, for this reason in words."""
+    attention = Attention("redis", "CRIT", "", why, "readyz")
+    redis = status.of_redis({}, why, None)
+    return {"redis": redis, "services": [], "attention": [asdict(attention)], "pools": [], "events": []}
+
+
+def _of_services(services: Sequence[Registered], here: Registration, file: str) -> Iterator[Attention]:
+    if not services:
+        yield Attention(
+            "redis",
+            "CRIT",
+            "",
+            "No service of cticache runs on this Redis, or under this [redis] prefix: start it.",
+            "log",
+        )
+        return
+    names = {each.who for each in services}
+    if len({each.numbers for each in services}) > 1:
+        yield Attention(
+            "overruled",
+            "CRIT",
+            "",
+            f"The services on this Redis have different pools or numbers ({listed(names)}): give them the same.",
+            "readyz",
+        )
+    elif len({each.rules for each in services}) > 1:
+        yield Attention(
+            "rules",
+            "WARN",
+            "",
+            f"The services on this Redis have different rules for their pools ({listed(names)}): give them the same.",
+            "readyz",
+        )
+    elif (services[0].numbers, services[0].rules) != (here.numbers, here.rules):
+        yield Attention(
+            "rules",
+            "WARN",
+            "",
+            f"{file} has other pools than {counted(len(services), 'service')} on this Redis: if it was changed since, "
+            "restart the service.",
+            "readyz",
+        )
+
+
+def _of_losses(pools: Pools, minutes: Sequence[LastMinutes]) -> Iterator[Attention]:
+    lost: dict[Pool, int] = {
+        pool: last.lost_ms
+        for pool, last in zip(pools, minutes, strict=True)
+        if last.lost_ms > last.now_ms - LATELY * MINUTE_MS
+    }
+    if lost:
+        yield Attention(
+            "loss",
+            "CRIT",
+            "",
+            f"Redis lost calls at {utc(max(lost.values()))}, of pools {listed({pool.name for pool in lost})}: their "
+            "callers arrive without data.",
+            "readyz",
+        )
