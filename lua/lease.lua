@@ -57,7 +57,7 @@
 --
 -- Returns  {outcome, dnis, token, leased_ms, left_ms}, outcome 'leased', 'shared', 'fallback' or 'replayed';
 --          {'exhausted', ms until this ANI may next have a number}, -1 when the pool has no numbers;
---          {'max_live', ms until the first of the user's leases ends};
+--          {'max_live', ms until the first of the user's leases ends, how many the user has};
 --          {'over', time (ms) at which the call of this key was over};
 --          {'lost', ms until such callers are served again}; {'jumped'} when the clock is not as expected.
 -- Errors   BADARG  a number in ARGV is not an integer in its range, or exhausted is none of these words.
@@ -132,8 +132,9 @@ if max_live > 0 then
     end
   end
   if #running >= 2 * max_live then
+    local held = redis.call('ZCOUNT', live, '(' .. ms(now), '+inf') -- more, where fewer were allowed since
     tally('over_max_live', 1)
-    return {'max_live', running[2] - now}
+    return {'max_live', running[2] - now, held}
   end
 end
 

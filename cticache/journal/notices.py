@@ -32,10 +32,12 @@ class Notices:
         """A lease was refused, for the user has as many as allowed; told again once that has been over for a while."""
         if (before := self._before(("max_live", user, pool), has_been_over=True)) is not None:
             _log.warning(
-                "user %s has met [user:%s] max_live in pool %s: its leases there are refused until calls end%s",
+                "user %s has met [user:%s] max_live in pool %s: its leases there are refused until calls end, "
+                "see cticache leases --user %s%s",
                 user,
                 user,
                 pool,
+                user,
                 _more(before),
                 extra=NO_NUMBERS,
             )

@@ -21,8 +21,11 @@ def test_max_live_is_told_again_only_once_it_has_not_been_met_for_a_while(
         notices.over_max_live("ivr", "x")
     notices.over_max_live("ivr", "y")
     notices.over_max_live("bot", "x")
-    line = "user {} has met [user:{}] max_live in pool {}: its leases there are refused until calls end"
-    told = [line.format("ivr", "ivr", "x"), line.format("ivr", "ivr", "y"), line.format("bot", "bot", "x")]
+    line = (
+        "user {0} has met [user:{0}] max_live in pool {1}: its leases there are refused until calls end, "
+        "see cticache leases --user {0}"
+    )
+    told = [line.format("ivr", "x"), line.format("ivr", "y"), line.format("bot", "x")]
     assert caplog.messages == told
     clock.now += 600
     notices.over_max_live("ivr", "x")

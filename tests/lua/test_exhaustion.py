@@ -370,6 +370,17 @@ def test_it_tells_to_the_second_when_the_users_first_lease_ends(
     assert refused.value.retry_after == 50
 
 
+def test_it_tells_how_many_the_user_has_though_fewer_are_allowed_since(store: Store, new_pool: MakePool) -> None:
+    pool = new_pool("100-109")
+    for ani in "123":
+        lease(store, pool, ani, max_live=9)
+    with pytest.raises(TooManyLive, match=r"User x has 3 live leases in .*, and max_live allows 2; the first"):
+        lease(store, pool, "4", max_live=2)
+    lease(store, pool, "5", lessee="bob")
+    with pytest.raises(TooManyLive, match=r"User bob has 1 live lease in .*, and max_live allows 1; the first"):
+        lease(store, pool, "6", lessee="bob", max_live=1)
+
+
 def test_a_lease_that_was_taken_counts_no_longer(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-109")
     for ani in "123456":

@@ -249,8 +249,11 @@ class Calls(Asking):
         calls = [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)]
         return Explanation(grade, str(found), rule, kind, like, calls, now_ms, born_ms, lost_ms, loss)
 
-    def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, ms: int = 0) -> Refusal:
-        """The refusal for what lease.lua says instead of a lease; ``ms`` is a wait, or since when the call is over."""
+    def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, ms: int = 0, *more: int) -> Refusal:
+        """The refusal for what lease.lua says instead of a lease; ``ms`` is a wait, or since when the call is over.
+
+        ``more``: how many leases the lessee has, where these are too many.
+        """
         seconds = _seconds(ms)
         match why:
             case "over":
@@ -259,8 +262,10 @@ class Calls(Asking):
                     "leased now. Use a new key for a new call."
                 )
             case "max_live":
+                (held,) = more
+                leases = f"{held:,} live lease{'' if held == 1 else 's'}"
                 return TooManyLive(
-                    f"User {lessee} has {max_live} live leases in pool {pool.name}, which is the most allowed; "
+                    f"User {lessee} has {leases} in pool {pool.name}, and max_live allows {max_live:,}; "
                     f"the first of them ends in {seconds} s.",
                     retry_after=seconds,
                 )
