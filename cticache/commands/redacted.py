@@ -1,17 +1,22 @@
-"""The configuration as it may be passed on: no secret, and no whole telephone number."""
+"""The configuration and texts as they may be passed on: no secret, and no whole telephone number."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from cticache import logs
 from cticache.config.sections import SECTIONS, Config
 from cticache.link.redis_url import addresses
-from cticache.logs import without_numbers
 from cticache.numbering.ani import masked
 from cticache.numbering.numbers import NumberSet
 
 HIDDEN = "***"
+_TIME = re.compile(
+    r"(?<![\w.+/-])(20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,6})?)?Z?)?)(?![\w/-]|[.,]?[0-9])"
+)
+"""A date that stands alone, with a time of the day behind it or without: it is no telephone number."""
 _NUMBER = re.compile(r"\+?[0-9]+")
 _LEAST_SECRET = 4
 """Shorter ones cannot be told from other text."""
@@ -42,6 +47,12 @@ def without(text: str, hidden: set[str]) -> str:
     for secret in sorted(hidden, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def without_numbers(text: str) -> str:
+    """The text with only the last digits left of every telephone number in it, and with its dates and times whole."""
+    parts = _TIME.split(text)  # each second one is a time
+    return "".join(part if at % 2 else logs.without_numbers(part) for at, part in enumerate(parts))
 
 
 def figures(pool: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,11 +26,13 @@ from cticache.commands.advise import advices
 from cticache.commands.command import WELL, Command
 from cticache.commands.failure import TOLD, Failure
 from cticache.commands.opening import configured, opened, reached
+from cticache.commands.redacted import without_numbers
 from cticache.config import Config
+from cticache.data.replies import utc
 from cticache.errors import UserError
 from cticache.link.connection import connect
 from cticache.link.redis_url import kind
-from cticache.logs import without_numbers
+from cticache.logs import AUDIT, escaped
 from cticache.numbering.ani import masked
 from cticache.operate import doctor
 from cticache.operate.report import advice_lines, complaint_lines
@@ -38,6 +40,8 @@ from cticache.operate.report import advice_lines, complaint_lines
 _ANSWERS_S = 2.0
 """How long the service has to say whether it is ready."""
 _MOST_ANSWERED = 65_536
+_MOST_LOG = 262_144
+"""Bytes of the end of a log."""
 _TOLD_BY_REDIS = (
     *("redis_version", "valkey_version", "server_name", "redis_mode", "os", "arch_bits", "uptime_in_seconds", "role"),
     *("connected_clients", "maxclients", "blocked_clients", "rejected_connections", "connected_slaves"),
@@ -51,20 +55,24 @@ _ABOUT = """\
 This file was made by `cticache support` at {now}, to be passed on to whoever helps.
 
 It has no password, no token and no other secret in it, no caller's data, and telephone numbers of six digits or
-more by their last three at the most. It does have names of pools, users, hosts and files. Read it first.
+more by their last three at the most. It does have names of pools, users, hosts and files, and addresses of clients
+where they are in the log. Read it first.
 
 What could not be found out is said in the place of it.
 """
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log", type=Path, metavar="FILE", help="the log of the service: its last lines, masked, too")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write; else one named by the time")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     path = arguments.output or Path(f"cticache-support-{now:%Y%m%dT%H%M%SZ}.zip")
-    files = {"about.txt": _ABOUT.format(now=f"{now:%Y-%m-%d %H:%M:%SZ}"), **_collected(partial(configured, arguments))}
+    log = None if arguments.log is None else _end_of(arguments.log)
+    about = _ABOUT.format(now=f"{now:%Y-%m-%d %H:%M:%SZ}")
+    files = {"about.txt": about, **_collected(partial(configured, arguments), log)}
     _save(path, files)
     if arguments.json:
         document.write({"file": str(path), "files": list(files)})
@@ -73,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return WELL
 
 
-def _collected(settings: Callable[[], Config]) -> dict[str, str]:
+def _collected(settings: Callable[[], Config], log: str | None) -> dict[str, str]:
     """Name of a file -> its text; what cannot be found out is told in its place."""
     hidden: set[str] = set()
     try:
@@ -89,7 +97,10 @@ def _collected(settings: Callable[[], Config]) -> dict[str, str]:
         "advise.txt": lambda: without_numbers(_advised(settings())),
         "redis.json": lambda: _json(_redis(settings())),
         "readyz.json": lambda: _json(_ready(settings())),
+        "events.txt": lambda: without_numbers(redacted.without(_happened(settings()), hidden)),
     }
+    if log is not None:
+        parts["log.txt"] = lambda: without_numbers(redacted.without(log, hidden))
     return {name: redacted.without(_or_why_not(name, part), hidden) + "\n" for name, part in parts.items()}
 
 
@@ -157,6 +168,26 @@ def _advised(settings: Config) -> str:
             )
         ]
     return "\n".join(lines)
+
+
+def _happened(settings: Config) -> str:
+    """The last warnings and errors of all services on this Redis, the newest first."""
+    with ExitStack() as stack:
+        events = opened(settings, stack).events()
+    return "\n".join(f"{utc(each.ms)} {each.level} {each.logger}: {each.said} ({each.node})" for each in events)
+
+
+def _end_of(log: Path) -> str:
+    """The last lines of a log of the service, but for those of the audit, each of which is of a call."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _MOST_LOG, 0))
+            lines = file.read(_MOST_LOG).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{log} cannot be read: {error.strerror}") from None
+    whole = lines[1:] if size > _MOST_LOG else lines
+    return "\n".join(escaped(line) for line in whole if AUDIT not in line)
 
 
 def _redis(settings: Config) -> list[dict[str, Any]]:

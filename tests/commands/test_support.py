@@ -1,6 +1,7 @@
 """The file for whoever helps, and what is never in it."""
 
 import json
+import re
 import stat
 import sys
 import threading
@@ -17,6 +18,7 @@ from cticache.access.passwords import hashed, invent_token
 from cticache.access.users import token_digest
 from cticache.commands import redacted
 from cticache.data.store import Store
+from cticache.journal.events import Event
 from cticache.numbering.pool import Pool
 from kit import servers
 from kit.aging import age, an_hour_passes
@@ -25,7 +27,7 @@ from kit.samples import at
 Run = Callable[..., tuple[int, str, str]]
 FILES = {
     *("about.txt", "versions.json", "configuration.json", "environment.txt", "check.txt"),
-    *("pools.json", "advise.txt", "redis.json", "readyz.json"),
+    *("pools.json", "advise.txt", "redis.json", "readyz.json", "events.txt"),
 }
 HASH, NEXT_HASH, TOKEN = hashed("planted-password"), hashed("planted-next-password"), invent_token()
 ANI, VALUE = "2345678901", "planted-value"
@@ -55,9 +57,9 @@ networks = 10.0.0.0/24
 def bundle(run: Run) -> Callable[..., dict[str, str]]:
     """What is in the file that the command writes: name -> text."""
 
-    def bundle(configuration: str, **at: str) -> dict[str, str]:
+    def bundle(configuration: str, *more: str, **at: str) -> dict[str, str]:
         Path("own.zip").unlink(missing_ok=True)
-        code, out, err = run(configuration, "support", "--output", "own.zip", **at)
+        code, out, err = run(configuration, "support", "--output", "own.zip", *more, **at)
         assert (code, err) == (0, "")
         assert out.startswith("own.zip has about.txt, ")
         with zipfile.ZipFile("own.zip") as packed:
@@ -127,7 +129,7 @@ def test_with_redis_away_it_says_so_and_gives_no_password_away(url: str, bundle:
     files = bundle(_of(), url=url.format(servers.free_port()))
     assert files.keys() == FILES
     assert _leaks(files, "planted@word", "planted%40word") == []
-    for name in ("pools.json", "advise.txt", "redis.json"):
+    for name in ("pools.json", "advise.txt", "redis.json", "events.txt"):
         assert "Redis is away" in files[name], name
     assert "pool support: 9 numbers, 1 draining" in files["check.txt"]
     assert "Redis is away" in files["check.txt"]
@@ -170,6 +172,71 @@ def test_a_configuration_that_cannot_be_used_is_told_in_it(bundle: Callable[...,
     assert _leaks(files) == []
     assert "[server] audit_key: must be at least 16 characters" in files["configuration.json"]
     assert json.loads(files["versions.json"])["python"]
+
+
+def test_a_date_is_whole_and_a_number_beside_it_is_not(
+    client: Redis, store: Store, new_pool: Callable[..., Pool], bundle: Callable[..., dict[str, str]]
+) -> None:
+    pool = new_pool("5551234560-5551234568", name="support")
+    store.lease(pool, ANI, "1", "ivr", 60_000)
+    an_hour_passes(client)
+    assert re.search(r"busy hour: 20\d\d-\d\d-\d\d \d\d:00 UTC, 1 call", bundle(_of())["advise.txt"])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("until 2026-11-28T02:12:52.054Z, of", "until 2026-11-28T02:12:52.054Z, of"),
+        ("(2026-11-28 02:12)", "(2026-11-28 02:12)"),
+        ("2026-11-28 5551234560 2026-11-28", "2026-11-28 \N{HORIZONTAL ELLIPSIS}560 2026-11-28"),
+        ("2026-11-28-5551234", "\N{HORIZONTAL ELLIPSIS}234"),
+        ("555-2026-11-28", "\N{HORIZONTAL ELLIPSIS}-28"),
+        ("2026-11-281", "\N{HORIZONTAL ELLIPSIS}281"),
+        ("2026-11-28.1", "\N{HORIZONTAL ELLIPSIS}8.1"),
+        ("2026-13-28", "\N{HORIZONTAL ELLIPSIS}-28"),
+        ("+2026-11-28", "+\N{HORIZONTAL ELLIPSIS}-28"),
+    ],
+)
+def test_only_what_is_a_date_by_itself_is_taken_for_one(text: str, shown: str) -> None:
+    assert redacted.without_numbers(text) == shown
+
+
+def test_the_last_warnings_and_the_end_of_the_log_are_in_it_masked(
+    client: Redis, store: Store, bundle: Callable[..., dict[str, str]]
+) -> None:
+    store.event_tell([Event(1_796_000_000_000, "WARNING", "cticache.x", f"{NUMBERS[0]} is lost", "process 7 on h")])
+    secret = f"planted-audit-key {HASH}"
+    lines = [
+        f"2026-11-28 02:12:51.864Z INFO cticache.audit: id=1 dnis={NUMBERS[0]} token={TOKEN}",
+        f"2026-11-28 02:12:51.865Z ERROR cticache.x: of {NUMBERS[1]}: {secret}\x1b[1m",
+        f"  a traceback GET /cticache/DNIS-ANI/{NUMBERS[2]}:{ANI}",
+        f'{{"time":"2026-11-28T02:12:51.866Z","logger":"cticache.audit","dnis":"{NUMBERS[0]}"}}',
+    ]
+    Path("own.log").write_bytes(b"\xff of the first line\n" * 20_000 + "\n".join(lines).encode())
+    files = bundle(_of(), "--log", "own.log")
+    assert files.keys() == {*FILES, "log.txt"}
+    assert _leaks(files) == []
+    assert files["events.txt"] == (
+        "2026-11-30T00:53:20.000Z WARNING cticache.x: \N{HORIZONTAL ELLIPSIS}560 is lost (process 7 on h)\n"
+    )
+    told = files["log.txt"].splitlines()
+    assert told[-2:] == [
+        "2026-11-28 02:12:51.865Z ERROR cticache.x: of \N{HORIZONTAL ELLIPSIS}569: *** ***\\x1b[1m",
+        "  a traceback GET /cticache/DNIS-ANI/\N{HORIZONTAL ELLIPSIS}887:\N{HORIZONTAL ELLIPSIS}901",
+    ]
+    assert set(told[:-2]) == {"\N{REPLACEMENT CHARACTER} of the first line"}, "whole lines alone"
+    assert len(files["log.txt"]) < 300_000
+
+
+def test_a_short_log_is_whole_in_it(bundle: Callable[..., dict[str, str]]) -> None:
+    Path("own.log").write_text("the first\nthe last\n", "utf-8")
+    assert bundle(_of(), "--log", "own.log")["log.txt"] == "the first\nthe last\n"
+
+
+def test_a_log_that_is_not_there_is_a_mistake(run: Run) -> None:
+    code, out, err = run(_of(), "support", "--output", "own.zip", "--log", "none.log")
+    assert (code, out, err) == (2, "", "cticache: none.log cannot be read: No such file or directory\n")
+    assert not Path("own.zip").exists()
 
 
 def test_no_file_is_written_over(run: Run) -> None:
