@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
     pools = _chosen(settings, arguments.names)
     with ExitStack() as stack:
         if arguments.watch is not None:
-            _watch(lambda: opened(settings, stack), pools, arguments)
+            _watch(lambda: opened(settings, stack), pools, _limits(settings), arguments)
         store = opened(settings, stack)
         if is_monitoring:
             return _monitored(_figures(store, [pool for pool in pools if pool.numbers]), limits, arguments)
@@ -89,8 +89,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         document.write({"pools": rows})
     else:
-        print("\n".join(_lines(rows, arguments)))
+        print("\n".join(_lines(rows, _limits(settings), arguments)))
     return WELL
+
+
+def _limits(settings: Config) -> Limits:
+    """Where the words of the table begin: as on the page and in the log."""
+    return Limits(settings.watch.warn, settings.watch.crit)
 
 
 def _chosen(settings: Config, names: Sequence[str]) -> list[Pool]:
@@ -110,12 +115,14 @@ def _figures(store: Store, pools: Sequence[Pool]) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> list[str]:
+def _lines(rows: Sequence[dict[str, Any]], limits: Limits, arguments: argparse.Namespace) -> list[str]:
     width, counters = None if arguments.wide else WIDTH, arguments.counters or bool(arguments.names)
-    return list(pool_lines(rows, marks(sys.stdout.encoding), Limits(), width=width, counters=counters))
+    return list(pool_lines(rows, marks(sys.stdout.encoding), limits, width=width, counters=counters))
 
 
-def _watch(open_store: Callable[[], Store], pools: Sequence[Pool], arguments: argparse.Namespace) -> NoReturn:
+def _watch(
+    open_store: Callable[[], Store], pools: Sequence[Pool], limits: Limits, arguments: argparse.Namespace
+) -> NoReturn:
     """Print them until a signal ends it, which is no failure; while Redis is away that is told, and it goes on."""
     screen = Screen()
     store: Store | None = None
@@ -130,7 +137,7 @@ def _watch(open_store: Callable[[], Store], pools: Sequence[Pool], arguments: ar
                 seen: dict[str, Any] = {"error": failure.error, "detail": failure.detail}
                 lines = [failure.detail]
             else:
-                seen, lines = {"pools": rows}, _lines(rows, arguments)
+                seen, lines = {"pools": rows}, _lines(rows, limits, arguments)
             if arguments.json:
                 document.write({"time": now, **seen}, in_a_line=True)
             else:

@@ -203,13 +203,15 @@ def _of_numbers(
         was = before.get(("used", pool.name, ""))
         percent = 100 * used / stats.size
         if percent >= _limit(rules.warn, was is not None):
+            level: Level = "CRIT" if percent >= _limit(rules.crit, was == "CRIT") else "WARN"
+            word = level if stats.free else "FULL"
             yield Attention(
                 "used",
-                "CRIT" if percent >= _limit(rules.crit, was == "CRIT") else "WARN",
+                level,
                 pool.name,
-                f"{used:,} of {counted(stats.size, 'number')} in use, {percent:.0f} %. {_most_leases(stats)}`cticache "
-                "advise` tells how many it needs; if far more are leased than taken, a client leases without end, or "
-                "its calls do not arrive.",
+                f"{word}: {used:,} of {counted(stats.size, 'number')} in use, {percent:.0f} %. {_most_leases(stats)}"
+                "`cticache advise` tells how many it needs; if far more are leased than taken, a client leases without "
+                "end, or its calls do not arrive.",
                 "leases",
             )
     if shared:

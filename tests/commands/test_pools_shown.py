@@ -51,6 +51,12 @@ def test_each_pool_is_a_line_that_says_how_full_it_is_in_80_columns(full: Pool, 
     assert len(out.splitlines()[0]) <= 80
 
 
+def test_the_words_are_those_of_the_page_and_the_log(full: Pool, run: Run) -> None:
+    watched = POOLS + "[watch]\nwarn = 40\ncrit = 51\n"
+    assert run(watched, "pools")[1].splitlines()[3].split()[4] == "WARN"
+    assert run(watched.replace("51", "50"), "pools")[1].splitlines()[3].split()[4] == "CRIT"
+
+
 def test_a_long_name_is_cut_in_its_middle_unless_lines_may_be_long(new_pool: MakePool, run: Run) -> None:
     name = "north-western-region-contact-centre-of-the-second-floor-1"
     new_pool("100", name=name)

@@ -61,7 +61,7 @@ def test_what_needs_attention_is_told_the_worst_first(store: Store, client: Redi
         store.lease(pool, ani, "the value", "x", 60_000)
     code, out, _ = run(CONFIGURATION, "status")
     assert code == 2
-    assert out.startswith("CTICACHE CRITICAL - support: 5 of 5 numbers in use, 100 %. ")
+    assert out.startswith("CTICACHE CRITICAL - support: FULL: 5 of 5 numbers in use, 100 %. ")
     with pytest.raises(PoolExhausted):
         store.lease(pool, "6", "the value", "x", 60_000)
     code, out, _ = run(CONFIGURATION, "status")

@@ -103,11 +103,11 @@ def test_a_pool_that_one_client_drains_is_told_and_told_worse_and_full(night: Ni
     night.lease(8)
     ((level, said),) = night.look()
     assert level == "WARNING"
-    assert said.startswith("pool system-y: 8 of 10 numbers in use, 80 %. Most are leased by user ivr, 8 of them. `")
+    assert said.startswith("pool system-y: WARN: 8 of 10 numbers in use, 80 %. Most are leased by user ivr, 8 of them.")
     night.lease()
     ((level, said),) = night.look()
     assert level == "WARNING"
-    assert said.startswith("pool system-y: 9 of 10 numbers in use, 90 %. Most are leased by user ivr, 9 of them. `")
+    assert said.startswith("pool system-y: CRIT: 9 of 10 numbers in use, 90 %. Most are leased by user ivr, 9 of them.")
     night.lease()
     assert night.look() == []
     with pytest.raises(PoolExhausted):
@@ -129,7 +129,7 @@ def test_it_is_over_once_it_was_clearly_better_for_a_minute(night: Night) -> Non
     age(night.client, 6_000)  # their rest is over
     assert night.look(5) == []
     ((level, said),) = night.look()
-    assert (level, said) == ("INFO", "over: pool system-y: 8 of 10 numbers in use, 80 %")
+    assert (level, said) == ("INFO", "over: pool system-y: WARN: 8 of 10 numbers in use, 80 %")
     assert night.look(9) == []
 
 

@@ -153,7 +153,7 @@ FAULTS = [
         "a pool drained by one client",
         nothing,
         Night.lease,
-        frozenset({"CticachePoolNearlyFull", "CticacheCallsRefused"}),
+        frozenset({"CticachePoolCrit", "CticacheCallsRefused"}),
         r"CRIT FULL sales FULL: none of 4 numbers is free.* Most are leased by user ivr, 4 of them\.",
         r" WARNING cticache\.operate\.watch: pool sales: .*(in use|none of 4 numbers is free).* by user ivr",
         detail="leased by ivr, 4 of them.",

@@ -184,7 +184,7 @@ def test_the_operators_table_has_every_rule() -> None:
 def test_thresholds_are_those_of_the_watch() -> None:
     watch = WatchRules()
     by_name = {rule["alert"]: " ".join(rule["expr"].split()) for rule in rules()}
-    assert by_name["CticachePoolNearlyFull"].endswith(f"> {watch.crit / 100}")
+    assert by_name["CticachePoolCrit"].endswith(f"> {watch.crit / 100}")
     assert f"> {watch.missed / 100} and" in by_name["CticacheAniChanged"]
     assert f">= {watch.unclaimed} and" in by_name["CticacheNobodyAsks"]
     assert by_name["CticacheWrongPasswords"].endswith(f"> {watch.logins}")

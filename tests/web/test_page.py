@@ -88,7 +88,7 @@ def test_what_is_told_is_text_and_never_html() -> None:
 def test_each_state_is_a_word() -> None:
     text = text_of(of_status(STATUS))
     for words in (
-        "OK at", "UP", "memory 41 MB of 200 MB", "up 15 d", "CRIT FULL", "100 % FULL", "18 s", "OTHER RULES",
+        "OK at", "UP", "memory 41 MB of 200 MB", "up 15 d", "CRIT CALLS REFUSED", "100 % FULL", "18 s", "OTHER RULES",
         "1 NOT THE SAME", "half within 4 s, 99 % within 22 s", "exact 3 (75 %)", "(7 in a row)", "3 of 100 at most",
         "leaving 2 until 12:00:00Z", "1,234",
     ):  # fmt: skip
@@ -114,6 +114,20 @@ def test_what_is_not_known_is_a_dash_and_what_is_away_is_said() -> None:
     text = text_of(sections.opened(opened, NOW))
     assert "Leases, last hour by minute: not known yet" in text
     assert "Lease to take not known yet; a lease lasts 5 min" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "words"),
+    [
+        ("used", "FULL: 5 of 5 numbers in use, 100 %.", "CRIT FULL"),
+        ("used", "CRIT: 38 of 40 numbers in use, 95 %.", "CRIT IN USE"),
+        ("full", "FULL: none of 5 numbers is free", "CRIT FULL"),
+        ("full", "1 call refused in 10 minutes for want of a number, and 2 numbers free now.", "CRIT CALLS REFUSED"),
+    ],
+)
+def test_a_pool_is_called_full_where_no_number_is_free_as_in_the_list(kind: str, says: str, words: str) -> None:
+    status = STATUS | {"attention": [STATUS["attention"][0] | {"kind": kind, "says": says}]}
+    assert f">{words}<" in sections.attention(status)
 
 
 def test_what_is_known_of_before_is_marked_with_its_age() -> None:

@@ -20,8 +20,8 @@ _KINDS = {
     "clock": "CLOCK",
     "overruled": "SERVICES DIFFER",
     "rules": "SERVICES DIFFER",
-    "full": "FULL",
-    "used": "NEARLY FULL",
+    "full": "CALLS REFUSED",
+    "used": "IN USE",
     "sharing": "NUMBERS SHARED",
     "fallback": "FALLBACK NUMBER",
     "max_live": "USER AT max_live",
@@ -152,6 +152,8 @@ def _wanting(each: Mapping[str, Any]) -> Html:
 
 
 def _kind(each: Mapping[str, Any]) -> str:
+    if each["kind"] in ("full", "used") and each["says"].startswith("FULL: "):
+        return "FULL"  # as in the list of the pools
     return _KINDS.get(each["kind"], str(each["kind"]).replace("_", " ").upper())
 
 
