@@ -10,6 +10,7 @@ from cticache import reach
 from cticache.config.sections import Config, ServerConfig
 from cticache.errors import UserError
 from cticache.link.connection import connect
+from cticache.link.embedded import data_folder
 from cticache.link.redis_url import kind
 from cticache.loop.listen import reserve
 from cticache.numbering.conflicts import remarks
@@ -95,7 +96,15 @@ def _of_redis(settings: Config, url: str, stack: ExitStack, tell: Callable[[str]
     else:
         client = stack.enter_context(connect(url, settings.redis.timeout))
         what, found = doctor.described(client), [*doctor.complaints(client), *more(client, _ASKED)]
-    tell(f"Redis: {what} answers{'' if settings.redis.url else ' (the embedded server)'}")
+    tell(f"Redis: {what} answers")
+    if not settings.redis.url:
+        tell(
+            "  no [redis] url is set, so it is the embedded server: `cticache serve` starts it, and stops it at its "
+            "end; where it does not run, it was started for this check alone"
+        )
+        tell(
+            f"  its data is in {data_folder(settings.redis.data)}; it is for a first try: then give [redis] url a Redis"
+        )
     if any(unknown):
         tell(f"  {_UNTOLD}")
     store, scripts = reach.new_store(reach.new_runner(url, settings.redis, stack), settings)

@@ -755,8 +755,15 @@ def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, print
     assert cli.main(["check"]) == 0
     out, err = printed()
     assert not err
-    assert any("(the embedded server)" in line for line in out)
-    assert out[-1] == "all well"
+    answers, starts, keeps, well = out[-4:]
+    assert answers.startswith("Redis: ")
+    assert answers.endswith(" answers")
+    assert starts == (
+        "  no [redis] url is set, so it is the embedded server: `cticache serve` starts it, and stops it at its end; "
+        "where it does not run, it was started for this check alone"
+    )
+    assert keeps == f"  its data is in {short_folder}; it is for a first try: then give [redis] url a Redis"
+    assert well == "all well"
     with connect(socket_url(short_folder), 1) as client:
         assert not _pings(client)
 
