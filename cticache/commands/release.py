@@ -20,7 +20,9 @@ from cticache.operate.leases import release, release_all, spelled, token_of
 def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dnis", metavar="DNIS", nargs="?", help="the number that was leased")
     parser.add_argument("ani", metavar="ANI", nargs="?", help="the caller's number; '' if withheld")
-    parser.add_argument("--pool", metavar="POOL", help="the pool; may be left out if there is but one")
+    parser.add_argument(
+        "--pool", metavar="POOL", help="the pool: may be left out with DNIS ANI, or if there is but one"
+    )
     parser.add_argument("--user", metavar="USER", help="end all that this user holds in the pool")
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
@@ -32,10 +34,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UserError("say the ANI, too: '' if it is withheld")
     settings = configured(arguments)
     pools = Pools(settings.pools)
-    pool = _pool(pools, arguments.pool)
     with ExitStack() as stack:
         store = opened(settings, stack)
         learn_leaving(store, pools)
+        pool = _pool(pools, arguments.pool, arguments.dnis)
         released = _released(arguments, pools, pool, store)
     if arguments.json:
         document.write({"released": released})
@@ -77,16 +79,21 @@ def _released(arguments: argparse.Namespace, pools: Pools, pool: Pool, store: St
     return 1
 
 
-def _pool(pools: Pools, name: str | None) -> Pool:
-    if name is None:
-        first, *others = pools
-        if others:
-            raise UserError(f"say --pool, of {', '.join(pool.name for pool in pools)}")
-        return first
-    pool = pools.get(name)
-    if not pool:
-        raise UserError(f"--pool {name}: there is no such pool in the configuration")
-    return pool
+def _pool(pools: Pools, name: str | None, dnis: str | None) -> Pool:
+    """The pool of this name; without one the only pool, or the only one that has the number or had it lately."""
+    if name is not None:
+        if not (pool := pools.get(name)):
+            raise UserError(f"--pool {name}: there is no such pool in the configuration")
+        return pool
+    found = list(pools)
+    if dnis is not None and len(found) > 1:
+        having = {place.pool.name for place in pools.of(dnis)}
+        found = [pool for pool in found if pool.name in having]
+    if not found:
+        raise UserError(f"{dnis} is a number of no pool: compare it with `numbers`")
+    if len(found) > 1:
+        raise UserError(f"say --pool, of {', '.join(pool.name for pool in found)}")
+    return found[0]
 
 
 def _confirm(arguments: argparse.Namespace, what: str) -> None:

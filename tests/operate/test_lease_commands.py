@@ -90,7 +90,8 @@ def test_leases_prints_a_line_for_each(client: Redis, store: Store, new_pool: Ma
     ("arguments", "told"),
     [
         (("leases", "--pool", "none"), "--pool none: there is no such pool"),
-        (("release", "100", ANI, "--yes"), "say --pool, of system-y, other"),
+        (("release", "--user", "ivr", "--yes"), "say --pool, of system-y, other"),
+        (("release", "300", ANI, "--yes"), "300 is a number of no pool"),
         (("release", "--pool", "system-y", "--yes"), "say either --user USER, or DNIS ANI"),
         (("release", "100", ANI, "--user", "ivr", "--pool", "system-y", "--yes"), "say either --user"),
         (("release", "100", "--pool", "system-y", "--yes"), "say the ANI, too"),
@@ -128,6 +129,21 @@ def test_release_ends_one_call_or_all_of_a_user(store: Store, new_pool: MakePool
     assert run(POOLS, "release", "--user", "ivr", "--yes") == "released 2\n"
     told = run(POOLS, "release", "--user", "ivr", "--yes", code=2)
     assert "nothing was ended: user ivr holds no lease in pool system-y" in told
+
+
+def test_of_several_pools_release_takes_the_one_that_has_the_number(store: Store, new_pool: MakePool, run: Run) -> None:
+    store.lease(new_pool("200", name="other"), ANI, "1", "ivr", 60_000)
+    assert run(TWO, "release", "+200", ANI, "--yes") == "released 1\n"
+
+
+def test_where_a_number_has_moved_with_a_call_on_it_release_asks_for_the_pool(
+    store: Store, new_pool: MakePool, run: Run
+) -> None:
+    store.lease(new_pool("100-104"), ANI, "1", "ivr", 60_000)
+    new_pool("101-104")
+    moved = "[pool:system-y]\nnumbers = 101-104\n[pool:other]\nnumbers = 100\n[pool:third]\nnumbers = 300\n"
+    assert "say --pool, of system-y, other\n" in run(moved, "release", "100", ANI, "--yes", code=2)
+    assert run(moved, "release", "100", ANI, "--pool", "system-y", "--yes") == "released 1\n"
 
 
 def test_release_asks_at_a_terminal(store: Store, new_pool: MakePool, run: Run, answer: Answer) -> None:
