@@ -1,6 +1,7 @@
 """What happened to a service that an operator should see, kept for whoever sends it to all others on its Redis.
 
 Each warning or error of the log is an event: its text is what the log says, so no value and no whole number is in it.
+The line of a refused request is none: who asks every second while Redis is away would push out why it is.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cticache.logs import escaped, said
+from cticache.logs import Fields, escaped, said
 
 MOST_EVENTS = 200
 """Kept in one process until they are taken, and in Redis for all."""
@@ -77,6 +78,8 @@ class Events(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record, unless there were too many of its kind."""
+        if isinstance(record.msg, Fields):  # one request; what it met with has a line of its own
+            return
         try:
             more = self._left_out_before(record)
             if more is None:

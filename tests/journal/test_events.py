@@ -7,7 +7,9 @@ import pytest
 from redis import Redis
 
 from cticache.data.store import Store
+from cticache.errors import RedisUnavailable
 from cticache.journal.events import _MOST_KINDS, MOST_EVENTS, Event, Events
+from cticache.journal.refused import Refused
 from cticache.logs import NO_NUMBERS
 from kit.monotonic import Monotonic
 
@@ -49,6 +51,16 @@ def test_an_event_is_one_line_without_a_number_or_what_an_exception_quotes(event
     assert first == "caller \u2026890\\n\\u202e (ValueError)"
     assert second == "at 1234567890"
     assert len(third) == 500
+
+
+def test_a_request_that_was_refused_is_none_and_its_cause_is_one(events: Events) -> None:
+    refused = Refused()
+    refusal = RedisUnavailable("Redis is away")
+    refusal.__cause__ = OSError("nobody listens")
+    refused.count(refusal)
+    refused.log(refusal, "id", address="192.0.2.1", method="GET", route="/readyz", ms=0.1)
+    (told,) = texts(events)
+    assert "nobody listens" in told
 
 
 def test_a_flood_of_one_kind_is_told_five_times_and_then_counted(events: Events, clock: Monotonic) -> None:
