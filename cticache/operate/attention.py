@@ -42,10 +42,11 @@ _NOTED: Mapping[Noted, Level] = {
 }  # fmt: skip
 """The notes that need attention, and how much; that numbers are being put in place does not."""
 _LATELY = f"in {LATELY} minutes"
-_LOST = (
+LOST = (
     "Callers who were on their way arrive without data. Look at the log of Redis, and let `cticache check` say what it "
     "would lose."
 )
+"""What is said of a loss, whoever noticed it."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def of_service(
     """What is of the whole service."""
     for kind, level in _NOTED.items():
         if note := condition.notes.get(kind):
-            says = f"{note} {_LOST}" if kind == "loss" else note
+            says = f"{note} {LOST}" if kind == "loss" else note
             yield Attention(kind, level, "", says, "readyz")  # type: ignore[arg-type] # these kinds are some of those
     failed = sum(strangers.failed.values())
     if failed >= _limit(rules.logins, ("logins", "", "") in before):
@@ -161,7 +162,7 @@ def of_pool(
     """What is of this pool. ``has_note``: whether it is said of the whole service that calls were lost."""
     pool, stats, done = watched
     if done.of("losses") and not has_note:
-        yield Attention("loss", "CRIT", pool.name, f"Redis lost calls of the pool {_LATELY}. {_LOST}", "readyz")
+        yield Attention("loss", "CRIT", pool.name, f"Redis lost calls of the pool {_LATELY}. {LOST}", "readyz")
     yield from _of_numbers(pool, stats, done, rules, before)
     if done.of("over_max_live"):
         names = [user.name for user in users if user.max_live and user.may_use(pool.name)]

@@ -16,7 +16,7 @@ from cticache.data.sync import Sync
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
 from cticache.operate import status
-from cticache.operate.attention import Attention, Watched, WatchRules, of_pool
+from cticache.operate.attention import LOST, Attention, Watched, WatchRules, of_pool
 from cticache.operate.fill import Limits
 from cticache.operate.history import LATELY, MINUTE_MS, READ_BACK, lately
 from cticache.operate.report import counted, listed
@@ -108,7 +108,6 @@ def _of_losses(pools: Pools, minutes: Sequence[LastMinutes]) -> Iterator[Attenti
             "loss",
             "CRIT",
             "",
-            f"Redis lost calls at {utc(max(lost.values()))}, of pools {listed({pool.name for pool in lost})}: their "
-            "callers arrive without data.",
+            f"Redis lost calls at {utc(max(lost.values()))}, of pools {listed({pool.name for pool in lost})}. {LOST}",
             "readyz",
         )

@@ -74,6 +74,7 @@ def test_what_needs_attention_is_told_the_worst_first(store: Store, client: Redi
     store.event_tell([Event(1_796_000_000_000, "ERROR", "x", "It was lost.", "a node")])
     lines = run(CONFIGURATION, "status")[1].splitlines()
     assert lines[0].startswith("CTICACHE CRITICAL - Redis lost calls at 20")
+    assert "Look at the log of Redis, and let `cticache check` say" in lines[0]
     assert lines[0].endswith(" (and 1 more)")
     assert [line.partition(": ")[0] for line in lines[-3:]] == ["CRIT", "CRIT", "Event"]
     assert lines[-1].endswith(" ERROR It was lost. (a node)")
