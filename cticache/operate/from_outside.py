@@ -4,7 +4,7 @@ What a service alone knows is not in it: its processes, its logins, its requests
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from cticache.data.replies import LastMinutes, Registered, utc
 from cticache.data.services import Registration
 from cticache.data.store import Store
 from cticache.data.sync import Sync
+from cticache.link.trouble import REFUSALS
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
 from cticache.operate import status
@@ -40,7 +41,7 @@ def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], f
         Watched(pool, figures, lately(last, figures)) for pool, figures, last in zip(pools, stats, minutes, strict=True)
     ]
     limits = Limits(rules.warn, rules.crit)
-    found = [*_of_services(services, here, file), *_of_losses(pools, minutes)]
+    found = [*_of_memory(info), *_of_services(services, here, file), *_of_losses(pools, minutes)]
     for each in watched:
         found += of_pool(each, users, rules, {}, has_note=any(one.kind == "loss" for one in found))
     return {
@@ -57,6 +58,15 @@ def away(why: str) -> dict[str, Any]:
     attention = Attention("redis", "CRIT", "", why, "readyz")
     redis = status.of_redis({}, why, None)
     return {"redis": redis, "services": [], "attention": [asdict(attention)], "pools": [], "events": []}
+
+
+def _of_memory(info: Mapping[str, str]) -> Iterator[Attention]:
+    """That Redis leases nothing for want of memory. Its figures are still told then, so nothing else shows that."""
+    most = int(info.get("maxmemory", 0))
+    # Redis leaves out what its replicas and its append-only file have yet to be sent.
+    held = int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0))
+    if most and held > most and info.get("maxmemory_policy") == "noeviction":
+        yield Attention("redis", "CRIT", "", f"{REFUSALS['OOM']}.", "readyz")
 
 
 def _of_services(services: Sequence[Registered], here: Registration, file: str) -> Iterator[Attention]:

@@ -123,6 +123,23 @@ def test_with_redis_away_it_says_so_and_that_is_critical(run: Run) -> None:
     assert (told["state"], told["redis"]["up"], told["pools"]) == ("CRITICAL", False, [])
 
 
+def test_a_redis_that_is_full_is_critical_though_it_tells_its_figures(pool: Pool, client: Redis, run: Run) -> None:
+    before = {name: client.config_get(name)[name] for name in ("maxmemory", "maxmemory-policy")}
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", "1")
+    try:
+        code, out, _ = run(CONFIGURATION, "status")
+    finally:
+        for name, value in before.items():
+            client.config_set(name, value)
+    first, redis, *_ = out.splitlines()
+    assert (code, redis[:11]) == (2, "Redis: UP, ")
+    assert first == (
+        "CTICACHE CRITICAL - Redis takes no new data because its memory is full (OOM): give it more maxmemory."
+    )
+    assert run(CONFIGURATION, "status")[0] == 0
+
+
 def test_a_mistake_is_unknown_to_a_monitoring_system(run: Run) -> None:
     code, out, err = run("[pool:support]\nnumbers = x\n", "status")
     assert (code, err) == (3, "")
