@@ -47,7 +47,7 @@ class Event(NamedTuple):
         try:
             told = json.loads(text)
             ms, *texts = int(told["ms"]), *(str(told[name]) for name in cls._fields[1:])
-        except (ValueError, KeyError, TypeError, OverflowError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         return cls(ms, *map(escaped, texts)) if 0 <= ms < _YEAR_9999_MS else None
 

@@ -71,7 +71,7 @@ def of_node(node: Registered, here: Registration | None) -> dict[str, Any]:
     """A service on this Redis, beside the one that is ``here``."""
     try:
         told = json.loads(node.told)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = {}
     if not isinstance(told, dict):  # of an older or a later release
         told = {}

@@ -123,7 +123,10 @@ def test_of_more_than_are_kept_the_newest_are_told(store: Store) -> None:
     assert (store.events()[0].ms, store.events()[-1].ms) == (MOST_EVENTS + 9, 10)
 
 
-@pytest.mark.parametrize("text", ["", "x", "[]", "{}", "null", '{"ms":"x"}', '{"ms":null,"level":"x"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "[]", "{}", "null", '{"ms":"x"}', '{"ms":null,"level":"x"}', pytest.param("[" * 100_000, id="nested")],
+)
 def test_what_another_release_has_told_and_cannot_be_read_is_left_out(store: Store, client: Redis, text: str) -> None:
     store.event_tell([event(1)])
     client.lpush(KEY, text, event(2).text().replace("{", '{"more":1,', 1))

@@ -187,7 +187,9 @@ def test_however_many_ask_redis_is_asked_once_in_a_while(
     assert len(asked) == before
 
 
-@pytest.mark.parametrize("ms", ["99999999999999999", "1e400", "-1", '"x"', "null"])
+@pytest.mark.parametrize(
+    "ms", ["99999999999999999", "1e400", "-1", '"x"', "null", pytest.param("[" * 100_000, id="nested")]
+)
 def test_what_another_release_or_hand_wrote_into_redis_takes_nothing_away(
     service: Service, client: Redis, ms: str
 ) -> None:
@@ -195,10 +197,13 @@ def test_what_another_release_or_hand_wrote_into_redis_takes_nothing_away(
     client.lpush("cti:{@all}:events", '{"ms":1,"level":"W","logger":"x","said":"a \\ud800","node":"n"}')
     client.zadd("cti:{@all}:services", {"other": 1})
     client.hset("cti:{@all}:service:other", mapping={"who": "x", "told": '{"config_changed_at":5,"workers":"many"}'})
+    client.zadd("cti:{@all}:services", {"nested": 2})
+    client.hset("cti:{@all}:service:nested", mapping={"who": "y", "told": "[" * 100_000})
+    client.expire("cti:{@all}:service:nested", 60)
     client.expire("cti:{@all}:service:other", 60)
     client.expire("cti:{@all}:services", 60)
     client.expire("cti:{@all}:events", 60)
     told = status(as_user(service))
     assert [event["text"] for event in told["events"]] == ["a \\ud800"]
-    assert (told["nodes"][0]["config_changed_at"], told["nodes"][0]["workers"]) == (None, None)
+    assert [(each["config_changed_at"], each["workers"]) for each in told["nodes"]] == [(None, None), (None, None)]
     assert as_user(service).simulate_get("/cticache/").status_code == 200
