@@ -236,7 +236,9 @@ def _of_numbers(
 
 
 def _most_leases(stats: PoolStats) -> str:
-    """Who has the most of them, in a sentence; empty where nobody is known to have any."""
+    """Why most of the numbers in use are so, or who has leased most, in a sentence; empty where nobody knows."""
+    if stats.cooling > stats.leased:
+        return f"Most cool down after a call, {stats.cooling:,} of them. "
     if not stats.live:
         return ""
     user = max(stats.live, key=lambda name: stats.live[name])

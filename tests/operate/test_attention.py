@@ -89,6 +89,14 @@ def test_who_has_leased_most_is_told_of_a_pool_that_is_full_or_nearly_so(used: i
     assert "leased by" not in seen.says
 
 
+@pytest.mark.parametrize(("used", "rejected"), [(80, 0), (100, 3)])
+def test_of_numbers_that_mostly_cool_down_it_is_not_said_that_they_are_leased(used: int, rejected: int) -> None:
+    figures = stats(used, live={"ivr": 17})
+    (seen,) = found(replace(figures, leased=used - 60, cooling=60), rejected=rejected)
+    assert " Most cool down after a call, 60 of them. " in seen.says
+    assert "leased by" not in seen.says
+
+
 def test_one_that_refused_with_numbers_free_is_told_otherwise() -> None:
     (full,) = found(stats(80), rejected=1)
     assert full.says.startswith("1 call refused in 10 minutes for want of a number, and 20 numbers free now.")
