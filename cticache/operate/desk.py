@@ -44,6 +44,8 @@ _MOST_EVENTS = 50
 """Events that are shown."""
 _RATE_S = 60.0
 """The time over which requests a minute are told."""
+_LEAST_S = 4.0
+"""The shortest: of a few requests within a moment thousands a minute would be made."""
 
 
 class Scrape(NamedTuple):
@@ -298,7 +300,7 @@ class Rates:
         self._before: deque[tuple[float, Counter[int]]] = deque()
 
     def told(self, now: Counter[int]) -> list[dict[str, Any]]:
-        """Each status with its count and, once they were told before, how many there were a minute since."""
+        """Each status with its count and, once they were told some seconds before, how many a minute since."""
         at_s = time.monotonic()
         with self._lock:
             while len(self._before) > 1 and self._before[1][0] <= at_s - _RATE_S:
@@ -311,7 +313,7 @@ class Rates:
             {
                 "status": code,
                 "count": count,
-                "a_minute": round((count - then[code]) / minutes, 1) if minutes else None,
+                "a_minute": round((count - then[code]) / minutes, 1) if 60 * minutes >= _LEAST_S else None,
             }
             for code, count in sorted(now.items())
         ]

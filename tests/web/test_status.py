@@ -139,7 +139,9 @@ def test_requests_a_minute_are_told_once_they_are_known(monkeypatch: pytest.Monk
     monkeypatch.setattr("cticache.operate.desk.time.monotonic", lambda: now[0])
     rates = Rates()
     assert rates.told(Counter({201: 10})) == [{"status": 201, "count": 10, "a_minute": None}]
-    now[0] += 30
+    now[0] += 0.05
+    assert rates.told(Counter({201: 12}))[0]["a_minute"] is None  # not 2,400
+    now[0] += 29.95
     assert rates.told(Counter({201: 40, 404: 1}))[0]["a_minute"] == 60.0
     for _ in range(3):
         now[0] += 60
