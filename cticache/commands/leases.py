@@ -29,6 +29,9 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    for option in ("pool", "user", "dnis"):
+        if getattr(arguments, option) == "":  # of a script whose variable is not set
+            raise UserError(f"--{option}: name one, or leave it out for all")
     settings = configured(arguments)
     # Without a key each service has one of its own, and no log has a digest that is made here.
     audit_key = settings.server.audit_key
