@@ -319,13 +319,20 @@ def configure(style: str = "text", level: str = "info", elsewhere: Callable[[str
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.setLogRecordFactory(_Record)
-    handler = _Stream(elsewhere)
-    handler.setFormatter(_FORMATTERS[style]())
+    logging.basicConfig(handlers=[_Stream(elsewhere)], force=True)
+    change(style, level)
+    threading.excepthook = _log_end_of_thread
+    logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread
+
+
+def change(style: str, level: str) -> None:
+    """Write the log in this form from now on, from this level on, as ``configure`` explains them."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, _Stream):
+            handler.setFormatter(_FORMATTERS[style]())
     least = logging.getLevelNamesMapping()[level.upper()]
     # Below INFO only the service's own lines are known to have no value in them: libraries keep to INFO.
-    logging.basicConfig(level=max(least, logging.INFO), handlers=[handler], force=True)
+    logging.root.setLevel(max(least, logging.INFO))
     logging.getLogger(_OWN).setLevel(least)
-    threading.excepthook = _log_end_of_thread
     # Below WARNING waitress has a line for each client that goes in mid-answer.
     logging.getLogger(_WAITRESS).setLevel(max(least, logging.WARNING))
-    logging.getLogger("waitress.queue").disabled = True  # a line for every request that waits for a thread

@@ -43,8 +43,8 @@ class Failures:
 
     def __init__(self, many: int, size: int, report: Report | None = None) -> None:
         """``many``: how many in a minute are; ``size``: of how many sites to know; without ``report`` none are told."""
-        self._many = many
-        self._size = size
+        self.many, self.size = many, size
+        """As above; they may be changed."""
         self._report = report
         self._names: dict[str, _Count] = {}
         self._sites: OrderedDict[str, _Count] = OrderedDict()
@@ -84,10 +84,10 @@ class Failures:
     def are_many(self, name: str, site: str) -> bool:
         """Whether all processes together have seen many, of the name or from the site."""
         counts = (self._names.get(name), self._sites.get(site))
-        return any(_is_recent(count) and count.shared >= self._many for count in counts if count)
+        return any(_is_recent(count) and count.shared >= self.many for count in counts if count)
 
     def _has_many(self, count: _Count | None) -> bool:
-        return count is not None and _is_recent(count) and max(count.here, count.shared) >= self._many
+        return count is not None and _is_recent(count) and max(count.here, count.shared) >= self.many
 
     def _of_name(self, name: str) -> _Count:
         count = self._names.get(name)
@@ -100,7 +100,7 @@ class Failures:
         if not count or not _is_recent(count):
             count = self._sites[site] = _Count()
         self._sites.move_to_end(site)
-        while len(self._sites) > self._size:
+        while len(self._sites) > self.size:
             self._sites.popitem(last=False)
         return count
 

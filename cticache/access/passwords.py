@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_in_thread
 from functools import partial
@@ -65,8 +65,8 @@ class Verifier:
     """Checks credentials. An unknown user costs the same as a wrong password.
 
     Verdicts are remembered under a keyed BLAKE2b (RFC 7693) of name and password, whose key never leaves this process:
-    no password is kept. A right one is remembered for as long as this lives, and there is one for each hash or token of
-    a user; a wrong one for ``remember_s`` seconds, the last ``size`` of them.
+    no password is kept. A right one is remembered for as long as its user has the same passwords and tokens, and there
+    is one for each of these; a wrong one for ``remember_s`` seconds, the last ``size`` of them.
 
     What is not remembered waits for its turn, as cticache.access.turns has them, with those who bring the same
     credentials. TooManyLogins is raised for who has waited for ``wait_s`` seconds, or has no place among the ``room``
@@ -89,7 +89,9 @@ class Verifier:
     ) -> None:
         """``many`` failures of a name or a site in a minute make it wait for others; ``report`` is told of each."""
         self._users = {user.name: user for user in users}
-        self._tokens = {digest: user for user in self._users.values() for digest in user.token}
+        self._nth = 0
+        """How often the users were changed."""
+        self._tokens = _by_token(self._users)
         self._remember_s = remember_s
         self._size = size
         self._queue = queue
@@ -97,7 +99,7 @@ class Verifier:
         self._wait_s = wait_s
         self._room = Room(room)
         self._key = secrets.token_bytes(32)
-        self._rounds = max((len(user.hashes) for user in self._users.values()), default=1) or 1
+        self._rounds = _rounds(self._users)
         self._decoys = tuple(hashed(invent()) for _ in range(self._rounds))
         """Checked where a user has fewer hashes than another: how long a wrong password takes tells nothing."""
         self._lock = threading.Lock()
@@ -110,6 +112,38 @@ class Verifier:
         self._underway: dict[bytes, Job] = {}
         self._failures = Failures(many, size, report)
         self._turns = Turns(self._rest_s)
+
+    def change(
+        self,
+        users: Iterable[User],
+        remember_s: float,
+        size: int,
+        queue: int,
+        *,
+        wait_s: float,
+        room: int | None,
+        many: int,
+    ) -> None:
+        """Go by these users and limits, which ``__init__`` explains, from now on; who has failed stays known.
+
+        A verdict that is under way then counts for whoever waits for it by now, and is not remembered.
+        """
+        now = {user.name: user for user in users}
+        rounds = _rounds(now)
+        more = tuple(hashed(invent()) for _ in range(rounds - len(self._decoys)))
+        with self._lock:
+            self._nth += 1
+            self._users, self._tokens = now, _by_token(now)
+            self._rounds, self._decoys = rounds, self._decoys + more
+            self._remember_s, self._size, self._queue, self._wait_s = remember_s, size, queue, wait_s
+            self._room.places, self._failures.many, self._failures.size = room, many, size
+            self._underway, self._wrong = {}, OrderedDict()
+            # Last: whoever has found the former users writes what is remembered of them into the former one.
+            self._right = {
+                digest: now[user.name]
+                for digest, user in self._right.items()
+                if user.name in now and _secrets(now[user.name]) == _secrets(user)
+            }
 
     def knows(self, name: str) -> bool:
         """Whether there is a user of this name."""
@@ -127,11 +161,12 @@ class Verifier:
         """
         credentials = f"{name}:{password}".encode("utf-8", "surrogatepass")  # no name has a colon: RFC 7617 section 2
         digest = hashlib.blake2b(credentials, key=self._key, digest_size=32).digest()
-        if known := self._right.get(digest):
+        right = self._right
+        if known := right.get(digest):
             return known
         user, of_token = self._users.get(name), self.bearer(password)
         if of_token and of_token is user:
-            self._right[digest] = of_token
+            right[digest] = of_token
             return of_token
         lane, place = user.name if user else UNKNOWN, site(where())
         if time.monotonic() < self._wrong.get(digest, 0.0):
@@ -155,7 +190,7 @@ class Verifier:
             job = self._underway.get(digest)
             if not job:
                 rank = self._failures.rank(lane, place, asked_before=since is not None)
-                work = partial(self._work_out, digest, lane, place, user, password)
+                work = partial(self._work_out, digest, lane, place, user, password, nth=self._nth)
                 job = Job(rank, lane, place, work, since=first, key=digest)
                 self._queue_up(job)
             elif since is not None and job.rank > ASKED_BEFORE and self._turns.remove(job):
@@ -169,7 +204,7 @@ class Verifier:
                 self._room.leave(lane)
                 job.waiting -= 1
                 if not job.waiting and self._turns.remove(job):
-                    del self._underway[digest]
+                    self._underway.pop(digest, None)
                 if not job.future.done():
                     self._put_off_to_later(digest, first)
         if not job.future.done():
@@ -194,7 +229,7 @@ class Verifier:
     def _queue_up(self, job: Job) -> None:
         self._underway[job.key] = job
         if out := self._turns.add(job, self._queue):
-            del self._underway[out.key]  # who waits for it does so in vain
+            self._underway.pop(out.key, None)  # who waits for it does so in vain
 
     def _put_off_to_later(self, digest: bytes, since: int) -> None:
         self._put_off[digest] = since
@@ -202,16 +237,18 @@ class Verifier:
         while len(self._put_off) > self._size:
             self._put_off.popitem(last=False)
 
-    def _work_out(self, digest: bytes, lane: str, place: str, user: User | None, password: str) -> bool:
+    def _work_out(self, digest: bytes, lane: str, place: str, user: User | None, password: str, *, nth: int) -> bool:
         stored = (*(user.hashes if user else ()), *self._decoys)[: self._rounds]
         try:
             verdict = any(_matches(each, password) for each in stored)
         except BaseException:
             with self._lock:
-                del self._underway[digest]
+                self._underway.pop(digest, None)
             raise
         with self._lock:
-            if user and verdict:
+            if nth != self._nth:
+                pass  # by now there are other users
+            elif user and verdict:
                 self._right[digest] = user
             else:
                 self._wrong[digest] = time.monotonic() + self._remember_s
@@ -219,10 +256,23 @@ class Verifier:
                 while len(self._wrong) > self._size:
                     self._wrong.popitem(last=False)
             self._put_off.pop(digest, None)
-            del self._underway[digest]
+            self._underway.pop(digest, None)
         if not verdict:
             self._failures.add(lane, place)
         return verdict
 
     def _rest_s(self, job: Job) -> float:
         return _REST_S if self._failures.are_many(job.name, job.site) else 0.0
+
+
+def _by_token(users: Mapping[str, User]) -> dict[str, User]:
+    return {digest: user for user in users.values() for digest in user.token}
+
+
+def _rounds(users: Mapping[str, User]) -> int:
+    """How many hashes are checked for each password: as many as the user has that has most."""
+    return max((len(user.hashes) for user in users.values()), default=1) or 1
+
+
+def _secrets(user: User) -> object:
+    return user.hashes, user.token

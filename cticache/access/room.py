@@ -13,12 +13,13 @@ class Room:
     def __init__(self, places: int | None) -> None:
         """``places``: None for any number of them."""
         self.taken = 0
-        self._places = places
+        self.places = places
+        """May be changed while some are taken."""
         self._of: Counter[str] = Counter()
 
     def enter(self, name: str) -> bool:
         """Take a place; whether there is one for this name."""
-        if self._places is not None and self._of[name] >= self._places - self.taken:
+        if self.places is not None and self._of[name] >= self.places - self.taken:
             return False
         self._of[name] += 1
         self.taken += 1

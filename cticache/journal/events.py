@@ -70,7 +70,8 @@ class Events(logging.Handler):
         """``node``: how this service is called among those on its Redis."""
         super().__init__(logging.WARNING)
         self._node = node
-        self._period_s = period_s
+        self.period_s = period_s
+        """How long a kind is told five times alone; it may be changed."""
         self._clock = clock
         self._kept: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._dropped = 0
@@ -117,7 +118,7 @@ class Events(logging.Handler):
         now = self._clock()
         known = self._kinds.get(kind)
         left_out = 0
-        if not known or now - known.since >= self._period_s:
+        if not known or now - known.since >= self.period_s:
             left_out = known.left_out if known else 0
             known = self._kinds[kind] = _Kind(now)
             self._kinds.move_to_end(kind)

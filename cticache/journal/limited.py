@@ -49,6 +49,10 @@ class Limited:
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
+    def change(self, per_s: float, burst: int) -> None:
+        """Allow as many from now on."""
+        self._per_s, self._burst = per_s, burst
+
     def log(self, kind: str, level: int, line: str, *values: object, extra: Mapping[str, Any] | None = None) -> None:
         """Log the line, or count it where there were too many of its kind."""
         with self._lock:

@@ -23,7 +23,8 @@ class Notices:
 
     def __init__(self, repeat_s: float = 600, clock: Callable[[], float] = time.monotonic) -> None:
         """``repeat_s``: how long a warning is not repeated."""
-        self._repeat_s = repeat_s
+        self.repeat_s = repeat_s
+        """As above; it may be changed."""
         self._clock = clock
         self._seen: dict[tuple[str, ...], _Seen] = {}
         self._lock = threading.Lock()
@@ -61,7 +62,7 @@ class Notices:
         with self._lock:
             now = self._clock()
             seen = self._seen.get(what)
-            if seen and now - (seen.last_at if has_been_over else seen.told_at) < self._repeat_s:
+            if seen and now - (seen.last_at if has_been_over else seen.told_at) < self.repeat_s:
                 seen.untold += 1
                 seen.last_at = now
                 return None

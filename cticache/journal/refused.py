@@ -32,6 +32,11 @@ class Refused:
         self._planned = Limited(_log, _LEFT_OUT, 0, 1, is_told_soon=False)
         self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst)
 
+    def change(self, lines_per_s: float, burst: int) -> None:
+        """Other limits hold from now on."""
+        self._lines.change(lines_per_s, burst)
+        self._causes.change(lines_per_s, burst)
+
     def count(self, refusal: Refusal) -> None:
         """Count it, and log what caused a fault on this side: what Redis said, say. Numbers in that are masked."""
         self._counts.add("refusals", refusal.code)

@@ -17,12 +17,13 @@ class Asking:
         """``most_s``: how many seconds a request waits for its answer."""
         self._upward = upward
         self._wait = wait
-        self._most_s = most_s
+        self.most_s = most_s
+        """As above; it may be changed."""
 
     def __call__(self, question: Any) -> Any:
         """The answer; None where there is none, or none in time."""
         answer = self._upward.ask(question)
-        self._wait(answer, self._most_s)
+        self._wait(answer, self.most_s)
         if answer.done():
             return answer.result()
         answer.cancel()

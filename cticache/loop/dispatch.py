@@ -175,12 +175,12 @@ class Hub(Watching, Ending):
         self.watch(listener, 0, accept)
         close_port(server)
         self.tell_closed()
-        ends_at = time.monotonic() + self._stop_s
+        ends_at = time.monotonic() + self.stop_s
         self._turn()  # reads what has come
         self.closing = True
         while (close_idle(server) or self._tasks or self._parked or self._resumes) and time.monotonic() < ends_at:
             self._turn()
-        tell_cut_off(server, self._stop_s)
+        tell_cut_off(server, self.stop_s)
         self.shutdown()
         while self._idle:
             self._idle.pop().throw()

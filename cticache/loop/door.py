@@ -113,6 +113,10 @@ class Door:
         server.readable = self.is_open
         server.handle_accept = self.knock
 
+    def change(self, limits: Limits) -> None:
+        """Go by these limits from now on; who is inside stays. From any thread."""
+        self._limits = limits
+
     @property
     def inside(self) -> int:
         """How many are connected."""

@@ -44,7 +44,8 @@ class Ending:
     def __init__(self, stop_s: float = 0.0, wake: Callable[[], None] = lambda: None) -> None:
         """``stop_s``: how many seconds the requests under way have at the end. ``wake`` has the loop look at once."""
         self.wake = wake
-        self._stop_s = stop_s
+        self.stop_s = stop_s
+        """As above; it may be changed until then."""
         self._heard: deque[tuple[str, float]] = deque()
         """The signals that the log has not been told of, and after how many seconds each stops."""
         self._has_heard = False
@@ -85,7 +86,7 @@ class Ending:
     def tell_closed(self) -> None:
         """Tell the log that nobody is let in any more."""
         if self._has_heard:
-            _log.info("the port is closed; what is under way has %g s", self._stop_s)
+            _log.info("the port is closed; what is under way has %g s", self.stop_s)
 
 
 def close_port(server: BaseWSGIServer) -> None:

@@ -93,12 +93,12 @@ class Threads(Watching, Ending):
         self.watch(listener, 0, accept)
         close_port(server)
         self.tell_closed()
-        ends_at = time.monotonic() + self._stop_s
+        ends_at = time.monotonic() + self.stop_s
         self._turn(0)  # reads what has come
         self.closing = True
         while close_idle(server) and time.monotonic() < ends_at:
             self._turn(_LOOK_S)
-        tell_cut_off(server, self._stop_s)
+        tell_cut_off(server, self.stop_s)
         for channel in list(server.active_channels.values()):
             channel.handle_close()
         server.task_dispatcher.shutdown(timeout=_THREADS_S)

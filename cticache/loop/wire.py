@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import Error, build_http_date
 
@@ -175,6 +176,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             before, moved = left, now
         self._owed = since, whole, before, moved
         return now - moved > silent_s or now - since > silent_s + whole / least
+
+
+def change(server: BaseWSGIServer, app: Any, max_body: int) -> None:
+    """Have the requests that come from now on served by another application, with bodies up to another limit."""
+    adjusted = adjustments(max_body)
+    for name in ("max_request_body_size", "inbuf_overflow"):
+        setattr(server.adj, name, adjusted[name])
+    server.application = app
 
 
 def adjustments(max_body: int, **chosen: Any) -> dict[str, Any]:

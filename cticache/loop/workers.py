@@ -304,7 +304,7 @@ class Workers(Ending):
             self.tell_closed()
             for worker in self._workers:
                 worker.end()
-            until = time.monotonic() + self._stop_s + _LONGER_S
+            until = time.monotonic() + self.stop_s + _LONGER_S
             for worker in self._workers:
                 worker.join(until)
             self._ears.close()

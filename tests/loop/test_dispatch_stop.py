@@ -79,7 +79,7 @@ def test_clients_that_may_ask_again_do_not_put_off_the_end(site: Site) -> None:
 
 
 def test_what_cannot_be_answered_is_given_up_and_closed_and_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    site.hub._stop_s = 0.0
+    site.hub.stop_s = 0.0
     parked = site.talk().send(get("/park", "/after"))
     slow = site.talk(small=True).send(get("/big", "/after"))
     until(lambda: set(site.seen) == {"/park", "/big"})

@@ -122,7 +122,7 @@ def test_a_request_that_never_comes_to_its_end_is_given_up_after_the_time_for_it
     service: Service, dispatch: str, new_talk: NewTalk, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire = Wire(service, dispatch)
-    wire.loop._stop_s = 0.0
+    wire.loop.stop_s = 0.0
     slow = new_talk(wire).send(POST[:-5])
     until(lambda: any(channel.request for channel in list(wire.server.active_channels.values())))
     wire.loop.stop()
