@@ -7,7 +7,8 @@
 -- KEYS[1]  services        zset    id of a service -> time (ms) at which it was started
 -- KEYS[2]  ruling          hash    pool -> fingerprint of the numbers it is to have; '@' -> the one of all of them
 -- KEYS[3]  former          zset    pool that is no longer configured -> time (ms) since when
--- KEYS[4]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told
+-- KEYS[4]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told,
+--                                  and what service_ask and service_answer write: asked, answered, answer
 -- ARGV[1]  service         its id, unique for ever
 -- ARGV[2]  start_ms        when it was started, as it was told; 0 for one that is new; integer >= 0
 -- ARGV[3]  live_ms         for how long it lives without another look, integer > 0
@@ -23,7 +24,7 @@
 -- The keys of services are built here because the script finds the others by their ids.
 --
 -- Returns  {start, 1 if it was registered until now, else 0, {id, numbers, rules, who, start of the one that rules},
---          what ruling has under '@' or '', {former pool, since when, ...}}.
+--          what ruling has under '@' or '', {former pool, since when, ...}, what service_ask asked last or ''}.
 -- Errors   BADARG  a number in ARGV is not an integer in its range.
 
 local services, ruling, former, service_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -62,4 +63,5 @@ return {
   {last[1], its[1], its[2], its[3], tonumber(last[2])},
   redis.call('HGET', ruling, '@') or '',
   redis.call('ZRANGE', former, 0, -1, 'WITHSCORES'),
+  redis.call('HGET', own, 'asked') or '',
 }

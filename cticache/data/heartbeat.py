@@ -65,6 +65,11 @@ class Heartbeat:
         self._careful: dict[str, Pool] = {}
         """By name, the pools in which care is taken after a loss."""
 
+    def change(self, pools: Pools) -> None:
+        """Leave the signs beside these pools from now on; what was left beside one of the same name is known."""
+        self._pools = pools
+        self._known = {name: known for name, known in self._known.items() if pools.get(name)}
+
     def look(self) -> None:
         """Leave a sign beside every pool, and see to what the last ones tell; RedisUnavailable if Redis is away."""
         left = self._leave(self._pools)

@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
@@ -14,9 +15,9 @@ from cticache.data.condition import KINDS, Condition, Kind
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.outage import Outages
 from cticache.data.replies import Standing, utc
-from cticache.data.services import Registration, Tells
+from cticache.data.services import Registration, Reload, Tells
 from cticache.data.store import Store
-from cticache.data.sync import Stopped, Sync
+from cticache.data.sync import Before, Stopped, Sync
 from cticache.errors import RedisUnavailable
 from cticache.link.trouble import UNHEARD
 from cticache.logs import NO_NUMBERS
@@ -26,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 _PROGRESS_S = 5.0
 """How often a sync that takes long says how far it is."""
+_MOST_LOOKS = 3
+"""In a row, after a change, while somebody meets pools that are not in place."""
+_LOOK_S = 0.5
+"""How often who waits for a change looks whether the service is stopping."""
 _MOST_NAMED = 10
 _NONE: frozenset[str] = frozenset()
 _NEWER = "it has just been started"
@@ -42,10 +47,18 @@ _OVER: Mapping[Kind, str] = {
     "rules": "The service that was started last has the same rules again.",
 }
 
-News = tuple[Condition, Mapping[str, float], Mapping[str, list[str]] | None]
-"""What a worker is told: how the pools are, by how many ms the clock of Redis is ahead of the steady one for each and,
-once that is known, which numbers are leaving each.
-"""
+
+class News(NamedTuple):
+    """What a worker is told."""
+
+    condition: Condition
+    """How the pools are."""
+    ahead: Mapping[str, float]
+    """By how many ms the clock of Redis is ahead of the steady one, for each."""
+    leaving: Mapping[str, list[str]] | None
+    """Which numbers are leaving each, once that is known."""
+    nth: int = 0
+    """Which configuration it is about: how many there were before it in this service."""
 
 
 class InPlace(Protocol):
@@ -66,18 +79,30 @@ class InPlace(Protocol):
 class Follower:
     """What a worker process knows of its parent's Keeper."""
 
-    def __init__(self, pools: Pools, clocks: Clocks, tell_parent: Callable[[str], None]) -> None:
+    def __init__(self, pools: Pools, clocks: Clocks, tell_parent: Callable[[str], None], nth: int = 0) -> None:
+        """``nth``: how many configurations there were before the one that these pools are of."""
         self._pools = pools
         self.clocks = clocks
         self._tell_parent = tell_parent
+        self._nth = nth
         self.condition = Condition()
 
     def told(self, news: News) -> None:
-        """Learn how the pools are, what to expect of the clocks and, if that is known, which numbers are leaving."""
-        condition, self.clocks.ahead, leaving = news
-        if leaving is not None:
-            self._pools.set_leaving(leaving)
-        self.condition = condition
+        """Learn how the pools are, what to expect of the clocks and, if that is known, which numbers are leaving.
+
+        What is about another configuration is not listened to.
+        """
+        if news.nth != self._nth:
+            return
+        self.clocks.ahead = news.ahead
+        if news.leaving is not None:
+            self._pools.set_leaving(news.leaving)
+        self.condition = news.condition
+
+    def change(self, pools: Pools, news: News) -> None:
+        """Know of these pools from now on, of which this is the news."""
+        self._pools, self._nth = pools, news.nth
+        self.told(news)
 
     def wake(self) -> None:
         """Have the parent check at once."""
@@ -85,17 +110,44 @@ class Follower:
         self._tell_parent("wake")
 
 
+@dataclass
+class _Change:
+    """Other pools that are to take the place of those that are kept."""
+
+    pools: Pools
+    serve: Callable[[News], None]
+    is_served: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+    says: str = ""
+    """Why the numbers are not in place yet, in words."""
+
+
 class Keeper:
     """A thread that syncs, and then checks every ``interval`` seconds whether the pools are still in place."""
 
-    def __init__(self, store: Store, pools: Pools, interval: float, tells: Tells = lambda: "") -> None:
-        """``tells``: what the service tells of itself, asked at each check by this thread."""
-        self._pools = pools
+    def __init__(
+        self,
+        store: Store,
+        pools: Pools,
+        interval: float,
+        tells: Tells = lambda: "",
+        reload: Reload = lambda _tell: None,
+    ) -> None:
+        """``tells``: what the service tells of itself, asked at each check by this thread. ``reload``: what is called
+        where somebody asks the service, by Redis, to read its configuration again.
+        """
+        self._store = store
+        self._served = pools, 0
+        """The pools that clients are served by, and how many configurations there were before them."""
         self._interval = interval
         self._sync = Sync(store, pools, self._meanwhile)
-        self._registration = Registration(store, pools, self._sync.numbers, interval, tells)
+        self._registration = Registration(store, pools, self._sync.numbers, interval, tells=tells, reload=reload)
         self._stop = threading.Event()
         self._woken = threading.Event()
+        self._bell = threading.Event()
+        """Set with the two, and when there is a change to make: the thread is to see which."""
+        self._changing = threading.Lock()
+        self._change: _Change | None = None
         self._told = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
         self._overruled: frozenset[str] = frozenset()
@@ -120,7 +172,8 @@ class Keeper:
         else:
             self._outages.over()
         self._note_outage()
-        self._thread.start()
+        with self._changing:
+            self._thread.start()
 
     @property
     def registration(self) -> Registration:
@@ -132,6 +185,28 @@ class Keeper:
         with self._told:
             self._woken.set()
             self.synced.clear()
+        self._bell.set()
+
+    def change(self, pools: Pools, serve: Callable[[News], None]) -> str:
+        """Put these pools in the place of those that are kept; returns once that is done, with an empty text.
+
+        ``serve`` is called once, by another thread, and has all processes serve clients by these pools, of which it is
+        told the news, before it returns; what they lease and find is right at each moment. Where the numbers cannot be
+        put in place yet, Redis being away, say, clients are served by these pools all the same, as after a start, and
+        the text says why.
+        """
+        with self._changing:
+            change = _Change(pools, serve)
+            if not self._thread.ident:  # Redis has not even answered
+                self._begin(change)
+                self._end(change)
+                return change.says
+            self._change = change
+            self._bell.set()
+            while not change.done.wait(_LOOK_S):
+                if self._stop.is_set() and not self._thread.is_alive():
+                    return "The service is stopping."
+            return change.says
 
     @property
     def clocks(self) -> Clocks:
@@ -147,7 +222,8 @@ class Keeper:
 
     def news(self) -> News:
         """What the workers are to know."""
-        return self.condition, self._clocks.ahead, self._pools.leaving
+        pools, nth = self._served
+        return News(self.condition, self._clocks.ahead, pools.leaving, nth)
 
     def note(self, kind: Kind, sentence: str) -> None:
         """Say what an operator must see; an empty sentence takes it back."""
@@ -158,7 +234,7 @@ class Keeper:
     def stop(self) -> None:
         """End after the step under way, and let another service rule."""
         self._stop.set()
-        self._woken.set()
+        self._bell.set()
         if self._thread.ident:  # else it was never started: Redis has not even answered
             self._thread.join()
         try:
@@ -172,10 +248,19 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            until = self._woken
+            until_woken = True
+            change, self._change = self._change, None
             try:
-                if not self._look():
-                    until = self._stop  # another configuration rules: checking sooner would change nothing
+                if change:
+                    self._begin(change)
+                until_woken = self._look()
+                for _ in range(_MOST_LOOKS):
+                    if not (change and until_woken and self._woken.is_set()):
+                        break
+                    self._woken.clear()  # somebody has met what was just being changed
+                    until_woken = self._look()
+                if not until_woken:
+                    pass  # another configuration rules: checking sooner would change nothing
                 self._outages.over()
             except Stopped:
                 return
@@ -183,11 +268,49 @@ class Keeper:
                 self._outages.met(error.__cause__)
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
                 _log.exception("the pools could not be brought in line; tried again in %g s", self._interval)
-                until = self._stop
+                until_woken = False
             self.note("sync", "")
             self._note_outage()
-            until.wait(self._interval)
+            if change:
+                self._end(change)
+            self._rest(until_woken=until_woken)
             self._woken.clear()
+
+    def _rest(self, *, until_woken: bool) -> None:
+        """Wait for the time of the next look, or a change; or until it is woken."""
+        until = time.monotonic() + self._interval
+        while not (self._stop.is_set() or self._change or (until_woken and self._woken.is_set())):
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return
+            self._bell.wait(left_s)
+            self._bell.clear()
+
+    def _begin(self, change: _Change) -> None:
+        served, _ = self._served
+        before = Before({pool.name: pool.numbers for pool in served}, partial(self._serve, change))
+        self._sync = Sync(self._store, change.pools, self._meanwhile, before)
+        self._registration.change(change.pools, self._sync.numbers)
+        self._heartbeat.change(change.pools)
+
+    def _serve(self, change: _Change) -> None:
+        if change.is_served:
+            return
+        _, nth = self._served
+        if self._sync.unsure != _NONE:
+            self.synced.clear()
+        self._served = change.pools, nth + 1
+        change.is_served = True
+        change.serve(self.news())
+
+    def _end(self, change: _Change) -> None:
+        """Have clients served by the new pools, however far the sync has come, and tell whoever waits for it."""
+        try:
+            self._serve(change)
+        finally:
+            if not self.synced.is_set():
+                change.says = self.condition.why_not()
+            change.done.set()
 
     def _note_outage(self) -> None:
         now = self._outages.now

@@ -38,7 +38,8 @@ begin the script.
   name has an ``@``
 - ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
 - ``cti:{@all}:services``, a zset: a service's id -> ms at which it was started; as long as one of them lives
-- ``cti:{@all}:service:ID``, a hash: numbers, rules, who, told; three ``sync_interval``, from look to look
+- ``cti:{@all}:service:ID``, a hash: numbers, rules, who, told; asked, answered, answer of a reload; three
+  ``sync_interval``, from look to look
 - ``cti:{@all}:events``, a list: what happened to the services, the newest first, 200 at most; 30 days
 - ``cti:{@logins}:failed``, a hash: user -> wrong passwords, ``@unknown`` for names that are no user's; for ever
 - ``cti:{@logins}:minute:MINUTE``, a hash: the same of one minute since 1970, and by bucket of addresses; two minutes
@@ -158,6 +159,18 @@ class Keys:
 
     def service_leave(self) -> list[str]:
         """KEYS of service_leave.lua."""
+        return self._of(EVERY_POOL, "services", "service:")
+
+    def service_ask(self) -> list[str]:
+        """KEYS of service_ask.lua."""
+        return self._of(EVERY_POOL, "services", "service:")
+
+    def service_answer(self) -> list[str]:
+        """KEYS of service_answer.lua."""
+        return self._of(EVERY_POOL, "services", "service:")
+
+    def service_answers(self) -> list[str]:
+        """KEYS of service_answers.lua."""
         return self._of(EVERY_POOL, "services", "service:")
 
     def server_info(self) -> list[str]:

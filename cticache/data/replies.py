@@ -265,6 +265,8 @@ class Standing(NamedTuple):
     """Whether it was registered until now: it is new else, or Redis was emptied, or it was held up for long."""
     ruler: Ruler
     ruling: Ruling
+    asked: str = ""
+    """The last question of somebody who wants it to read its configuration again; empty if there was none."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ pool drops what another is to have before that one adds it: a number that moves 
 there until its last call in the old pool has ended. The smallest pool is filled first. A pool that is no longer
 configured is drained like one without numbers, and forgotten once nothing lives there.
 
+Where clients are served by a configuration before this one, they are served by this one, in all processes, before the
+first of its numbers is added that they could lease; and a number is in no pool of theirs only once its calls are known.
+
 If services with different pools or numbers share one Redis, one of them rules (pool_claim.lua). The others touch
 nothing.
 """
@@ -14,25 +17,38 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from cticache.data.paging import several
 from cticache.data.replies import Ruling
 from cticache.data.store import Store
 from cticache.data.store.numbers import Step
 from cticache.data.task import PushedAside, Task, Watch
+from cticache.numbering.numbers import NumberSet
 from cticache.numbering.pools import Pools
 
 _log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Pools asked in one round trip."""
+_MOST_LATE = 5_000
+"""Numbers of a pool that may stay there until others are added: all processes get a list of them."""
 ALL = "@"
 """What stands in place of a pool's name for all of them; no pool has that name."""
 
 
 class Stopped(Exception):
     """The sync was ended before it was done; the next one finishes it."""
+
+
+class Before(NamedTuple):
+    """The configuration that clients are served by while another one is put in place."""
+
+    numbers: Mapping[str, NumberSet]
+    """By the name of the pool."""
+    serve: Callable[[], None]
+    """Has them served by the other one; returns once they are."""
 
 
 def sync(store: Store, pools: Pools, *, take_over: bool, stopped: Callable[[], bool] = lambda: False) -> frozenset[str]:
@@ -56,16 +72,20 @@ def learn_leaving(store: Store, pools: Pools) -> None:
 class Sync:
     """Brings the pools of one configuration in line, as often as it is asked to."""
 
-    def __init__(self, store: Store, pools: Pools, watch: Watch) -> None:
+    def __init__(self, store: Store, pools: Pools, watch: Watch, before: Before | None = None) -> None:
         self._store = store
         self._pools = pools
         self._watch = watch
+        self._before = before
         self._claims = {pool.name: pool.numbers.fingerprint() for pool in pools}
         self._tasks = [Task(store, pool, watch) for pool in pools]
         self.numbers = hashlib.sha256(json.dumps(sorted(self._claims.items())).encode()).hexdigest()[:32]
         """Fingerprint of the numbers of all pools."""
         self.unsure: frozenset[str] | None = None
-        """The pools from which numbers that are not configured may have to be taken first; None until that is known."""
+        """The pools from which numbers that are not configured may have to be taken first; None until that is known.
+
+        None of the pools that clients are served by, for as long as they are.
+        """
 
     def run(self, *, take_over: bool, known: Ruling | None = None) -> frozenset[str]:
         """Bring every pool in line and learn which numbers are leaving; RedisUnavailable if Redis goes away.
@@ -85,7 +105,7 @@ class Sync:
         # A service that took over before our last begin may have been pushed aside by it; a later one pushes us aside.
         if behind and (overruled := self._overruled(self._store.pool_claim("claim", self.numbers, self._claims))):
             return overruled
-        self.unsure = frozenset(task.pool.name for task in behind)
+        self.unsure = frozenset() if self._before else frozenset(task.pool.name for task in behind)
         try:
             self._bring_in_line(tasks, behind)
         except PushedAside:  # by a service that rules by now, or by nobody: Redis may have been emptied
@@ -121,11 +141,19 @@ class Sync:
 
     def _begin(self, tasks: Iterable[Task]) -> list[Task]:
         """Those for which there is work to do; this sync is the one that counts for them from now on."""
-        return [task for task, reply in self._each(tasks, Task.beginning) if not task.begun(reply)]
+        known = self._before.numbers if self._before else {}
+        return [
+            task
+            for task, reply in self._each(tasks, Task.beginning)
+            if not task.begun(reply, known.get(task.pool.name))
+        ]
 
     def _bring_in_line(self, tasks: Sequence[Task], behind: Sequence[Task]) -> None:
         if not behind:
             self._leaving(task for task in tasks if task.leaves)
+        elif self._before and not any(task.unknown for task in behind):
+            self._change_over(tasks, behind, self._before.numbers)
+            return
         waiting = behind
         while waiting:
             first, waiting = _first(waiting)
@@ -135,27 +163,103 @@ class Sync:
                 task.drop_those(chain.from_iterable(other.missing for other in first))
             self.unsure = frozenset(task.pool.name for task in waiting)
             # Before the adding, which may take long: the callers on these numbers are on the line.
-            leaving = self._leaving(task for task in tasks if task.leaves or task in behind)
-            for task, ends in leaving:
-                task.withdraw(ends)
-            waits = self._waits({task.pool.name: task for task in first}, leaving)
+            waits = self._waits(first, [task for task in tasks if task.leaves or task in behind])
+            self._serve()
             for task in sorted(first, key=lambda task: len(task.missing)):
-                task.fill(waits.get(task.pool.name, {}))
+                task.add(task.missing, waits.get(task.pool.name, {}))
+                task.finish()
+        self._serve()
 
-    def _leaving(self, tasks: Iterable[Task]) -> list[tuple[Task, dict[str, int]]]:
-        """The numbers that are leaving each pool: DNIS -> ms until which its calls may be asked for."""
+    def _change_over(self, tasks: Sequence[Task], behind: Sequence[Task], served: Mapping[str, NumberSet]) -> None:
+        """Bring them in line while clients lease from the pools that are ``served``: none of these is empty in between.
+
+        What goes is dropped after what comes was added, and is looked for in its former pool until its calls are known.
+        Only what another pool is to have, in whatever spelling, has to be dropped before that one adds it: the one half
+        before clients are served by the new pools, which have these numbers then, and the other half after that.
+        """
+        touched = [task for task in tasks if task.leaves or task in behind]
+        late: dict[str, list[str]] = {}
+        to_come: set[tuple[str, str]] = set()
+        for task in behind:
+            early, late[task.pool.name], wait_for = self._shared_out(task, behind)
+            task.drop_those(early)
+            to_come |= wait_for
+        waits = self._waits(behind, touched, late)
+        by_size = sorted(behind, key=lambda task: (task.pool.name in served, len(task.missing)))
+        for task in by_size:
+            if task.pool.name in served:
+                self._serve()
+            now = (dnis for dnis in task.missing if (task.pool.name, dnis) not in to_come)
+            task.add(now, waits.get(task.pool.name, {}))
+        self._serve()
+        for task in behind:
+            task.drop_those(late[task.pool.name])
+        waits = self._waits(behind, touched)
+        for task in by_size:
+            then = (dnis for dnis in task.missing if (task.pool.name, dnis) in to_come)
+            task.add(then, waits.get(task.pool.name, {}))
+            task.finish()
+
+    def _shared_out(self, task: Task, behind: Sequence[Task]) -> tuple[list[str], list[str], set[tuple[str, str]]]:
+        """What to drop of a pool at once, what later, and which numbers of which pools have to wait for that."""
+        missing = {each.pool.name: each.missing for each in behind}
+        early: list[str] = []
+        late: list[str] = []
+        to_come: set[tuple[str, str]] = set()
+        is_late = False
+        for at, dnis in enumerate(task.strangers):
+            if at >= _MOST_LATE:
+                early.append(dnis)
+                continue
+            meant = self._pools.of(dnis)
+            wait_for = {
+                (place.pool.name, place.dnis) for place in meant if place.dnis in missing.get(place.pool.name, ())
+            }
+            if wait_for:
+                is_late = not is_late
+            if not wait_for or is_late:
+                late.append(dnis)
+                to_come |= wait_for
+            else:
+                early.append(dnis)
+        return early, late, to_come
+
+    def _serve(self) -> None:
+        """Have clients served by this configuration."""
+        if self._before:
+            serve, self._before = self._before.serve, None
+            serve()
+
+    def _leaving(
+        self, tasks: Iterable[Task], soon: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> list[tuple[Task, dict[str, int]]]:
+        """The numbers that are leaving each pool: DNIS -> ms until which its calls may be asked for.
+
+        ``soon``: those that are about to, by the name of their pool; they are looked for there, too, from now on.
+        """
         ends = [(task, task.leaving(page)) for task, page in self._each(tasks, Task.leaving_page)]
         leaving = [(task, until) for task, until in ends if until]
-        self._pools.set_leaving({task.pool.name: until for task, until in leaving})
+        known: dict[str, list[str]] = {name: list(dnises) for name, dnises in soon.items()}
+        for task, until in leaving:
+            known.setdefault(task.pool.name, []).extend(until)
+        self._pools.set_leaving(known)
         return leaving
 
     def _waits(
-        self, adding: Mapping[str, Task], leaving: Iterable[tuple[Task, dict[str, int]]]
+        self,
+        behind: Sequence[Task],
+        touched: Sequence[Task],
+        soon: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> dict[str, dict[str, int]]:
         """Pool -> DNIS that it is to add -> ms from which it may lease it, after the calls on it of another pool.
 
-        Or of the same pool, where they are on this number in another spelling.
+        Or of the same pool, where they are on this number in another spelling. It is known then which numbers are
+        leaving those that are ``touched``; ``soon``: as in ``_leaving``.
         """
+        leaving = self._leaving(touched, soon)
+        for task, ends in leaving:
+            task.withdraw(ends)
+        adding = {task.pool.name: task for task in behind}
         waits: dict[str, dict[str, int]] = {}
         for other, ends in leaving:
             found = [

@@ -39,8 +39,10 @@ class Task:
         """What is to be added, as far as that is known."""
         self.unknown = 0
         """How many numbers there are in the pool of which it is not known which they are."""
-        self._strangers = NumberSet()
+        self.strangers = NumberSet()
         """What is known to be there and not to be configured."""
+        self._done = self._new = 0
+        """Of the missing, how many were added, and how many of these were not there."""
         self._store = store
         self._watch = watch
         self._fingerprint = pool.numbers.fingerprint()
@@ -50,22 +52,24 @@ class Task:
         """The step that tells whether all is in place already."""
         return self._asked("begin", count=len(self.pool.numbers))
 
-    def begun(self, reply: list[Any]) -> bool:
-        """Whether all is in place, by the reply to ``beginning``."""
+    def begun(self, reply: list[Any], known: NumberSet | None = None) -> bool:
+        """Whether all is in place, by the reply to ``beginning``. ``known``: what was put in place here before this."""
         in_place, leaves, *more = reply
-        self.leaves, self._how_far = bool(leaves), ""
+        self.leaves, self._how_far, self._done, self._new = bool(leaves), "", 0, 0
         if in_place:
             return True
         size, fingerprint, ranges = more
         before = _put_in_place(size, fingerprint, ranges)
+        if before is None and known is not None and len(known) == size and known.fingerprint() == fingerprint:
+            before = known
         self.unknown = size if before is None else 0
-        self._strangers = (before or NumberSet()) - self.pool.numbers
+        self.strangers = (before or NumberSet()) - self.pool.numbers
         self.missing = self.pool.numbers - (before or NumberSet())
         return False
 
     def drop(self) -> None:
         """Drop the numbers that are no longer configured."""
-        self.drop_those(self._strangers)
+        self.drop_those(self.strangers)
         cursor, done = "" if self.unknown else "0", 0
         while cursor != "0":
             self._how_far = f"{done:,} of {self.unknown:,} numbers have been looked at for those to be dropped"
@@ -109,19 +113,24 @@ class Task:
         for chunk in several(own, CHANGE_STEP):
             self._step("withdraw", dnises=chunk)
 
-    def fill(self, elsewhere: Mapping[str, int]) -> None:
-        """Add the missing numbers, those still in use in another pool as free only later, and finish."""
-        size, done, new = len(self.pool.numbers), len(self.pool.numbers) - len(self.missing), 0
-        for chunk in several((dnis for dnis in self.missing if dnis not in elsewhere), CHANGE_STEP):
-            self._how_far = f"{done:,} of {size:,} numbers are in place"
-            new += self._step("add", dnises=chunk)
-            done += len(chunk)
-        for dnis in filter(self.missing.__contains__, elsewhere):
-            new += self._step("add", free_ms=elsewhere[dnis], dnises=[dnis])
-        ranges = str(self.pool.numbers)
+    def add(self, dnises: Iterable[str], elsewhere: Mapping[str, int]) -> None:
+        """Add these of the missing numbers, those still in use in another pool as free only later."""
+        size, waiting = len(self.pool.numbers), list[str]()
+        for chunk in several(dnises, CHANGE_STEP):
+            self._how_far = f"{size - len(self.missing) + self._done:,} of {size:,} numbers are in place"
+            now = [dnis for dnis in chunk if dnis not in elsewhere]
+            waiting += [dnis for dnis in chunk if dnis in elsewhere]
+            self._new += self._step("add", dnises=now) if now else 0
+            self._done += len(now)
+        for dnis in waiting:
+            self._new += self._step("add", free_ms=elsewhere[dnis], dnises=[dnis])
+
+    def finish(self) -> None:
+        """Say that all are in place."""
+        size, ranges = len(self.pool.numbers), str(self.pool.numbers)
         self._step("finish", ranges=ranges if len(ranges) <= MOST_RANGES else "")
         # With commas: the log would take a count of six digits for a telephone number and mask it.
-        _log.info("pool %s: %s numbers in place, %s of them new", self.pool.name, f"{size:,}", f"{new:,}")
+        _log.info("pool %s: %s numbers in place, %s of them new", self.pool.name, f"{size:,}", f"{self._new:,}")
 
     def erase(self) -> bool:
         """Whether nothing is left of a pool without numbers; if so, the keys that never expire are removed."""

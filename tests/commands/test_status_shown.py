@@ -30,7 +30,7 @@ def registered(store: Store) -> Callable[..., None]:
     def registered(pool: Pool = POOL) -> None:
         pools = Pools([pool])
         numbers = Sync(store, pools, lambda _how_far: None).numbers
-        Registration(store, pools, numbers, 60, lambda: json.dumps(TELLS)).look()
+        Registration(store, pools, numbers, 60, tells=lambda: json.dumps(TELLS)).look()
 
     return registered
 

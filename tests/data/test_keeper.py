@@ -11,7 +11,7 @@ from redis import Redis
 
 from cticache.data.clock import Clocks
 from cticache.data.condition import Condition
-from cticache.data.keeper import Follower, Keeper
+from cticache.data.keeper import Follower, Keeper, News
 from cticache.data.keys import Keys
 from cticache.data.replies import Beat
 from cticache.data.scripts import Scripts, read_scripts
@@ -244,15 +244,15 @@ def test_a_worker_knows_what_its_parent_does_and_has_it_look() -> None:
     follower = Follower(pools, Clocks(), sent.append)
     assert follower.condition == Condition()
     known = Condition(True, frozenset({"other"}), {"rules": "They differ."})
-    follower.told((known, {}, None))
+    follower.told(News(known, {}, None))
     assert (follower.condition, pools.leaving) == (known, None)
-    follower.told((known, {"system-y": 7.0}, {"other": ["900"]}))
+    follower.told(News(known, {"system-y": 7.0}, {"other": ["900"]}))
     assert follower.clocks.ahead == {"system-y": 7.0}
     assert [place.pool.name for place in pools.of("900")] == ["other"]
     follower.wake()
     assert follower.condition == replace(known, in_place=False)
     assert sent == ["wake"]
-    follower.told((known, {}, None))
+    follower.told(News(known, {}, None))
     assert follower.condition == known
 
 

@@ -359,7 +359,7 @@ def test_a_look_with_all_in_place_is_one_script_and_two_for_each_pool_in_three_w
 
 def test_each_service_that_lives_is_listed_with_what_it_told_at_its_last_look(client: Redis, store: Store) -> None:
     told = iter("123")
-    one = Registration(store, Pools([make_pool("100")]), "n", 5, lambda: next(told))
+    one = Registration(store, Pools([make_pool("100")]), "n", 5, tells=lambda: next(told))
     two = Registration(store, Pools([make_pool("100", cooldown_ms=1)]), "m", 1)
     for registration in (one, two, one):
         registration.look()
@@ -389,7 +389,7 @@ def test_a_service_that_cannot_tell_of_itself_is_registered_and_says_so_once(
     def tells() -> str:
         raise OSError("no such file")
 
-    registration = Registration(store, Pools([make_pool("100")]), "n", 5, tells)
+    registration = Registration(store, Pools([make_pool("100")]), "n", 5, tells=tells)
     for _ in range(3):
         registration.look()
     assert [each.told for each in store.services()] == [""]

@@ -268,7 +268,9 @@ def test_a_script_declares_a_key_that_never_exists_beside_others(name: str) -> N
     assert never, f"each key that {name} declares may exist: see cticache/data/keys.py"
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"login_failures", "pool_claim", "pool_sync", "service_leave"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(SOURCES) - {"login_failures", "pool_claim", "pool_sync", "service_answer", "service_leave"})
+)
 @pytest.mark.parametrize("wrong", ["", "x", "-1", "1.5", "nan", "inf"])
 def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
     client: Redis, store: Store, name: str, wrong: str
@@ -330,6 +332,9 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         store.server_info,
         lambda: store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"),
         lambda: [store.service_look("a", 0, 1000, numbers="x", rules="y", who="z"), store.services()][1],
+        lambda: store.service_ask("b"),
+        lambda: store.service_answer("a", "b", "c"),
+        lambda: store.service_answers("b"),
         lambda: store.service_leave("a"),
         lambda: store.event_tell([Event(1, "ERROR", "cticache.test", "x", "n")]),
         store.events,
@@ -382,6 +387,7 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
         "pool_leases",
         "pool_minutes",
         "server_info",
+        "service_answers",
         "services",
         "pool_stats",  # it had nothing to count
     }

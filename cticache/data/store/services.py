@@ -23,7 +23,7 @@ class Services(Asking):
         ``start_ms`` is 0 for a service that is new, and else what it was told then. ``told`` is what the service tells
         of itself to whoever asks for ``services``.
         """
-        start, was_there, ruler, ruling, former = self._run(
+        start, was_there, ruler, ruling, former, asked = self._run(
             "service_look",
             self._keys.service_look(),
             service=service,
@@ -35,7 +35,7 @@ class Services(Asking):
             told=told,
             most_services=MOST_SERVICES,
         )
-        return Standing(start, bool(was_there), Ruler(*ruler), Ruling(ruling, dict(pairs(former)), {}))
+        return Standing(start, bool(was_there), Ruler(*ruler), Ruling(ruling, dict(pairs(former)), {}), asked)
 
     def services(self) -> list[Registered]:
         """The services that live on this Redis, the one that was started last first."""
@@ -48,6 +48,23 @@ class Services(Asking):
     def service_leave(self, service: str) -> bool:
         """Register a service no longer; whether it was registered."""
         return bool(self._run("service_leave", self._keys.service_leave(), service=service))
+
+    def service_ask(self, asked: str) -> dict[str, str]:
+        """Ask all services that live to read their configuration again; each with who it is, in words.
+
+        ``asked`` is unique, and what ``service_answers`` is told.
+        """
+        return dict(pairs(self._run("service_ask", self._keys.service_ask(), asked=asked, most_services=MOST_SERVICES)))
+
+    def service_answer(self, service: str, asked: str, answer: str) -> bool:
+        """Tell whoever has asked what became of it; whether the service is registered, and can be heard."""
+        keys = self._keys.service_answer()
+        return bool(self._run("service_answer", keys, service=service, asked=asked, answer=answer))
+
+    def service_answers(self, asked: str) -> dict[str, str]:
+        """What each service that lives and was asked has answered by now; empty for nothing yet."""
+        keys = self._keys.service_answers()
+        return dict(pairs(self._run("service_answers", keys, asked=asked, most_services=MOST_SERVICES)))
 
     def pool_claim(
         self,
