@@ -28,6 +28,7 @@ from cticache.commands.leases import LEASES
 from cticache.commands.pools import POOLS, is_for_monitoring
 from cticache.commands.recipe import RECIPE
 from cticache.commands.release import RELEASE
+from cticache.commands.reload import RELOAD
 from cticache.commands.serve import SERVE
 from cticache.commands.status import STATUS
 from cticache.commands.support import SUPPORT
@@ -36,7 +37,22 @@ from cticache.errors import UserError
 from cticache.loop.signals import ended_by_signals
 from cticache.operate.fill import State, told
 
-COMMANDS = (SERVE, CHECK, ACL, STATUS, POOLS, ADVISE, EXPLAIN, LEASES, RELEASE, RECIPE, USER, SUPPORT, COMPLETION)
+COMMANDS = (
+    SERVE,
+    CHECK,
+    RELOAD,
+    ACL,
+    STATUS,
+    POOLS,
+    ADVISE,
+    EXPLAIN,
+    LEASES,
+    RELEASE,
+    RECIPE,
+    USER,
+    SUPPORT,
+    COMPLETION,
+)
 """In the order in which they are listed."""
 _JSON = "--json"
 

@@ -15,20 +15,26 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """What the name of a pool or a user, or the keys' prefix, may be."""
-_KIND, _SECRET = "kind", "secret"
+_KIND, _SECRET, _AT_START = "kind", "secret", "at_start"
 _T = TypeVar("_T")
 
 
 def declared(
-    kind: fields.Field[_T], default: _T | Any = dataclasses.MISSING, *, name: str = "", secret: bool = False
+    kind: fields.Field[_T],
+    default: _T | Any = dataclasses.MISSING,
+    *,
+    name: str = "",
+    secret: bool = False,
+    at_start: bool = False,
 ) -> Any:
     """A dataclass attribute that is also an option of the section; without a default it must be given.
 
-    ``name`` is the option's name if it differs. A secret may be in a file of its own, and is never shown.
+    ``name`` is the option's name if it differs. A secret may be in a file of its own, and is never shown. What is read
+    ``at_start`` alone does not change while the service runs.
     """
     kind.required = default is dataclasses.MISSING
     kind.data_key = name or None
-    return dataclasses.field(default=default, metadata={_KIND: kind, _SECRET: secret})
+    return dataclasses.field(default=default, metadata={_KIND: kind, _SECRET: secret, _AT_START: at_start})
 
 
 class Section:
@@ -45,6 +51,8 @@ class Section:
         """The names of the options -> their attributes."""
         self.secrets = frozenset(names[attribute] for attribute, told in found.items() if told[_SECRET])
         """The names of those that are never shown."""
+        self.at_start = {names[attribute]: attribute for attribute, told in found.items() if told[_AT_START]}
+        """The names of those that do not change while the service runs -> their attributes."""
 
     def load(self, given: Mapping[str, str]) -> dict[str, Any]:
         """The attributes that were given; marshmallow's ValidationError lists the faults by option."""

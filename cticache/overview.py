@@ -38,6 +38,7 @@ class Overview:
 
     def __init__(self, config: Config, users: Sequence[User], store: Store, pools: Pools, keeper: Keeper) -> None:
         """``users``: those who may call, of the configuration or the one that was invented."""
+        self._users = users
         self._sums = Sums()
         self._dispatch = config.server.dispatch
         self._watch = Watch(
@@ -45,8 +46,9 @@ class Overview:
             pools,
             config.watch,
             condition=lambda: keeper.condition,
-            users=lambda: users,
+            users=lambda: self._users,
             refused=lambda: self._sums.of("refusals"),
+            refused_config=lambda: self._refused_config,
         )
         self._desk = Desk(
             store,
@@ -54,10 +56,10 @@ class Overview:
             self._sums,
             condition=lambda: keeper.condition,
             processes=lambda: self.processes(),  # noqa: PLW0108 - it may be another one by then
-            limits={name: getattr(config.server, name) for name in _LIMITS},
+            limits=_limits(config),
             users=users,
             watch=self._watch,
-            thresholds=Limits(config.watch.warn, config.watch.crit),
+            thresholds=_thresholds(config),
             registration=keeper.registration,
             config_file=config.source,
             max_age_s=config.server.figures_age / 2,
@@ -73,11 +75,26 @@ class Overview:
         logging.getLogger().addHandler(self._here)
         self.processes: Callable[[], Processes] = lambda: Processes(1, {"1": os.getpid()}, 0, self._dispatch)
         """The processes of the service: this one alone, unless somebody knows better."""
+        self._refused_config = ""
 
     def start(self) -> None:
         """Watch for what needs attention from now on, and tell other services what happens to this one."""
         self._watch.start()
         self._telling.start()
+
+    def change(self, config: Config, users: Sequence[User], pools: Pools) -> None:
+        """Watch and answer by another configuration from now on; what was counted and what has happened stays."""
+        self._users, self._here.period_s = users, config.log.repeat
+        self._watch.change(pools, config.watch)
+        max_age_s = config.server.figures_age / 2
+        self._desk.change(pools, _limits(config), users, _thresholds(config), max_age_s)
+        with self._answering:
+            self._max_age_s = max_age_s
+            self._answers.clear()
+
+    def note_refused(self, says: str) -> None:
+        """Say that a configuration was refused, which needs attention; an empty text takes it back."""
+        self._refused_config = says
 
     def stop(self) -> None:
         """Watch no longer; tell what has happened by now."""
@@ -103,6 +120,7 @@ class Overview:
             "restarts": processes.restarts,
             "config_file": config.file,
             "config_changed_at": config.changed_at,
+            "config_read_at": config.read_at,
         }
         return json.dumps(told, ensure_ascii=False)
 
@@ -127,3 +145,11 @@ class Overview:
                 self._answers.popitem(last=False)
             self._answers[question] = time.monotonic(), told
         return told
+
+
+def _limits(config: Config) -> dict[str, float]:
+    return {name: getattr(config.server, name) for name in _LIMITS}
+
+
+def _thresholds(config: Config) -> Limits:
+    return Limits(config.watch.warn, config.watch.crit)

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,21 +13,22 @@ from functools import partial
 from cticache.access import passwords
 from cticache.access.users import ROLES, User
 from cticache.announce import announce, tell_started
-from cticache.config.sections import Config, ServerConfig
-from cticache.data.keeper import Keeper
+from cticache.config.sections import Config
+from cticache.data.keeper import Keeper, News
 from cticache.data.loading import Loading
 from cticache.link.embedded import Embedded, data_folder
 from cticache.logs import NO_NUMBERS
 from cticache.loop.ending import Ending
 from cticache.loop.listen import open_port, reserve
-from cticache.loop.signals import ended_by_signals, hangups_ignored
+from cticache.loop.signals import ended_by_signals, reloads_at_hangups
 from cticache.loop.upward import Alone
 from cticache.loop.workers import Workers
 from cticache.numbering.pools import Pools
 from cticache.operate.metrics import Processes
 from cticache.overview import Overview
 from cticache.reach import new_clocks, new_runner, new_store
-from cticache.serving import Site, new_loop, serve_on, work
+from cticache.reloading import Reloading
+from cticache.serving import Changed, Site, new_loop, serve_on, work
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +43,13 @@ _MOST_BY_DEFAULT = 4
 def serve(config: Config, tell: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``tell`` gets the lines for the person who started the service."""
     with ExitStack() as stack:
-        stack.enter_context(hangups_ignored())
+        reloading = Reloading(config)
+        stack.callback(reloading.close)  # it is the last to end: what it waits for has ended then
+        stack.enter_context(reloads_at_hangups(reloading.ask))
         run = stack.enter_context(_told_at_the_end())
         stack.enter_context(ended_by_signals(0))
-        users, password = config.users, ""
-        host = config.server.host
-        if not users:
-            password, host = passwords.invent(), "127.0.0.1"
-            users = (User("username", passwords.hashed(password), None, frozenset(ROLES)),)
+        users, password = _users(config)
+        host = "127.0.0.1" if password else config.server.host
         listener = stack.enter_context(reserve(host, config.server.port))
         url = config.redis.url
         if not url:
@@ -58,10 +58,17 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             embedded.start()
             url = embedded.url
         count = _workers(config)
-        site = Site(config, url, users, config.server.audit_key or passwords.invent())
+        sites = _Sites(url, passwords.invent())
+        site = sites.of(config, users)
         pools = Pools(config.pools)
         store, scripts = new_store(new_runner(url, config.redis, stack), config, new_clocks(config))
-        keeper = Keeper(store, pools, config.redis.sync_interval, lambda: overview.tells())  # noqa: PLW0108 - made below
+        keeper = Keeper(
+            store,
+            pools,
+            config.redis.sync_interval,
+            lambda: overview.tells(),  # noqa: PLW0108 - made below
+            partial(_reload, reloading),
+        )
         stack.callback(keeper.stop)
         overview = Overview(config, users, store, pools, keeper)
         stack.callback(overview.stop)
@@ -87,22 +94,70 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
             alone = Alone(overview.answer, overview.reported)
             stack.callback(alone.close)
             loop = new_loop(config.server)
-            stack.enter_context(_ended_by_signals(run, loop, config.server))
-            serve_on(loop, site, listener, pools, keeper, upward=alone, started=started)
+            stack.enter_context(_ended_by_signals(run, loop, reloading))
+            serve_on(loop, site, listener, pools, keeper, upward=alone, started=lambda _configure: started())
         else:
-            stop_s = config.server.stop_timeout
             workers = Workers(
                 count,
                 partial(work, site),
                 listener,
-                stop_s,
+                config.server.stop_timeout,
                 reported=overview.reported,
                 answer=overview.answer,
                 patience_s=site.patience_s,
             )
             overview.processes = lambda: _processes(workers, count, config.server.dispatch)
-            stack.enter_context(_ended_by_signals(run, workers, config.server))
+            reloading.start(users, _Service(sites, keeper, overview, workers).serve_by, overview.note_refused)
+            stack.enter_context(_ended_by_signals(run, workers, reloading))
             workers.run(keeper.news, lambda _message: keeper.wake(), opens)
+
+
+def _users(config: Config) -> tuple[Sequence[User], str]:
+    """Who may call; where none is configured, one whose password is invented, with that."""
+    if config.users:
+        return config.users, ""
+    password = passwords.invent()
+    return (User("username", passwords.hashed(password), None, frozenset(ROLES)),), password
+
+
+@dataclass(frozen=True)
+class _Sites:
+    """Makes of each configuration what each process must know."""
+
+    url: str
+    audit_key: str
+    """Where none is configured."""
+
+    def of(self, config: Config, users: Sequence[User], nth: int = 0) -> Site:
+        """That of the configuration before which there were so many."""
+        return Site(config, self.url, tuple(users), config.server.audit_key or self.audit_key, nth)
+
+
+@dataclass(frozen=True)
+class _Service:
+    """All that goes by the configuration in a service with workers."""
+
+    sites: _Sites
+    keeper: Keeper
+    overview: Overview
+    workers: Workers
+
+    def serve_by(self, config: Config, users: Sequence[User]) -> str:
+        """Have all of it go by another one, as reloading.Serve says."""
+        pools = Pools(config.pools)
+
+        def serve(news: News) -> None:
+            site = self.sites.of(config, users, news.nth)
+            self.workers.configure(news.nth, partial(work, site), Changed(site, news))
+            self.overview.change(config, users, pools)
+
+        self.workers.stop_s = config.server.stop_timeout
+        return self.keeper.change(pools, serve)
+
+
+def _reload(reloading: Reloading, tell: Callable[[str], None]) -> None:
+    """Have the file read, and tell what became of it."""
+    reloading.ask().add_done_callback(lambda done: tell(done.result().text()))
 
 
 def _processes(workers: Workers, wanted: int, dispatch: str) -> Processes:
@@ -151,10 +206,10 @@ class _FirstLook:
         return self._loading.has_failed or self._keeper.synced.is_set() or waited >= longest
 
 
-def _ended_by_signals(run: _Run, ending: Ending, config: ServerConfig) -> AbstractContextManager[None]:
+def _ended_by_signals(run: _Run, ending: Ending, reloading: Reloading) -> AbstractContextManager[None]:
     """The first signal begins the drain, the second ends it."""
     run.ending = ending
-    return ended_by_signals(0, partial(ending.drain, config.drain), ending.stop)
+    return ended_by_signals(0, lambda heard: ending.drain(reloading.config.server.drain, heard), ending.stop)
 
 
 def _serves_alone(config: Config) -> bool:

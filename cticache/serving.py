@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from waitress import create_server
+from waitress.server import BaseWSGIServer
 
 from cticache import logs
 from cticache.access import passwords
@@ -37,7 +38,7 @@ from cticache.loop.signals import leave_signals_to_the_parent
 from cticache.loop.stand_ins import StandIns
 from cticache.loop.threads import Threads
 from cticache.loop.upward import Parent, Upward
-from cticache.loop.wire import adjustments
+from cticache.loop.wire import adjustments, change
 from cticache.numbering.pools import Pools
 from cticache.reach import MOST_AT_NODE, new_clocks, new_runner, new_store
 from cticache.web.app import create_app
@@ -65,11 +66,25 @@ class Site:
     users: tuple[User, ...]
     audit_key: str
     """The same in all processes, so that an ANI has one digest."""
+    nth: int = 0
+    """How many there were before it in this service, from its start."""
 
     @property
     def patience_s(self) -> float:
         """For how long a request waits for figures: at least until it is known that Redis does not answer."""
         return max(self.config.server.figures_timeout, self.config.redis.timeout + _TO_TELL_S)
+
+
+class Changed(NamedTuple):
+    """Another configuration that a process is to serve by."""
+
+    site: Site
+    news: KeeperNews
+    """Of its pools."""
+
+
+Configure = Callable[[Site, Pools], None]
+"""Has a process serve by another configuration from the return on, on the connections that clients have, too."""
 
 
 def work(site: Site, listener: socket.socket, parent: Parent) -> None:
@@ -79,7 +94,7 @@ def work(site: Site, listener: socket.socket, parent: Parent) -> None:
     events = Events("", site.config.log.repeat)  # the parent says where
     logging.getLogger().addHandler(events)
     pools = Pools(site.config.pools)
-    keeper = Follower(pools, new_clocks(site.config), parent.tell)
+    keeper = Follower(pools, new_clocks(site.config), parent.tell, site.nth)
     loop = new_loop(site.config.server)
 
     has_heard = threading.Event()
@@ -92,8 +107,16 @@ def work(site: Site, listener: socket.socket, parent: Parent) -> None:
         loop.stop()
         has_heard.set()
 
-    def started() -> None:
-        parent.follow(told, ended, partial(loop.drain, math.inf))
+    def started(configure: Configure) -> None:
+        def configured(changed: Changed) -> None:
+            log = changed.site.config.log
+            logs.change(log.format, log.level)
+            events.period_s = log.repeat
+            pools = Pools(changed.site.config.pools)
+            keeper.change(pools, changed.news)
+            configure(changed.site, pools)
+
+        parent.follow(told, ended, partial(loop.drain, math.inf), configured)
         parent.tell_serving()
         has_heard.wait()  # the parent has opened the port then, and knows the pools
 
@@ -113,10 +136,12 @@ def serve_on(
     keeper: InPlace,
     *,
     upward: Upward,
-    started: Callable[[], None],
+    started: Callable[[Configure], None],
     happened: Callable[[], list[Event]] = list,
 ) -> None:
     """Serve in this process until the loop is told to end; ``started`` is called when it can, and may wait.
+
+    It is told how to have the process serve by another configuration, which any thread may do.
 
     ``upward`` is whoever has the overview of all that serve; it is told what has ``happened`` since the last time.
     """
@@ -133,58 +158,34 @@ def serve_on(
         Loading(scripts)
         dispatcher = hub or StandIns(config.threads)
         wait = Parking(dispatcher, _MOST_PUT_OFF).wait if isinstance(dispatcher, Hub) else dispatcher.wait
-        verifier = passwords.Verifier(
-            site.users,
-            config.auth_cache,
-            config.auth_cache_size,
-            config.auth_queue,
-            wait,
-            wait_s=config.auth_wait,
-            room=None if hub else config.auth_threads,
-            many=config.auth_failures,
-            report=store.login_failed,
-        )
         counts = Counts()
-        refused = Refused(config.refusal_lines, config.refusal_burst, counts)
-        stack.callback(refused.close)
+        asking = Asking(upward, wait, site.patience_s)
 
         def told() -> Told:
+            door = by_site.door
             return counts.told(upward.number, os.getpid(), _counted(door, waits, hub), _held(door, waits))
-
-        asking = Asking(upward, wait, site.patience_s)
 
         def asks(question: Any) -> Any:
             upward.mention(told())  # so that what this process has counted by now is among the figures
             return asking(question)
 
-        log = site.config.log
-        audit = Audit(
-            site.audit_key,
-            enabled=config.audit,
-            in_full=log.format == "json",
-            refused=refused,
-            counts=counts,
-            notices=Notices(log.repeat),
+        by_site = _BySite(
+            site,
+            loop,
+            asking,
+            passwords.Verifier(**_logins(site, hub), wait=wait, report=store.login_failed),
+            Refused(config.refusal_lines, config.refusal_burst, counts),
+            Notices(site.config.log.repeat),
+            counts,
+            partial(create_app, store, keeper=keeper, is_ending=lambda: loop.letting_go, ask=asks),
         )
-        app = create_app(
-            store,
-            pools,
-            verifier,
-            keeper,
-            audit=audit,
-            max_body=config.max_body,
-            reads=Leniency(config.origins, get_writes=config.get_writes, single_quotes=config.single_quotes),
-            proxies=config.trusted_proxy,
-            is_ending=lambda: loop.letting_go,
-            ask=asks,
-            refresh=Refresh(config.page_refresh, config.figures_timeout),
-        )
+        by_site.configure(site, pools)
+        stack.callback(by_site.refused.close)
         stack.callback(loop.close)
         if not hub:
             sys.setswitchinterval(_SWITCH_S)
-        started()
-        server = create_server(app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
-        door = Door(server, _limits(config), closed=Closed(counts))
+        started(by_site.configure)
+        server = by_site.new_server(listener, dispatcher)
 
         def tells() -> None:
             upward.report(told())
@@ -199,6 +200,87 @@ def serve_on(
         gc.freeze()  # what exists by now stays to the end
         gc.set_threshold(_NEW_OBJECTS)
         loop.run(server)
+
+
+@dataclass
+class _BySite:
+    """All of a process that goes by the configuration: changed as a whole, while the process serves."""
+
+    site: Site
+    loop: Hub | Threads
+    asking: Asking
+    verifier: passwords.Verifier
+    refused: Refused
+    notices: Notices
+    counts: Counts
+    new_app: Callable[..., Any]
+    """Makes the application; of the configuration it knows nothing yet."""
+
+    def __post_init__(self) -> None:
+        self._changing = threading.Lock()
+        self._app: Any = None
+        self._server: BaseWSGIServer | None = None
+        self.door: Door
+        """Once there is a server."""
+
+    def configure(self, site: Site, pools: Pools) -> None:
+        """As Configure says."""
+        app = self._application(site, pools)
+        config = site.config.server
+        with self._changing:
+            self.site, self._app = site, app
+            self.verifier.change(**_logins(site, self.loop if isinstance(self.loop, Hub) else None))
+            self.refused.change(config.refusal_lines, config.refusal_burst)
+            self.notices.repeat_s = site.config.log.repeat
+            self.loop.stop_s, self.asking.most_s = config.stop_timeout, site.patience_s
+            if self._server:
+                self.door.change(_limits(config))
+                change(self._server, app, config.max_body)
+        if self._server:
+            gc.collect()  # the application before this one is a circle of objects
+
+    def new_server(self, listener: socket.socket, dispatcher: Hub | StandIns) -> BaseWSGIServer:
+        """What serves by the latest configuration; it opens the port."""
+        with self._changing:
+            config = self.site.config.server
+            server = create_server(self._app, sockets=[listener], _dispatcher=dispatcher, **_adjustments(config))
+            self.door = Door(server, _limits(config), closed=Closed(self.counts))
+            self._server = server
+        return server
+
+    def _application(self, site: Site, pools: Pools) -> Any:
+        config, log = site.config.server, site.config.log
+        audit = Audit(
+            site.audit_key,
+            enabled=config.audit,
+            in_full=log.format == "json",
+            refused=self.refused,
+            counts=self.counts,
+            notices=self.notices,
+        )
+        return self.new_app(
+            pools=pools,
+            verifier=self.verifier,
+            audit=audit,
+            max_body=config.max_body,
+            reads=Leniency(config.origins, get_writes=config.get_writes, single_quotes=config.single_quotes),
+            proxies=config.trusted_proxy,
+            refresh=Refresh(config.page_refresh, config.figures_timeout),
+        )
+
+
+def _logins(site: Site, hub: Hub | None) -> dict[str, Any]:
+    """Who may log in, and how often: what a Verifier is made with."""
+    config = site.config.server
+    return {
+        "users": site.users,
+        "remember_s": config.auth_cache,
+        "size": config.auth_cache_size,
+        "queue": config.auth_queue,
+        "wait_s": config.auth_wait,
+        "room": None if hub else config.auth_threads,
+        "many": config.auth_failures,
+    }
 
 
 def _counted(door: Door, waits: Waits, hub: Hub | None) -> Mapping[Key, float]:

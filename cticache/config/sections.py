@@ -42,11 +42,11 @@ def _url(text: str) -> str:
 class ServerConfig:
     """[server]: how the service listens. Times in seconds, sizes in bytes."""
 
-    host: str = declared(Text(_host), "127.0.0.1")
-    port: int = declared(Whole(0, 65535), 8080)
-    workers: int = declared(Whole(1, 64, "processes", empty=0), 0)
-    dispatch: str = declared(Word("batch", "threads"), "batch")
-    threads: int = declared(Whole(1, 256), 16)
+    host: str = declared(Text(_host), "127.0.0.1", at_start=True)
+    port: int = declared(Whole(0, 65535), 8080, at_start=True)
+    workers: int = declared(Whole(1, 64, "processes", empty=0), 0, at_start=True)
+    dispatch: str = declared(Word("batch", "threads"), "batch", at_start=True)
+    threads: int = declared(Whole(1, 256), 16, at_start=True)
     max_body: int = declared(Whole(64, 16 * 1024 * 1024, "bytes"), 65536)
     connections: int = declared(Whole(1, 100_000), 400)
     connections_per_address: int = declared(Whole(1, 100_000, empty=0), 0)
@@ -78,13 +78,13 @@ class ServerConfig:
 class RedisConfig:
     """[redis]: where the data is. Times in seconds."""
 
-    url: str = declared(Text(_url), "", secret=True)
-    timeout: float = declared(Seconds(), 1.0)
-    probe: float = declared(Seconds(), 0.5)
-    prefix: str = declared(Text(named), "cti")
-    sync_interval: float = declared(Seconds(), 5.0)
-    retry_after: int = declared(Whole(1, 3600, "seconds"), 2)
-    data: str = declared(Text(str), "")
+    url: str = declared(Text(_url), "", secret=True, at_start=True)
+    timeout: float = declared(Seconds(), 1.0, at_start=True)
+    probe: float = declared(Seconds(), 0.5, at_start=True)
+    prefix: str = declared(Text(named), "cti", at_start=True)
+    sync_interval: float = declared(Seconds(), 5.0, at_start=True)
+    retry_after: int = declared(Whole(1, 3600, "seconds"), 2, at_start=True)
+    data: str = declared(Text(str), "", at_start=True)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,21 @@ class News(NamedTuple):
     news: Any
 
 
+class Configure(NamedTuple):
+    """A worker is to serve by another configuration."""
+
+    nth: int
+    """How many there were before it."""
+    what: Any
+
+
+class Configured(NamedTuple):
+    """A worker serves by this configuration, or could not."""
+
+    nth: int
+    has_failed: bool
+
+
 class Drain(NamedTuple):
     """A worker is to let go of its clients."""
 

@@ -1,15 +1,10 @@
 """What the signals to end do, and what the others do not."""
 
-import logging
-import queue
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-_log = logging.getLogger(__name__)
 
 _TO_END = [signal.SIGTERM, signal.SIGINT]
 if sys.platform == "win32":
@@ -57,26 +52,18 @@ def ended_by_signals(
 
 
 @contextmanager
-def hangups_ignored() -> Iterator[None]:
-    """Within it SIGHUP does nothing but leave a line in the log. It goes before ``ended_by_signals``."""
+def reloads_at_hangups(reload: Callable[[], object]) -> Iterator[None]:
+    """Within it SIGHUP calls ``reload``, which only takes note of that, and ends nothing. It goes before
+    ``ended_by_signals``. A terminal that goes sends one, too: the file is read again then, which does no harm.
+    """
     if sys.platform == "win32":
         yield
         return
-    heard: queue.SimpleQueue[bool] = queue.SimpleQueue()  # a signal may come while it puts: it can be put to again
-
-    def tell() -> None:
-        while heard.get():
-            _log.warning("SIGHUP is ignored: it ends nothing and reloads nothing; SIGTERM stops the service")
-
-    telling = threading.Thread(target=tell, name="hangups", daemon=True)
-    telling.start()
-    before = signal.signal(signal.SIGHUP, lambda _signal, _frame: heard.put(True))
+    before = signal.signal(signal.SIGHUP, lambda _signal, _frame: reload() and None)
     try:
         yield
     finally:
         signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
-        heard.put(False)
-        telling.join()
 
 
 def leave_signals_to_the_parent() -> None:

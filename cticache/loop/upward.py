@@ -1,12 +1,28 @@
 """What a process that serves may tell and ask of its parent, over its pipe."""
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from typing import Any, Protocol
 
-from cticache.loop.pipes import Answer, Asked, Drain, End, News, Outbox, Pipe, Reported, Said, Serving
+from cticache.loop.pipes import (
+    Answer,
+    Asked,
+    Configure,
+    Configured,
+    Drain,
+    End,
+    News,
+    Outbox,
+    Pipe,
+    Reported,
+    Said,
+    Serving,
+)
+
+_log = logging.getLogger(__name__)
 
 _MOST_ASKED = 100
 """Questions of one process that may wait for their answer."""
@@ -61,13 +77,21 @@ class Parent:
         """Which place among the workers this one fills, from 1; whoever replaces it has the same."""
 
     def follow(
-        self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None] = lambda: None
+        self,
+        told: Callable[[Any], None],
+        ended: Callable[[], None],
+        draining: Callable[[], None] = lambda: None,
+        configured: Callable[[Any], None] = lambda _what: None,
     ) -> None:
         """Call ``told`` with each piece of news, and ``ended`` when there will be no more; all from a thread.
 
-        Some time before the end ``draining`` may be called, when the worker is to let go of its clients.
+        Some time before the end ``draining`` may be called, when the worker is to let go of its clients; and
+        ``configured`` with another configuration, by which it serves from its return on. One that it raises an error
+        for has the parent end the worker.
         """
-        threading.Thread(target=self._follow, args=(told, ended, draining), name="news", daemon=True).start()
+        threading.Thread(
+            target=self._follow, args=(told, ended, draining, configured), name="news", daemon=True
+        ).start()
 
     def tell_serving(self) -> None:
         """Tell the parent that this worker can serve: it has not failed to start."""
@@ -100,7 +124,13 @@ class Parent:
         self._outbox.put(Asked(number, question), lambda: not answer.cancelled())
         return answer
 
-    def _follow(self, told: Callable[[Any], None], ended: Callable[[], None], draining: Callable[[], None]) -> None:
+    def _follow(
+        self,
+        told: Callable[[Any], None],
+        ended: Callable[[], None],
+        draining: Callable[[], None],
+        configured: Callable[[Any], None],
+    ) -> None:
         try:
             while True:
                 match self._pipe.recv():
@@ -110,6 +140,8 @@ class Parent:
                         future = self._asked.get(number)
                         if future and future.set_running_or_notify_cancel():
                             future.set_result(answer)
+                    case Configure(nth, what):
+                        self._outbox.put(Configured(nth, not _is_done(configured, what)))
                     case Drain():
                         draining()
                     case End():
@@ -117,3 +149,13 @@ class Parent:
         except (EOFError, OSError):
             pass
         ended()
+
+
+def _is_done(configured: Callable[[Any], None], what: Any) -> bool:
+    """Whether the worker serves by this configuration now."""
+    try:
+        configured(what)
+    except Exception:  # noqa: BLE001 - the parent must hear of it
+        _log.exception("this process cannot serve by the new configuration, and is replaced")
+        return False
+    return True

@@ -4,6 +4,9 @@ The parent keeps the pools in line and serves nobody; each worker has a pipe, ov
 of the pools, and tells and asks what pipes.py lists. A worker whose pipe closes has lost its parent, and ends: none is
 left behind, however the parent dies. One that is told to end is heard to its last word.
 
+Another configuration comes over that pipe, too: a worker serves by it without being replaced, so no client notices.
+Only one that does not take it in time is.
+
 A worker that dies is replaced at once if it had begun to serve, which it tells over its pipe. One that dies before that
 has failed to start, and its place is filled more and more slowly; but while none lives, one is started within a second.
 """
@@ -19,11 +22,24 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from cticache.loop.console import deaf_to_ctrl_c, ready
 from cticache.loop.ending import Ending
-from cticache.loop.pipes import Answer, Asked, Drain, End, News, Outbox, Pipe, Reported, Said, Serving
+from cticache.loop.pipes import (
+    Answer,
+    Asked,
+    Configure,
+    Configured,
+    Drain,
+    End,
+    News,
+    Outbox,
+    Pipe,
+    Reported,
+    Said,
+    Serving,
+)
 from cticache.loop.upward import Parent
 
 _log = logging.getLogger(__name__)
@@ -43,6 +59,10 @@ _LAST_WORDS_S = 2.0
 """For how long a worker that has ended is heard out: what it said is in its pipe."""
 _JUST_HEARD_S = 0.02
 """How long a word that has been read may take to be acted on."""
+_TO_CONFIGURE_S = 5.0
+"""How long a worker may take to serve by another configuration: some hundredths, unless it is stopped or starts."""
+_CONFIGURE_LOOK_S = 0.005
+"""How often it is looked whether they do."""
 _MOST_ANSWERS = 4
 """Questions of workers that are answered at the same time."""
 
@@ -53,15 +73,18 @@ Serve = Callable[[socket.socket, Parent], None]
 class _Worker:
     """One place among the workers, and the process that fills it now."""
 
-    def __init__(self, number: int, serve: Serve, listener: socket.socket, ears: "_Ears") -> None:
+    def __init__(self, number: int, listener: socket.socket, ears: "_Ears") -> None:
         self.number = number
-        self._serve = serve
         self._listener = listener
         self._ears = ears
         self._pause = 0.0
         self._start_at = 0.0
         self._told: Any = None
         self._drains = False
+        self._told_nth = 0
+        """Which configuration the process was told last, or started with."""
+        self.nth = 0
+        """Which one it is known to serve by."""
         self.has_served = False
         """Whether the process that fills it now could serve at any time."""
         self.restarts = 0
@@ -75,13 +98,17 @@ class _Worker:
         """Whether a process fills it that has not ended."""
         return bool(self.process and self.process.is_alive())
 
-    def look_after(self, news: Any, *, others_live: bool, drains: bool) -> None:
+    def look_after(self, configured: "_Configured", news: Any, *, others_live: bool, drains: bool) -> None:
         """Replace a process that has died, and tell a live one what is new."""
         now = time.monotonic()
         if self.process and not self.process.is_alive():
             self._bury(now, others_live=others_live)
         if not self.process and now >= self._start_at:
-            self._start()
+            self._start(configured)
+        if configured.nth != self._told_nth:
+            self._told_nth = configured.nth
+            self._tell(Configure(configured.nth, configured.what))
+            self._told = None  # what was told of another one by then is not listened to
         if drains and not self._drains:
             self._drains = True
             self._tell(Drain())
@@ -121,11 +148,16 @@ class _Worker:
                 self.process.join()
             self._hear_out()
 
-    def _start(self) -> None:
+    def kill(self) -> None:
+        """Have another process take the place of this one."""
+        if self.process:
+            self.process.kill()
+
+    def _start(self, configured: "_Configured") -> None:
         self._pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(
             target=_run,
-            args=(self._serve, self._listener, theirs, self.number),
+            args=(configured.serve, self._listener, theirs, self.number),
             name=f"cticache-{self.number}",
             daemon=True,
         )
@@ -133,14 +165,15 @@ class _Worker:
             self.process.start()
         theirs.close()
         self.has_served, self._told, self._drains = False, None, False
+        self.nth = self._told_nth = configured.nth
         _log.info("worker %d is process %d", self.number, self.process.pid)
         self._outbox = Outbox(self._pipe)
         self._reader = threading.Thread(
-            target=self._listen, args=(self._pipe, self._outbox), name=f"ear-{self.number}", daemon=True
+            target=self._listen, args=(self._pipe, self._outbox, self.process), name=f"ear-{self.number}", daemon=True
         )
         self._reader.start()
 
-    def _listen(self, pipe: Pipe, outbox: Outbox) -> None:
+    def _listen(self, pipe: Pipe, outbox: Outbox, process: SpawnProcess) -> None:
         """Hear what the process says until its end; in a thread, since it may be stopped in the midst of a word."""
         with suppress(EOFError, OSError):
             while True:
@@ -149,6 +182,10 @@ class _Worker:
                         self.has_served = True
                         _log.info("worker %d serves", self.number)
                         self._ears.wake()
+                    case Configured(_, True):
+                        process.kill()
+                    case Configured(nth, _):
+                        self.nth = nth
                     case Said(what):
                         self._ears.said(self, what)
                     case Reported(what):
@@ -239,6 +276,17 @@ class _Ears:
         tell(answer)
 
 
+class _Configured(NamedTuple):
+    """A configuration that workers serve by."""
+
+    nth: int
+    """How many there were before it."""
+    serve: Serve
+    """What a worker runs that starts with it."""
+    what: Any
+    """What one is told that runs."""
+
+
 def _answer(outbox: Outbox, number: int, answer: Any) -> None:
     outbox.put(Answer(number, answer))
 
@@ -269,7 +317,11 @@ class Workers(Ending):
         super().__init__(stop_s)
         self._listener = listener
         self._ears = _Ears(reported, answer, patience_s)
-        self._workers = [_Worker(number, serve, listener, self._ears) for number in range(1, count + 1)]
+        self._configured = _Configured(0, serve, None)
+        self._runs = False
+        self._seen_nth = 0
+        """Which configuration was looked after last: whoever has been started since then serves by it."""
+        self._workers = [_Worker(number, listener, self._ears) for number in range(1, count + 1)]
 
     @property
     def restarts(self) -> int:
@@ -282,6 +334,32 @@ class Workers(Ending):
         living = [(worker.number, worker.process) for worker in self._workers if worker.lives()]
         return {number: process.pid for number, process in living if process and process.pid}
 
+    def configure(self, nth: int, serve: Serve, what: Any) -> None:
+        """Have all serve by another configuration, and return once they do: those that run, which are told ``what``,
+        and those that are started from now on, which run ``serve``. From a thread of its own; one at a time.
+
+        A worker that does not take it in time is replaced: none is left that goes by the one before. ``nth`` is one
+        more than that of the one before.
+        """
+        self._configured = _Configured(nth, serve, what)
+        with suppress(OSError):  # it is over
+            self._ears.wake()
+        until = time.monotonic() + _TO_CONFIGURE_S
+        while self._runs and ((behind := self._behind(nth)) or self._seen_nth < nth):
+            if time.monotonic() > until:
+                for worker in behind:
+                    _log.error(
+                        "worker %d has not taken the new configuration within %g s, and is replaced",
+                        worker.number,
+                        _TO_CONFIGURE_S,
+                    )
+                    worker.kill()
+                until = time.monotonic() + _TO_CONFIGURE_S
+            time.sleep(_CONFIGURE_LOOK_S)
+
+    def _behind(self, nth: int) -> list[_Worker]:
+        return [each for each in self._workers if each.lives() and each.nth < nth]
+
     def run(
         self, news: Callable[[], Any], heard: Callable[[Any], None], opens: Callable[[], bool] = lambda: True
     ) -> None:
@@ -290,16 +368,18 @@ class Workers(Ending):
         Once a worker can serve, ``opens`` is asked until it says that the port is open. Then they are told the news.
         The socket is closed then, here first: whoever connects is let in by a worker, or is refused.
         """
-        is_open = False
+        is_open, self._runs = False, True
         try:
             while not self.is_due():
                 is_open = is_open or (any(worker.has_served for worker in self._workers) and opens())
-                latest, drains = news() if is_open else None, self.letting_go
+                configured, latest, drains = self._configured, news() if is_open else None, self.letting_go
                 for worker in self._workers:
                     others_live = any(other.lives() for other in self._workers if other is not worker)
-                    worker.look_after(latest, others_live=others_live, drains=drains)
+                    worker.look_after(configured, latest, others_live=others_live, drains=drains)
+                self._seen_nth = configured.nth
                 self._listen(heard, _LOOK_S if is_open else _SOON_S)
         finally:
+            self._runs = False
             self._listener.close()
             self.tell_closed()
             for worker in self._workers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from cticache.access.users import User
@@ -18,12 +19,12 @@ from cticache.options import Whole, declared
 
 Level = Literal["WARN", "CRIT"]
 Kind = Literal[
-    "redis", "loss", "clock", "overruled", "rules", "full", "used", "sharing", "fallback", "max_live", "not_found",
-    "nobody_asks", "number", "logins", "strangers",
+    "redis", "loss", "clock", "overruled", "rules", "config", "full", "used", "sharing", "fallback", "max_live",
+    "not_found", "nobody_asks", "number", "logins", "strangers",
 ]  # fmt: skip
-"""Those of the condition of the pools; refused for want of a number, nearly so, callers together on a number, on the
-fallback number; refused by max_live; asked for in vain; no call of a pool is asked for, none of a number; wrong
-passwords; questions for numbers of no pool.
+"""Those of the condition of the pools; a configuration that was refused; calls refused for want of a number, nearly so,
+callers together on a number, on the fallback number; refused by max_live; asked for in vain; no call of a pool is asked
+for, none of a number; wrong passwords; questions for numbers of no pool.
 """
 Hint = Literal["", "readyz", "leases", "explain", "advise", "log"]
 """Where to look next."""
@@ -111,21 +112,38 @@ def attention(
     users: Sequence[User],
     rules: WatchRules,
     before: Mapping[Key, Level],
+    refused_config: str = "",
 ) -> list[Attention]:
     """All that needs attention, the worst first and then in the order of the pools.
 
-    ``before``: what did when it was looked at last. That does until it is clearly better.
+    ``before``: what did when it was looked at last. That does until it is clearly better. ``refused_config``: what is
+    wrong with the configuration that was read last, if it was refused.
     """
-    found = [*of_service(condition, strangers, rules, before)]
+    found = [*of_service(condition, strangers, rules, before, refused_config)]
     for each in watched:
         found += of_pool(each, users, rules, before, has_note="loss" in condition.notes)
     return sorted(found, key=lambda each: each.level != "CRIT")
 
 
+def refused(file: str, at: datetime, wrong: str) -> str:
+    """What is said of a configuration that was refused, until one is in force."""
+    when = at.strftime("%Y-%m-%d %H:%M:%SZ")
+    return (
+        f"{file} was refused at {when}, and the configuration before it holds on: {wrong}. Mend the file, and run "
+        "`cticache reload`."
+    )
+
+
 def of_service(
-    condition: Condition, strangers: Strangers, rules: WatchRules, before: Mapping[Key, Level]
+    condition: Condition,
+    strangers: Strangers,
+    rules: WatchRules,
+    before: Mapping[Key, Level],
+    refused_config: str = "",
 ) -> Iterator[Attention]:
     """What is of the whole service."""
+    if refused_config:
+        yield Attention("config", "WARN", "", refused_config, "log")
     for kind, level in _NOTED.items():
         if note := condition.notes.get(kind):
             says = f"{note} {LOST}" if kind == "loss" else note

@@ -94,6 +94,8 @@ class ConfigFile(NamedTuple):
     file: str | None
     changed_at: str | None
     """When it had been changed last."""
+    read_at: str | None
+    """When it was read."""
 
 
 class Around(NamedTuple):
@@ -146,13 +148,24 @@ class Desk:
         self._config_file = config_file
         self._max_age_s = max_age_s
         self._config_changed_at = _changed_at(config_file)
-        self._started = datetime.now(UTC)
+        self._started = self._read = datetime.now(UTC)
         self._lock = threading.Lock()
         self._figures = Figures(float("-inf"), {}, None, None)
         self._seen: dict[str, tuple[float, PoolStats]] = {}
         """Pool -> when Redis told of it last, by time.monotonic(), and what."""
         self._around = Around(float("-inf"), {}, None, (), ())
         self._rates = Rates()
+
+    def change(
+        self, pools: Pools, limits: Mapping[str, float], users: Sequence[User], thresholds: Limits, max_age_s: float
+    ) -> None:
+        """Answer by the configuration that has just been read, of which these are."""
+        changed_at = _changed_at(self._config_file)
+        with self._lock:
+            self._pools, self._limits, self._users = pools, limits, users
+            self._thresholds, self._max_age_s = thresholds, max_age_s
+            self._config_changed_at, self._read = changed_at, datetime.now(UTC)
+            self._figures = self._figures._replace(read_at=float("-inf"))
 
     def answer(self, question: Question) -> bytes | Outage | None:
         """What is asked; or why Redis cannot be asked, where that is needed for it."""
@@ -204,6 +217,7 @@ class Desk:
                 processes=self._processes(),
                 limits=self._limits,
                 users=self._users,
+                config_read_at=self._read.timestamp(),
                 attention=self._attention(names, names_users=names_users),
             )
         )
@@ -264,7 +278,8 @@ class Desk:
     @property
     def config(self) -> ConfigFile:
         """The configuration that the service has read."""
-        return ConfigFile(str(self._config_file) if self._config_file else None, self._config_changed_at)
+        file = self._config_file
+        return ConfigFile(str(file) if file else None, self._config_changed_at, status.to_the_second(self._read))
 
     def _asked_around(self, trouble: str) -> Around:
         """What Redis says of itself, or said a moment ago, or last if it cannot be asked."""

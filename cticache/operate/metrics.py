@@ -63,6 +63,8 @@ class Seen:
     processes: Processes = field(default_factory=Processes)
     limits: Mapping[str, float] = field(default_factory=dict)
     users: Sequence[User] = ()
+    config_read_at: float = 0.0
+    """When the configuration was read that holds, in seconds since 1970."""
     attention: Sequence[Attention] = ()
     """What needs attention, as far as whoever asks may see it."""
 
@@ -228,6 +230,16 @@ def _running(seen: Seen) -> Iterator[Metric]:
             if str(number) in processes.pids:
                 family.add_metric([str(number)], held.get(name, 0))
         yield family
+    yield GaugeMetricFamily(
+        "cticache_config_read_timestamp_seconds",
+        "When the configuration that holds was read, since 1970",
+        seen.config_read_at,
+    )
+    yield GaugeMetricFamily(
+        "cticache_config_refused",
+        "1 while the configuration that was read last is refused, and the one before it holds",
+        any(each.kind == "config" for each in seen.attention),
+    )
     limits = GaugeMetricFamily("cticache_limit", "Limits of the configuration, 0 for none", labels=["name"])
     for name, limit in seen.limits.items():
         limits.add_metric([name], limit)

@@ -22,7 +22,14 @@ from cticache.operate.report import advice_lines
 
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 _ASKED = ("exact", "suffix", "sole", "uui")
-_TOLD = {"version": str, "workers": int, "restarts": int, "config_file": str, "config_changed_at": str}
+_TOLD = {
+    "version": str,
+    "workers": int,
+    "restarts": int,
+    "config_file": str,
+    "config_changed_at": str,
+    "config_read_at": str,
+}
 """What a service tells of itself, as Overview.tells has it, and what that is."""
 
 

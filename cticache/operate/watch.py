@@ -27,8 +27,8 @@ _CALM_LOOKS = 6
 """So many looks in a row must not find a thing before it is said to be over: what comes and goes is said once."""
 _MEMORY_S = 60.0
 """The time that what came from strangers is counted of."""
-_TOLD_BY_KEEPER = frozenset({"redis", "clock", "overruled", "rules"})
-"""The log has them in the same words, from the keeper of the pools, when they begin and when they are over."""
+_TOLD_ELSEWHERE = frozenset({"redis", "clock", "overruled", "rules", "config"})
+"""The log has them in the same words, from who has found them, when they begin and when they are over."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,18 @@ class Watch:
         condition: Callable[[], Condition],
         users: Callable[[], Sequence[User]] = tuple,
         refused: Callable[[], Mapping[str, int]] = dict,
+        refused_config: Callable[[], str] = str,
     ) -> None:
-        """``refused``: how often this service has refused with each code since its start."""
+        """``refused``: how often this service has refused with each code since its start. ``refused_config``: what is
+        wrong with the configuration that was read last, if it was refused.
+        """
         self._store = store
         self._pools = pools
         self._rules = rules
         self._condition = condition
         self._users = users
         self._refused = refused
+        self._refused_config = refused_config
         self._held: dict[Key, tuple[Attention, int]] = {}
         """What needs attention as far as the log was told, and in how many looks it has not been found since."""
         self._met: deque[_Met] = deque()
@@ -85,6 +89,10 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.latest = Look()
         """What the last look found; another object after each."""
+
+    def change(self, pools: Pools, rules: WatchRules) -> None:
+        """Look at these pools by these rules from the next look on."""
+        self._pools, self._rules = pools, rules
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -114,6 +122,7 @@ class Watch:
             users=self._users(),
             rules=self._rules,
             before={key: held.level for key, (held, _) in self._held.items()},
+            refused_config=self._refused_config(),
         )
         self.latest = Look(
             now_ms,
@@ -167,7 +176,7 @@ class Watch:
 
     def _cannot_look(self, error: RedisUnavailable) -> None:
         """Redis cannot be asked: what is known of the service alone needs attention. Nothing is said to be over."""
-        found = [*of_service(self._condition(), Strangers(), self._rules, {})]
+        found = [*of_service(self._condition(), Strangers(), self._rules, {}, self._refused_config())]
         if not any(each.kind == "redis" for each in found):
             found.insert(0, Attention("redis", "CRIT", "", f"{error.why}.", "readyz"))
         self.latest = replace(self.latest, attention=tuple(found))
@@ -175,7 +184,7 @@ class Watch:
     def _tell(self, found: Sequence[Attention]) -> None:
         for each in found:
             held, _ = self._held.get(each.key, (None, 0))
-            if each.kind not in _TOLD_BY_KEEPER and (held is None or (held.level, each.level) == ("WARN", "CRIT")):
+            if each.kind not in _TOLD_ELSEWHERE and (held is None or (held.level, each.level) == ("WARN", "CRIT")):
                 level = logging.ERROR if each.kind == "loss" else logging.WARNING
                 _log.log(level, "%s", _said(each), extra=_numbers(each))
             self._held[each.key] = each, 0
@@ -188,7 +197,7 @@ class Watch:
             self._held[key] = each, looks + 1
             if looks + 1 >= _CALM_LOOKS:
                 del self._held[key]
-                if each.kind not in _TOLD_BY_KEEPER:
+                if each.kind not in _TOLD_ELSEWHERE:
                     _log.info("over: %s", _said(each).partition(". ")[0], extra=_numbers(each))
 
     def _run(self) -> None:

@@ -90,6 +90,21 @@ def answer_whether_it_drains(listener: socket.socket, parent: Parent) -> None:
     _serve(listener, parent, ended, draining.is_set)
 
 
+def answer_by_what_they_have(listener: socket.socket, parent: Parent, has: str) -> None:
+    """A worker: tells each client which configuration it goes by; it cannot take ``wrong``, nor ``slow`` in time."""
+    now, ended = [has], threading.Event()
+
+    def configured(what: str) -> None:
+        if what == "wrong":
+            raise ValueError(what)
+        while what == "slow":
+            time.sleep(1)
+        now.append(what)
+
+    parent.follow(lambda _told: None, ended.set, configured=configured)
+    _serve(listener, parent, ended, lambda: now[-1])
+
+
 def ask_their_parent(listener: socket.socket, parent: Parent) -> None:
     """A worker: tells each client what its parent answers to two questions."""
     ended = threading.Event()

@@ -183,7 +183,7 @@ def bytes_read(port: int) -> bool:
     return False
 
 
-def test_a_hangup_ends_nothing_and_says_so(start: Start) -> None:
+def test_a_hangup_ends_nothing(start: Start) -> None:
     """A terminal that goes sends it to all processes."""
     running = start("workers = 2")
     port = port_of(running)
@@ -192,7 +192,7 @@ def test_a_hangup_ends_nothing_and_says_so(start: Start) -> None:
     until(lambda: all(map(ignores_hangups, workers_of(running))))
     for pid in [running.process.pid, *workers_of(running)]:
         os.kill(pid, signal.SIGHUP)
-    until(lambda: "SIGHUP is ignored" in running.said())
+    until(lambda: "the configuration was read again" in running.said())
     assert asked(port, POST).status == 201
     assert running.end(signal.SIGTERM) == 0
     assert "has ended with" not in running.said()

@@ -23,6 +23,7 @@ from kit.serving import until
 from kit.young import (
     BIG_REPORT,
     Interrupted,
+    answer_by_what_they_have,
     answer_whether_it_drains,
     answer_with_pid,
     ask_their_parent,
@@ -248,6 +249,50 @@ def let_go(running: Parent) -> set[int]:
     """The process that has just served, if it lets go of its clients."""
     pid, drains = running.ask()
     return {pid} if drains == "True" else set()
+
+
+def having(what: str) -> Callable[[socket.socket, upward.Parent], None]:
+    return partial(answer_by_what_they_have, has=what)
+
+
+def test_another_configuration_is_taken_by_those_that_run_and_by_those_that_start(
+    parent: Callable[..., Parent],
+) -> None:
+    running = parent(2, having("first"))
+    until(lambda: all(worker.has_served for worker in running.workers._workers))
+    pids = running.pids()
+    running.workers.configure(1, having("second"), "second")
+    assert {running.ask()[1] for _ in range(10)} == {"second"}
+    assert running.pids() == pids
+    for pid in pids:
+        kill(pid)
+    until(lambda: len(running.pids() - pids) == 2)
+    assert {running.ask()[1] for _ in range(10)} == {"second"}
+
+
+@pytest.mark.parametrize("told", ["wrong", "slow"])
+def test_a_worker_that_does_not_take_it_is_replaced_by_one_that_has_it(
+    parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, told: str
+) -> None:
+    monkeypatch.setattr("cticache.loop.workers._TO_CONFIGURE_S", 0.2 if told == "slow" else _WAIT_S)
+    running = parent(1, having("first"))
+    until(lambda: running.workers._workers[0].has_served)
+    pids = running.pids()
+    running.workers.configure(1, having("second"), told)
+    assert running.ask()[1] == "second"
+    assert not pids & running.pids()
+    assert ("worker 1 has not taken the new configuration" in caplog.text) == (told == "slow")
+
+
+def test_one_that_starts_meanwhile_takes_it_and_one_at_the_end_is_waited_for_no_longer(
+    parent: Callable[..., Parent],
+) -> None:
+    running = parent(1, having("first"))
+    running.workers.configure(1, having("second"), "second")
+    assert running.ask()[1] == "second"
+    running.stop()
+    running.workers.configure(2, having("third"), "third")
+    running.listener = reserve("127.0.0.1", 0)  # for the fixture to close
 
 
 def test_workers_ask_and_are_answered(parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture) -> None:

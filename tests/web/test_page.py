@@ -41,7 +41,7 @@ STATUS: dict[str, Any] = {
     "age_s": 1.2,
     "service": {
         "version": EVIL, "host": EVIL, "pid": 1, "started_at": NOW, "ready": True, "says": EVIL, "dispatch": "batch",
-        "config": {"file": EVIL, "changed_at": NOW, "same_on_all": True},
+        "config": {"file": EVIL, "changed_at": NOW, "read_at": NOW, "same_on_all": True},
     },
     "redis": {
         "up": True, "says": "", "name": EVIL, "version": EVIL, "role": EVIL, "uptime_s": 1_300_000, "replicas": 1,
@@ -98,7 +98,7 @@ def test_each_state_is_a_word() -> None:
 def test_what_is_not_known_is_a_dash_and_what_is_away_is_said() -> None:
     status = deepcopy(STATUS) | {"pools": [], "opened": None, "attention": [], "events": [], "nodes": []}
     status["service"] |= {"ready": False, "says": "Why.", "started_at": None}
-    status["service"]["config"] = {"file": None, "changed_at": None, "same_on_all": False}
+    status["service"]["config"] = {"file": None, "changed_at": None, "read_at": NOW, "same_on_all": False}
     status["redis"] |= {"up": False, "says": "Redis is away", "version": None}
     text = text_of(of_status(status))
     for words in (
