@@ -9,6 +9,7 @@ from importlib.metadata import version
 from redis.exceptions import RedisError
 
 from cticache.config import Config
+from cticache.config.environment import ALONE, UNHEEDED
 from cticache.link.connection import connect
 from cticache.link.redis_url import kind, shown
 from cticache.logs import NO_NUMBERS
@@ -21,13 +22,15 @@ _log = logging.getLogger(__name__)
 
 def tell_started(config: Config, url: str, workers: int, *, is_reached: bool) -> None:
     """Tell the log what has started, and on what; ``is_reached``: whether Redis, at ``url``, has answered by now."""
+    for name, hint in config.unheeded:
+        _log.warning(UNHEEDED, name, hint, extra=NO_NUMBERS)
     numbers = sum(len(pool.numbers) for pool in config.pools)
     names = ", ".join(said.split()[0] for said in config.overrides)
     _log.info(
         "cticache %s has started with %s, %s; Redis: %s (%s); %s, dispatch = %s; %s with %s",
         version("cticache"),
         config.source,
-        f"overridden by {names}" if names else "nothing of it overridden",
+        f"{'by' if config.source is ALONE else 'overridden by'} {names}" if names else "nothing of it overridden",
         shown(url),
         _server(url, config.redis.timeout) if is_reached else "it has not answered yet",
         counted(workers, "worker"),

@@ -7,6 +7,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from cticache import reach
+from cticache.config.environment import UNHEEDED
 from cticache.config.sections import Config, ServerConfig
 from cticache.errors import UserError
 from cticache.link.connection import connect
@@ -46,6 +47,8 @@ def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str
     tell(f"{settings.source}: {counted(len(pools), 'pool')}, {counted(len(users), 'user')}")
     for variable in settings.overrides:
         tell(f"  environment: {variable}")
+    for unheeded in settings.unheeded:
+        tell(f"  {UNHEEDED % unheeded}")
     for pool in pools:
         tell(f"  pool {pool.name}: {counted(len(pool.numbers), 'number')}, {len(pool.draining)} draining")
         for remark in remarks(pool):

@@ -7,6 +7,7 @@ import pytest
 
 from cticache import config
 from cticache.announce import tell_started
+from cticache.config.environment import ALONE
 from cticache.link.redis_url import shown
 
 INI = "[pool:x]\nnumbers = 1-9\ndraining = 10\n[pool:y]\nnumbers = 20\n"
@@ -40,6 +41,21 @@ def test_the_line_of_a_start_tells_what_runs_on_what_and_no_secret(
         f" has started with {path}, overridden by CTICACHE_SERVER_AUDIT_KEY, CTICACHE_SERVER_DISPATCH; "
         "Redis: redis://h:1/0 (it has not answered yet); 2 workers, dispatch = threads; 2 pools with 10 numbers"
     )
+
+
+def test_a_start_without_a_file_is_told_by_its_variables_and_what_is_ignored_before_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    names = {"CTICACHE_POOL_X_NUMBERS": "1", "CTICACHE_SEVER_PORT": "2"}
+    tell_started(config.read(ALONE, names), "redis://h:1/0", 1, is_reached=False)
+    ignored, said = caplog.records
+    assert (ignored.levelname, ignored.getMessage()) == (
+        "WARNING",
+        "environment variable CTICACHE_SEVER_PORT is ignored: no section of the configuration goes by this name; "
+        "did you mean CTICACHE_SERVER_PORT?",
+    )
+    assert " has started with the environment, by CTICACHE_POOL_X_NUMBERS; " in said.getMessage()
 
 
 def test_a_redis_that_goes_just_then_keeps_nobody_from_starting(

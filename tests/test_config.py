@@ -776,10 +776,10 @@ def test_every_option_of_the_schemas_has_a_wrong_value_here() -> None:
 
 def test_every_fault_is_told_in_a_line_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        _read(tmp_path, f"[server]\nport = x\nthreads = 0\n{POOL}ttl = x\n", {"CTICACHE_NONSENSE": "1"})
+        _read(tmp_path, f"[server]\nport = x\nthreads = 0\n{POOL}ttl = x\n", {"CTICACHE_LOG_NONSENSE": "1"})
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    for piece in ("CTICACHE_NONSENSE", "[server] port = x", "[server] threads = 0", "[pool:x] ttl = x"):
+    for piece in ("CTICACHE_LOG_NONSENSE", "[server] port = x", "[server] threads = 0", "[pool:x] ttl = x"):
         assert sum(piece in line for line in lines) == 1
 
 

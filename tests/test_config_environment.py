@@ -9,6 +9,7 @@ import pytest
 from cticache import config
 from cticache.access.passwords import hashed
 from cticache.config import Config
+from cticache.config.environment import ALONE as ENVIRONMENT
 from cticache.errors import ConfigError
 
 HASH, OTHER_HASH = hashed("secret-word"), hashed("other-word")
@@ -79,15 +80,119 @@ def test_an_empty_variable_is_an_empty_value(tmp_path: Path) -> None:
     [
         ("CTICACHE_SERVER_PROT", "did you mean CTICACHE_SERVER_PORT?"),
         ("CTICACHE_POOL_SYSTEM_X_TTL", "did you mean CTICACHE_POOL_SYSTEM_Y_TTL?"),
+        ("CTICACHE_POOL_SYSTEM_Y_NUMBER", "did you mean CTICACHE_POOL_SYSTEM_Y_NUMBERS?"),
         ("CTICACHE_REDIS_URLFILE", "did you mean CTICACHE_REDIS_URL_FILE?"),
-        ("CTICACHE_", "did you mean CTICACHE_"),
-        ("CTICACHE_QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ", "unset it"),
+        ("CTICACHE_LOG_QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ", "unset it"),
     ],
 )
-def test_an_unknown_variable_is_told_with_a_hint(tmp_path: Path, variable: str, hint: str) -> None:
+def test_an_unknown_option_of_a_section_is_told_with_a_hint(tmp_path: Path, variable: str, hint: str) -> None:
     line = _fault(tmp_path, {variable: "secret-word"})
     assert line.startswith(f"environment variable {variable}: ")
     assert hint in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("CTICACHE_SEVER_PORT", "did you mean CTICACHE_SERVER_PORT?"),
+        ("CTICACHE_PORT", "did you mean CTICACHE_SERVER_PORT?"),
+        ("CTICACHE_POOLS_SYSTEM_Y_TTL", "did you mean CTICACHE_POOL_SYSTEM_Y_TTL?"),
+        ("CTICACHE_QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ", "unset it"),
+    ],
+)
+def test_a_variable_of_no_section_is_ignored_and_said(tmp_path: Path, variable: str, hint: str) -> None:
+    read = _read(tmp_path, {variable: "8080"})
+    assert read.unheeded == ((variable, hint),)
+    assert (read.server.port, read.overrides) == (1, ())
+
+
+OF_KUBERNETES = {
+    "CTICACHE_SERVICE_HOST": "10.0.0.1",
+    "CTICACHE_SERVICE_PORT": "8080",
+    "CTICACHE_SERVICE_PORT_HTTP": "8080",
+    "CTICACHE_PORT": "tcp://10.0.0.1:8080",
+    "CTICACHE_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+    "CTICACHE_PORT_8080_TCP_PROTO": "tcp",
+    "CTICACHE_PORT_8080_TCP_PORT": "8080",
+    "CTICACHE_PORT_8080_TCP_ADDR": "10.0.0.1",
+    "CTICACHE_REDIS_SERVICE_HOST": "10.0.0.2",
+    "CTICACHE_REDIS_SERVICE_PORT": "6379",
+    "CTICACHE_REDIS_PORT": "tcp://10.0.0.2:6379",
+    "CTICACHE_REDIS_PORT_6379_TCP": "tcp://10.0.0.2:6379",
+    "CTICACHE_SERVER_PORT": "tcp://10.0.0.3:8080",
+}
+"""What it puts into each container where there are services named cticache, cticache-redis and cticache-server."""
+
+
+def test_what_kubernetes_says_of_its_services_is_no_configuration(tmp_path: Path) -> None:
+    read = _read(tmp_path, OF_KUBERNETES)
+    assert (read.unheeded, read.overrides, read.server.port) == ((), (), 1)
+
+
+ALONE = {
+    "CTICACHE_POOL_SYSTEM_Y_NUMBERS": "1-9",
+    "CTICACHE_POOL_SYSTEM_Y_MAX_TTL": "700",
+    "CTICACHE_USER_IVR_PASSWORD": HASH,
+    "CTICACHE_USER_IVR_POOLS": "system_y",
+    "CTICACHE_USER_CONTACT_CENTRE_TOKEN_FILE": "token",
+}
+
+
+def test_pools_and_users_can_come_from_the_environment_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_config_path", lambda *_args: tmp_path / "none")
+    (tmp_path / "token").write_text("sha256:" + "0" * 64, "utf-8")
+    read = config.read(config.find(None, ALONE), ALONE)
+    (pool,) = read.pools
+    assert (pool.name, str(pool.numbers), pool.max_ttl_ms) == ("system_y", "1-9", 700_000)
+    assert {user.name: user.pools for user in read.users} == {"ivr": {"system_y"}, "contact_centre": None}
+    assert str(read.source) == "the environment"
+    assert "CTICACHE_POOL_SYSTEM_Y_NUMBERS = 1-9 sets [pool:system_y] numbers" in read.overrides
+
+
+def test_a_user_of_the_environment_stands_beside_those_of_the_file(tmp_path: Path) -> None:
+    read = _read(tmp_path, {"CTICACHE_USER_ANN_PASSWORD": OTHER_HASH, "CTICACHE_USER_BOB_B_PASSWORD": OTHER_HASH})
+    assert {user.name: user.password for user in read.users} == {"ann": OTHER_HASH, "bob.b": OTHER_HASH}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("CTICACHE_POOL_X_NUMBERS", "secret-", "CTICACHE_POOL_X_NUMBERS = secret-: "),
+        ("CTICACHE_POOL_X_TLL", "1", "CTICACHE_POOL_X_TLL: no section and option go by this name; did you mean "),
+        ("CTICACHE_USER_X_ROLES", "take", "CTICACHE_USER_X_ROLES: no section and option go by this name"),
+        (f"CTICACHE_POOL_{'X' * 65}_NUMBERS", "1", "_NUMBERS: no section and option go by this name"),
+        ("CTICACHE_USER_X_TOKEN", "", "the environment: [user:x] password: is missing: run `cticache user NAME`"),
+    ],
+)
+def test_what_is_wrong_where_there_is_no_file_is_told(variable: str, value: str, fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.read(ENVIRONMENT, {"CTICACHE_POOL_X_NUMBERS": "1", variable: value})
+    (line,) = str(caught.value).splitlines()
+    assert fault in line
+
+
+def test_the_environment_cannot_have_more_pools_than_one_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cticache.config.reader.MOST_POOLS", 2)
+    with pytest.raises(ConfigError, match="there are 3 pools, more than the 2 of one service"):
+        config.read(ENVIRONMENT, {f"CTICACHE_POOL_{name}_NUMBERS": str(at) for at, name in enumerate("ABC", 1)})
+
+
+def test_the_environment_names_the_file_and_the_command_line_another(tmp_path: Path) -> None:
+    named, other = tmp_path / "named.ini", tmp_path / "other.ini"
+    for path in (named, other):
+        path.write_text(TEXT, "utf-8")
+    environment = ALONE | {"CTICACHE_CONFIG": str(named)}
+    assert config.find(None, environment) == named
+    assert config.find(other, environment) == other
+    assert config.read(named, {"CTICACHE_CONFIG": str(named)}).unheeded == ()
+
+
+def test_a_file_named_in_the_environment_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.find(None, ALONE | {"CTICACHE_CONFIG": str(tmp_path / "none.ini")})
+    assert str(caught.value).startswith(f"environment variable CTICACHE_CONFIG = {tmp_path / 'none.ini'}: ")
+    assert "there is no such file" in str(caught.value)
 
 
 def test_a_variable_that_stands_for_two_sections_is_refused(tmp_path: Path) -> None:

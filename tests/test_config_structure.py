@@ -190,7 +190,7 @@ def test_a_number_in_another_spelling_is_told_with_the_variable_that_has_it(tmp_
 
 def test_a_missing_file_is_told_with_the_sample_to_copy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.find(tmp_path / "none.ini")
+        config.find(tmp_path / "none.ini", {})
     (line,) = str(caught.value).splitlines()
     assert str(tmp_path / "none.ini") in line
     assert f"copy {config.SAMPLE}" in line
@@ -198,7 +198,7 @@ def test_a_missing_file_is_told_with_the_sample_to_copy(tmp_path: Path) -> None:
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.find(tmp_path)
+        config.find(tmp_path, {})
     assert str(tmp_path) in str(caught.value)
     with pytest.raises(ConfigError) as caught:
         config.read(tmp_path, {})
@@ -214,12 +214,12 @@ def test_without_a_name_the_file_is_the_one_here_then_the_users_own(
     monkeypatch.chdir(here)
     monkeypatch.setattr("platformdirs.user_config_path", lambda *_args: own)
     with pytest.raises(ConfigError) as caught:
-        config.find(None)
+        config.find(None, {})
     assert f"{here / 'config.ini'} or {own / 'config.ini'}" in str(caught.value)
     (own / "config.ini").write_text(POOL)
-    assert config.find(None) == own / "config.ini"
+    assert config.find(None, {}) == own / "config.ini"
     (here / "config.ini").write_text(POOL)
-    assert config.find(None).absolute() == here / "config.ini"
+    assert config.find(None, {}).absolute() == here / "config.ini"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from cticache.link.embedded import Embedded, data_folder, is_imitated, socket_ur
 
 def configured(arguments: argparse.Namespace) -> config.Config:
     """The configuration that ``--config`` names, or the one that is found; ConfigError tells what is wrong with it."""
-    return config.read(config.find(arguments.config), os.environ)
+    return config.read(config.find(arguments.config, os.environ), os.environ)
 
 
 def opened(settings: config.Config, stack: ExitStack) -> Store:

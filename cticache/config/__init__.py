@@ -1,8 +1,8 @@
 """config.ini -> one frozen Config. Unknown sections and options are errors, and every fault is told in one line.
 
 The environment overrides an option: ``CTICACHE_<SECTION>_<OPTION>``, every character other than a letter or digit
-written as an underscore, as in ``CTICACHE_POOL_SYSTEM_Y_TTL``. A secret may be in a file of its own, named by the
-option with ``_file`` after its name.
+written as an underscore, as in ``CTICACHE_POOL_SYSTEM_Y_TTL``. It may have all of it, and no file is needed then. A
+secret may be in a file of its own, named by the option with ``_file`` after its name.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from cticache.config import environment as variables
 from cticache.config.reader import Reader
 from cticache.config.sections import Config
 from cticache.errors import ConfigError
@@ -23,12 +24,22 @@ SAMPLE = next(
 """The config.ini that comes with the installation: every option with its default."""
 
 
-def find(named: Path | None) -> Path:
-    """The file to read: the named one, ./config.ini, or the one in the user's configuration folder."""
+def find(named: Path | None, environment: Mapping[str, str]) -> Path:
+    """The file to read: the named one, that of CTICACHE_CONFIG, ./config.ini, or the user's own; else ``ALONE``.
+
+    ConfigError if there is none and no pool in the environment, or if it is named and not there.
+    """
+    by = environment.get(variables.FILE)
+    if not named and by:
+        if Path(by).is_file():
+            return Path(by)
+        raise ConfigError(f"environment variable {variables.FILE} = {by}: there is no such file; name another")
     places = [named] if named else [Path("config.ini"), platformdirs.user_config_path("cticache", False) / "config.ini"]
     for place in places:
         if place.is_file():
             return place
+    if not named and variables.has_a_pool(environment):
+        return variables.ALONE
     looked_at = " or ".join(str(place.absolute()) for place in places)
     raise ConfigError(f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it")
 

@@ -2,7 +2,7 @@
 
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 from marshmallow import ValidationError
 
 from cticache.access.users import MISSING, User
+from cticache.config import environment as variables
+from cticache.config.environment import variable
 from cticache.config.sections import SECTIONS, Config, LogConfig, RedisConfig, ServerConfig
 from cticache.errors import ConfigError
 from cticache.numbering.conflicts import conflicts, shared
@@ -19,7 +21,6 @@ from cticache.numbering.pools import MOST_POOLS
 from cticache.operate.attention import WatchRules
 from cticache.options import NAME, Section
 
-_ENVIRONMENT = "CTICACHE_"
 _MOST_NAMED = 20
 """Of the pools, where a user's is none of them."""
 _NO_COMMENT = "; a comment after a value begins with ; and not with #"
@@ -30,9 +31,10 @@ class Reader:
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self._path = path
-        self._environment = {name: text for name, text in environment.items() if name.startswith(_ENVIRONMENT)}
+        self._environment = variables.given(environment)
         self._faults: list[str] = []
         self._overrides: list[str] = []
+        self._unheeded: list[tuple[str, str]] = []
         self._files: dict[tuple[str, str], Path] = {}
         """Where the secrets are that are in a file of their own, by section and option."""
 
@@ -40,6 +42,7 @@ class Reader:
         """The configuration; ConfigError has a line for each fault."""
         sections: dict[str, dict[str, str]] = {"server": {}, "redis": {}, "watch": {}, "log": {}} | self._sections()
         self._override(sections)
+        self._count(sections)
         loaded = {name: self._load(name, options) for name, options in sections.items()}
         self._raise()
         pools = tuple(_pool(name[5:], options) for name, options in loaded.items() if name.startswith("pool:"))
@@ -51,7 +54,8 @@ class Reader:
         self._raise()
         server, redis = ServerConfig(**loaded["server"]), RedisConfig(**loaded["redis"])
         log = LogConfig(**loaded["log"])
-        return Config(self._path, server, redis, watch, log, pools, users, tuple(sorted(self._overrides)))
+        overrides, unheeded = tuple(sorted(self._overrides)), tuple(sorted(self._unheeded))
+        return Config(self._path, server, redis, watch, log, pools, users, overrides, unheeded)
 
     def _raise(self) -> None:
         if self._faults:
@@ -66,7 +70,8 @@ class Reader:
             default_section="\0",  # so that [DEFAULT] is a section like any other, and unknown
         )
         try:
-            parser.read_string(self._path.read_text("utf-8-sig"), str(self._path))
+            text = "" if self._path is variables.ALONE else self._path.read_text("utf-8-sig")
+            parser.read_string(text, str(self._path))
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
@@ -86,38 +91,51 @@ class Reader:
                 self._faults.append(
                     f"{self._path}: [{name}]: the name after the colon must be 1 to 64 of A-Z a-z 0-9 _ . -"
                 )
-        pools = sum(name.startswith("pool:") for name in parser.sections())
+        self._raise()
+        return {name: dict(parser[name]) for name in parser.sections()}
+
+    def _count(self, sections: Iterable[str]) -> None:
+        pools = sum(name.startswith("pool:") for name in sections)
         if pools > MOST_POOLS:
             self._faults.append(
                 f"{self._path}: there are {pools} pools, more than the {MOST_POOLS} of one service; "
                 "give the others to another one, with a [redis] prefix of its own"
             )
-        self._raise()
-        return {name: dict(parser[name]) for name in parser.sections()}
+            self._raise()
 
     def _override(self, sections: dict[str, dict[str, str]]) -> None:
         if not self._environment:  # else thousands of pools have a name for each of their options
             return
         known: dict[str, list[tuple[str, str]]] = {}
-        for section in sections:
+
+        def know(section: str) -> None:
             for option in _options(section):
-                known.setdefault(_variable(section, option), []).append((section, option))
+                known.setdefault(variable(section, option), []).append((section, option))
+
+        for section in sections:
+            know(section)
+        for section in sorted({variables.made(name) for name in self._environment if name not in known} - {""}):
+            sections[section] = {}
+            know(section)
+        does = "sets" if self._path is variables.ALONE else "overrides"
         for name, text in self._environment.items():
             places = known.get(name, [])
-            if not places:
-                near = get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]}?" if near else "unset it"
-                self._faults.append(f"environment variable {name}: no section and option go by this name; {hint}")
+            if not places and not variables.is_of_a_section(name):
+                self._unheeded.append((name, variables.hint(name, known)))
+            elif not places:
+                self._faults.append(
+                    f"environment variable {name}: no section and option go by this name; {variables.hint(name, known)}"
+                )
             elif len(places) > 1:
                 both = " and ".join(f"[{section}] {option}" for section, option in places)
                 self._faults.append(f"environment variable {name}: stands for {both}; rename one of the sections")
             else:
                 section, option = places[0]
-                if _variable(section, _twin(option)) not in self._environment:
+                if variable(section, _twin(option)) not in self._environment:
                     sections[section].pop(_twin(option), None)
                 sections[section][option] = text
                 shown = "" if option in _section(section).secrets else f" = {' '.join(text.split())}"
-                self._overrides.append(f"{name}{shown} overrides [{section}] {option}")
+                self._overrides.append(f"{name}{shown} {does} [{section}] {option}")
 
     def _load(self, section: str, options: dict[str, str]) -> dict[str, Any]:
         known = _options(section)
@@ -161,12 +179,8 @@ class Reader:
         secret = option in _section(section).secrets
         if file := self._files.get((section, option)):
             option, value, secret = f"{option}_file", str(file), False
-        variable = _variable(section, option)
-        where = (
-            f"environment variable {variable}"
-            if variable in self._environment
-            else f"{self._path}: [{section}] {option}"
-        )
+        name = variable(section, option)
+        where = f"environment variable {name}" if name in self._environment else f"{self._path}: [{section}] {option}"
         return f"{where}{'' if secret or value is None else ' = ' + ' '.join(value.split())}: {allowed}"
 
     def _across(self, pools: tuple[Pool, ...], users: tuple[User, ...]) -> None:
@@ -203,10 +217,6 @@ def _section(name: str) -> Section:
 
 def _twin(option: str) -> str:
     return option.removesuffix("_file") if option.endswith("_file") else f"{option}_file"
-
-
-def _variable(section: str, option: str) -> str:
-    return _ENVIRONMENT + re.sub(r"[^A-Z0-9]", "_", f"{section}_{option}".upper())
 
 
 def _syntax(error: configparser.Error) -> str:

@@ -120,3 +120,5 @@ class Config:
     users: tuple[User, ...]
     overrides: tuple[str, ...] = ()
     """What the environment overrides, as it may be shown: a secret without its value."""
+    unheeded: tuple[tuple[str, str], ...] = ()
+    """Each variable that looks like one of this service's and names none of its sections, and what to do about it."""

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 import cticache
+from cticache.config.environment import UNHEEDED
 from cticache.data.heartbeat import _LOST
 from cticache.data.keeper import _OVER, _OVERRULED, _RULES
 from cticache.journal.closed import CAUSES
@@ -25,6 +26,7 @@ TABLES = {"ERROR": "ERROR and CRITICAL", "WARNING": "WARNING"}
 """The headings of these."""
 BELOW = {"logging.DEBUG", "logging.INFO"}
 COMPUTED = {
+    "announce.py: UNHEEDED": (UNHEEDED,),
     "data/heartbeat.py: told": tuple(_LOST.values()),
     "data/keeper.py: sentence or _OVER[kind]": (_OVERRULED, _RULES, *_OVER.values()),
     "data/outage.py: told(error)": (f"{AWAY.says} (%s)", f"{SILENT.says} (%s)", "Redis refuses to work: %s"),

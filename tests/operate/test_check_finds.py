@@ -195,13 +195,16 @@ def test_what_the_environment_overrides_is_shown_and_no_secret(
     monkeypatch.setenv("CTICACHE_SERVER_AUDIT_KEY", "secret-word-secret-word")
     monkeypatch.setenv("CTICACHE_REDIS_URL", safe)
     monkeypatch.setenv("CTICACHE_USER_BOB_PASSWORD", HASH)
+    monkeypatch.setenv("CTICACHE_SEVER_PORT", "secret-word")
     code, lines = check("redis://secret-word:1", f"{POOL}[user:bob]\npassword = {HASH}\n", whole=True)
     assert code == 0
-    assert lines[1:5] == [
+    assert lines[1:6] == [
         "  environment: CTICACHE_POOL_X_TTL = 60 overrides [pool:x] ttl",
         "  environment: CTICACHE_REDIS_URL overrides [redis] url",
         "  environment: CTICACHE_SERVER_AUDIT_KEY overrides [server] audit_key",
         "  environment: CTICACHE_USER_BOB_PASSWORD overrides [user:bob] password",
+        "  environment variable CTICACHE_SEVER_PORT is ignored: no section of the configuration goes by this name; "
+        "did you mean CTICACHE_SERVER_PORT?",
     ]
     assert not [line for line in lines if "secret-word" in line or HASH[-20:] in line]
 

@@ -112,7 +112,7 @@ def test_a_signal_to_end_while_its_configuration_is_read_ends_it_quietly(start_o
     begin = """
 import signal, sys
 from cticache import __main__, config
-def find(_path):
+def find(*_):
     signal.raise_signal(signal.SIGTERM)
 config.find = find
 sys.exit(__main__.main())
