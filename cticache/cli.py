@@ -9,6 +9,7 @@ import argparse
 import errno
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from cticache import logs
+from cticache import journald, logs
 from cticache.commands.acl import ACL
 from cticache.commands.advise import ADVISE
 from cticache.commands.check import CHECK
@@ -145,6 +146,8 @@ def _failed(error: Exception, given: Sequence[str]) -> int:
     if _JSON in given:
         stream = sys.stderr
         text = json.dumps({"error": failure.error, "detail": failure.detail}, ensure_ascii=False) + "\n"
+    if stream is sys.stderr and journald.reads(stream):
+        text = journald.marked(text.removesuffix("\n"), logging.ERROR) + "\n"
     try:
         print(text, end="", file=stream, flush=True)
     except OSError:

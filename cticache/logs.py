@@ -13,6 +13,7 @@ from functools import lru_cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from cticache import journald
 from cticache.numbering.ani import masked
 
 _log = logging.getLogger(__name__)
@@ -312,8 +313,8 @@ def configure(style: str = "text", level: str = "info", elsewhere: Callable[[str
     """Log to the standard error stream in UTF-8, one line for each record, with telephone numbers masked.
 
     ``style`` is one of FORMATS, ``level`` one of LEVELS. What ends a thread is logged, too, and not printed past the
-    log. ``elsewhere`` is given the lines in place of the stream, finished and several at once, for as long as it raises
-    no OSError.
+    log. In systemd's journal each line has its priority. ``elsewhere`` is given the lines in place of the stream,
+    finished and several at once, for as long as it raises no OSError.
     """
     in_utf8(sys.stderr)
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").
@@ -327,9 +328,10 @@ def configure(style: str = "text", level: str = "info", elsewhere: Callable[[str
 
 def change(style: str, level: str) -> None:
     """Write the log in this form from now on, from this level on, as ``configure`` explains them."""
+    formatter = _FORMATTERS[style]()
     for handler in logging.root.handlers:
         if isinstance(handler, _Stream):
-            handler.setFormatter(_FORMATTERS[style]())
+            handler.setFormatter(journald.Marked(formatter) if journald.reads(sys.stderr) else formatter)
     least = logging.getLevelNamesMapping()[level.upper()]
     # Below INFO only the service's own lines are known to have no value in them: libraries keep to INFO.
     logging.root.setLevel(max(least, logging.INFO))

@@ -29,6 +29,7 @@ from cticache.overview import Overview
 from cticache.reach import new_clocks, new_runner, new_store
 from cticache.reloading import Reloading
 from cticache.serving import Changed, Site, new_loop, serve_on, work
+from cticache.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -48,15 +49,11 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
         stack.enter_context(reloads_at_hangups(reloading.ask))
         run = stack.enter_context(_told_at_the_end())
         stack.enter_context(ended_by_signals(0))
+        supervisor = Supervisor()
         users, password = _users(config)
         host = "127.0.0.1" if password else config.server.host
         listener = stack.enter_context(reserve(host, config.server.port))
-        url = config.redis.url
-        if not url:
-            embedded = Embedded(data_folder(config.redis.data))
-            stack.callback(embedded.stop)
-            embedded.start()
-            url = embedded.url
+        url = config.redis.url or _embedded(config.redis.data, stack)
         count = _workers(config)
         sites = _Sites(url, passwords.invent())
         site = sites.of(config, users)
@@ -83,6 +80,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
                 condition = keeper.condition
                 tell_started(config, url, count, is_reached=not condition.outage)
                 announce(tell, config, listener, password, not_yet="" if condition.in_place else condition.why_not())
+                supervisor.ready(f"serves on port {listener.getsockname()[1]}")
                 return True
             return False
 
@@ -107,9 +105,25 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
                 patience_s=site.patience_s,
             )
             overview.processes = lambda: _processes(workers, count, config.server.dispatch)
-            reloading.start(users, _Service(sites, keeper, overview, workers).serve_by, overview.note_refused)
+            service = _Service(sites, keeper, overview, workers, supervisor)
+            reloading.start(users, service.serve_by, overview.note_refused)
+            workers.begun = supervisor.stopping
             stack.enter_context(_ended_by_signals(run, workers, reloading))
-            workers.run(keeper.news, lambda _message: keeper.wake(), opens)
+            workers.run(partial(_news, keeper, supervisor), lambda _message: keeper.wake(), opens)
+
+
+def _embedded(folder: str, stack: ExitStack) -> str:
+    """The URL of the embedded server, which is started for as long as the stack is open."""
+    embedded = Embedded(data_folder(folder))
+    stack.callback(embedded.stop)
+    embedded.start()
+    return embedded.url
+
+
+def _news(keeper: Keeper, supervisor: Supervisor) -> News:
+    """What the workers are told, each time that this process looks after them."""
+    supervisor.lives()
+    return keeper.news()
 
 
 def _users(config: Config) -> tuple[Sequence[User], str]:
@@ -141,6 +155,7 @@ class _Service:
     keeper: Keeper
     overview: Overview
     workers: Workers
+    supervisor: Supervisor
 
     def serve_by(self, config: Config, users: Sequence[User]) -> str:
         """Have all of it go by another one, as reloading.Serve says."""
@@ -152,7 +167,8 @@ class _Service:
             self.overview.change(config, users, pools)
 
         self.workers.stop_s = config.server.stop_timeout
-        return self.keeper.change(pools, serve)
+        with self.supervisor.reloading():
+            return self.keeper.change(pools, serve)
 
 
 def _reload(reloading: Reloading, tell: Callable[[str], None]) -> None:

@@ -55,6 +55,8 @@ class Ending:
         """Whether it has begun: from now on every answer closes its connection."""
         self.stop_at = math.inf
         """When the port is to be closed, by time.monotonic()."""
+        self.begun: Callable[[], None] = lambda: None
+        """Is called by the loop once it has heard the first signal."""
 
     def drain(self, seconds: float, heard: str = "") -> None:
         """Let go, and stop after so many seconds; the earliest end that was told counts.
@@ -76,7 +78,9 @@ class Ending:
         """Whether it is time to stop; for the loop, which tells the log on this occasion what was heard."""
         while self._heard:
             name, seconds = self._heard.popleft()
-            self._has_heard = True
+            if not self._has_heard:
+                self._has_heard = True
+                self.begun()
             if seconds:
                 _log.info("%s was heard: for %g s /readyz is 503 and all else is served, then it stops", name, seconds)
             else:
