@@ -25,6 +25,7 @@ from cticache.commands.command import TROUBLE
 from cticache.commands.completion import COMPLETION
 from cticache.commands.explain import EXPLAIN
 from cticache.commands.failure import TOLD, Failure, Misused, is_closed_pipe
+from cticache.commands.health import HEALTH
 from cticache.commands.leases import LEASES
 from cticache.commands.pools import POOLS, is_for_monitoring
 from cticache.commands.recipe import RECIPE
@@ -42,6 +43,7 @@ COMMANDS = (
     SERVE,
     CHECK,
     RELOAD,
+    HEALTH,
     ACL,
     STATUS,
     POOLS,

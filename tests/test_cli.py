@@ -50,6 +50,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
 COMMANDS = [
     "serve",
     "check",
+    "health",
     "acl",
     "pools",
     "advise",

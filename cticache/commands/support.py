@@ -1,7 +1,6 @@
 """``cticache support``: what somebody needs to know who is asked for help, in one file, without what is secret."""
 
 import argparse
-import http.client
 import json
 import os
 import platform
@@ -26,6 +25,7 @@ from cticache.commands.advise import advices
 from cticache.commands.command import WELL, Command
 from cticache.commands.failure import TOLD, Failure
 from cticache.commands.opening import configured, opened, reached
+from cticache.commands.probe import probed
 from cticache.commands.redacted import without_numbers
 from cticache.config import Config
 from cticache.data.replies import utc
@@ -37,9 +37,6 @@ from cticache.numbering.ani import masked
 from cticache.operate import doctor
 from cticache.operate.report import advice_lines, complaint_lines
 
-_ANSWERS_S = 2.0
-"""How long the service has to say whether it is ready."""
-_MOST_ANSWERED = 65_536
 _MOST_LOG = 262_144
 """Bytes of the end of a log."""
 _TOLD_BY_REDIS = (
@@ -210,20 +207,8 @@ def _redis(settings: Config) -> list[dict[str, Any]]:
 
 def _ready(settings: Config) -> dict[str, Any]:
     """What the service itself says of its state, where it runs on this machine."""
-    server = settings.server
-    host = "127.0.0.1" if server.host in ("0.0.0.0", "::") or not settings.users else server.host  # noqa: S104
-    if not server.port:
-        raise UserError("[server] port = 0 is another one at each start")
-    asked = http.client.HTTPConnection(host, server.port, timeout=_ANSWERS_S)
-    try:
-        asked.request("GET", "/readyz")
-        answer = asked.getresponse()
-        said = answer.read(_MOST_ANSWERED).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"no service answers at {host}, port {server.port}: {error}") from None
-    finally:
-        asked.close()
-    return {"status": answer.status, "body": without_numbers(said)}
+    status, said = probed(settings, "/readyz")
+    return {"status": status, "body": without_numbers(said)}
 
 
 def _save(path: Path, files: Mapping[str, str]) -> None:

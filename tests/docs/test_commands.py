@@ -54,7 +54,14 @@ ALONE = {
 }
 """What is added where a command is named alone, and cannot be run like that."""
 COMMAND = re.compile(r"(?:\$ |echo \w+ \| )?(?:\S*/)?cticache ([a-z-][^#>]*)")
-ENDS_WITH = {"check": {0, 1}, "reload": {1}, "pools --warn 75 --crit 90": {2}, "status": {2}}
+ENDS_WITH = {
+    "check": {0, 1},
+    "health": {1},
+    "health --live": {1},
+    "reload": {1},
+    "pools --warn 75 --crit 90": {2},
+    "status": {2},
+}
 """The exit codes that are right, other than 0: a Redis for tests may lose data, the pool is full, and no service
 runs."""
 
