@@ -164,7 +164,7 @@ def _commit(revision: str) -> str:
 
 def _git(*arguments: str) -> str:
     """What git prints; SystemExit with its words if it fails."""
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)  # noqa: S607
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout.strip()
