@@ -41,7 +41,10 @@ def find(named: Path | None, environment: Mapping[str, str]) -> Path:
     if not named and variables.has_a_pool(environment):
         return variables.ALONE
     looked_at = " or ".join(str(place.absolute()) for place in places)
-    raise ConfigError(f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it")
+    raise ConfigError(
+        f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it"
+        f"{'' if named else f', or set {variables.FILE} to your file, or {variables.PREFIX}POOL_<NAME>_NUMBERS'}"
+    )
 
 
 def read(path: Path, environment: Mapping[str, str]) -> Config:

@@ -25,6 +25,8 @@ _OF_A_SECTION = re.compile(rf"{PREFIX}(?:{'|'.join(SECTIONS).upper()})_")
 _LINKED = re.compile(
     rf"{PREFIX}(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)"
 )
+_NEAR = 0.5
+"""How like a known variable another one must be, without what they all begin with: so PORT is SERVER_PORT."""
 _LINK = re.compile(r"(?:tcp|udp|sctp)://\S+")
 
 
@@ -68,5 +70,5 @@ def is_of_a_section(variable: str) -> bool:
 
 def hint(variable: str, known: Collection[str]) -> str:
     """What is to be done about a variable that is none of the known ones."""
-    near = get_close_matches(variable, list(known), 1)
-    return f"did you mean {near[0]}?" if near else "unset it"
+    near = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], 1, _NEAR)
+    return f"did you mean {PREFIX}{near[0]}?" if near else "unset it"

@@ -99,7 +99,8 @@ class Embedded:
             ) from None
         except (OSError, ValueError, NotImplementedError) as error:  # not a path, or no locks on that file system
             raise UserError(
-                f"the data folder {self._folder} cannot be used: {error}; choose one with [redis] data"
+                f"the data folder {self._folder} cannot be used: {error}; choose one with [redis] data, "
+                "or name a server with [redis] url"
             ) from None
         try:
             binary = _binary()

@@ -388,6 +388,7 @@ def test_a_folder_that_is_a_file_is_one_line_and_exit_2(start: Start, folder: Pa
     assert running.ended() == 2
     (line,) = running.said().splitlines()
     assert "cannot be used" in line
+    assert line.endswith("choose one with [redis] data, or name a server with [redis] url")
     assert "[redis] data" in line
 
 
