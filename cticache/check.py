@@ -9,6 +9,8 @@ from redis.exceptions import ResponseError
 from cticache import reach
 from cticache.config.environment import UNHEEDED
 from cticache.config.sections import Config, ServerConfig
+from cticache.data import format as formats
+from cticache.data.store import Store
 from cticache.errors import UserError
 from cticache.link.connection import connect
 from cticache.link.embedded import data_folder
@@ -115,4 +117,16 @@ def _of_redis(settings: Config, url: str, stack: ExitStack, tell: Callable[[str]
         scripts.load()
     except ResponseError as error:
         found.append(trial.said(error, prefix))
-    return [*found, *trial.of_scripts(store, [pool.name for pool in settings.pools], prefix)]
+    tried = trial.of_scripts(store, [pool.name for pool in settings.pools], prefix)
+    return [*found, *tried, *(_of_data(store, tell) if not tried else [])]
+
+
+def _of_data(store: Store, tell: Callable[[str], None]) -> list[str]:
+    """Whether this release may serve the data that are there."""
+    found = store.data_format()
+    tell(f"  its data are of format {found.format}; this release writes {formats.FORMAT}")
+    try:
+        formats.check(found)
+    except formats.OtherFormat as error:
+        return [str(error)]
+    return []

@@ -8,6 +8,7 @@ from redis import Redis
 
 from cticache.config.sections import Config, RedisConfig
 from cticache.data.clock import Clocks
+from cticache.data.format import Bar
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
@@ -84,10 +85,12 @@ def _channel(url: str, redis: RedisConfig, hub: Hub, waits: Waits) -> RedisChann
     return RedisChannel(hub, lambda: dial(client), redis.timeout, redis.probe, waits)
 
 
-def new_store(runner: Runner, config: Config, clocks: Clocks | None = None) -> tuple[Store, Scripts]:
+def new_store(
+    runner: Runner, config: Config, clocks: Clocks | None = None, bar: Bar | None = None
+) -> tuple[Store, Scripts]:
     """The store on this Redis, and its scripts, which must still be loaded."""
     scripts = Scripts(runner, read_scripts())
-    return Store(scripts, Keys(config.redis.prefix), config.redis.retry_after, clocks), scripts
+    return Store(scripts, Keys(config.redis.prefix), config.redis.retry_after, clocks, bar), scripts
 
 
 def new_clocks(config: Config) -> Clocks:

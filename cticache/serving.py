@@ -154,7 +154,7 @@ def serve_on(
         runner = new_runner(
             site.url, site.config.redis, stack, hub, most_at_node=MOST_AT_NODE if hub else half, waits=waits
         )
-        store, scripts = new_store(runner, site.config, keeper.clocks)
+        store, scripts = new_store(runner, site.config, keeper.clocks, keeper.bar)
         Loading(scripts)
         dispatcher = hub or StandIns(config.threads)
         wait = Parking(dispatcher, _MOST_PUT_OFF).wait if isinstance(dispatcher, Hub) else dispatcher.wait

@@ -2,7 +2,7 @@
 -- service_leave -- take a service that ends from those that live, so that it rules no longer.
 --
 -- KEYS[1]  services        zset    id of a service -> time (ms) at which it was started
--- KEYS[2]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told
+-- KEYS[2]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told, format
 -- ARGV[1]  service         its id
 --
 -- Writes    services, service_prefix

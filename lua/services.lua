@@ -2,7 +2,7 @@
 -- services -- the services that live, the one that was started last first, with what each tells of itself.
 --
 -- KEYS[1]  services        zset    id of a service -> time (ms) at which it was started
--- KEYS[2]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told
+-- KEYS[2]  service_prefix  prefix  of service:<id>, a hash for as long as it lives: numbers, rules, who, told, format
 -- ARGV[1]  most_services   most of them that are looked at, integer > 0
 --
 -- Writes    nothing

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from redis.exceptions import RedisError
 
 from cticache import config, reach
+from cticache.data import format as formats
 from cticache.data.store import Store
 from cticache.errors import UserError
 from cticache.link.connection import connect
@@ -19,11 +20,18 @@ def configured(arguments: argparse.Namespace) -> config.Config:
 
 
 def opened(settings: config.Config, stack: ExitStack) -> Store:
-    """The store of a running service, for as long as the stack is open; where Redis is away, nothing is left open."""
+    """The store of a running service, for as long as the stack is open; where Redis is away, nothing is left open.
+
+    UserError where its data are of a release that this one knows nothing of.
+    """
     with ExitStack() as opening:
         runner = reach.new_runner(reached(settings, opening, start=False), settings.redis, opening)
         store, scripts = reach.new_store(runner, settings)
         scripts.load()
+        try:
+            formats.check(store.data_format())
+        except formats.OtherFormat as error:
+            raise UserError(str(error)) from None
         stack.enter_context(opening.pop_all())
     return store
 

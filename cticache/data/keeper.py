@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from cticache.data.clock import Clocks
 from cticache.data.condition import KINDS, Condition, Kind
+from cticache.data.format import Bar, OtherFormat, trouble
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.outage import Outages
 from cticache.data.replies import Standing, utc
@@ -72,6 +73,10 @@ class InPlace(Protocol):
     def clocks(self) -> Clocks:
         """What is expected of the clocks of Redis."""
 
+    @property
+    def bar(self) -> Bar:
+        """What keeps this process from asking Redis."""
+
     def wake(self) -> None:
         """Check at once: a pool has turned out not to be in place."""
 
@@ -83,6 +88,7 @@ class Follower:
         """``nth``: how many configurations there were before the one that these pools are of."""
         self._pools = pools
         self.clocks = clocks
+        self.bar = Bar()
         self._tell_parent = tell_parent
         self._nth = nth
         self.condition = Condition()
@@ -92,6 +98,7 @@ class Follower:
 
         What is about another configuration is not listened to.
         """
+        self.bar.learn(news.condition.outage)
         if news.nth != self._nth:
             return
         self.clocks.ahead = news.ahead
@@ -155,6 +162,7 @@ class Keeper:
         self._heartbeat = Heartbeat(store, pools, self.note)
         self._outages = Outages(store.retry_after)
         self._clocks = store.clocks
+        self._bar = store.bar
         self._notes: Mapping[Kind, str] = {}
         self._registered_at = self._progress_told_at = 0.0
         self.synced = threading.Event()
@@ -214,6 +222,11 @@ class Keeper:
         return self._clocks
 
     @property
+    def bar(self) -> Bar:
+        """What keeps this process from asking Redis."""
+        return self._bar
+
+    @property
     def condition(self) -> Condition:
         """How the pools are by now."""
         in_place = self.synced.is_set()
@@ -264,6 +277,9 @@ class Keeper:
                 self._outages.over()
             except Stopped:
                 return
+            except OtherFormat as error:
+                self._outages.barred(trouble(error))
+                self.synced.clear()
             except RedisUnavailable as error:
                 self._outages.met(error.__cause__)
             except Exception:  # noqa: BLE001 - the thread must outlive whatever it meets
@@ -271,6 +287,7 @@ class Keeper:
                 until_woken = False
             self.note("sync", "")
             self._note_outage()
+            self._bar.learn(self._outages.now)
             if change:
                 self._end(change)
             self._rest(until_woken=until_woken)
@@ -318,8 +335,9 @@ class Keeper:
 
     def _look(self) -> bool:
         """Whether the pools are in place by now."""
+        standing = self._register()  # first of all: nothing is written to data that this release must not serve
+        self._bar.learn(None)
         self._heartbeat.look()  # before any number is put in place: a loss must be known when one is leased again
-        standing = self._register()
         if self._overruled and not standing.was_there:
             # Redis was emptied, or its clock has jumped: the service that rules may be back a moment later.
             return False

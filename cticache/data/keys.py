@@ -37,8 +37,9 @@ begin the script.
 - ``cti:{@all}:ruling``, a hash: every pool -> fingerprint of its numbers, ``@`` -> the one of all; for ever. No pool's
   name has an ``@``
 - ``cti:{@all}:former``, a zset: pool no longer configured -> ms since when; for ever, but empty once they are drained
+- ``cti:{@all}:format``, a hash: format, least_reader of the data, and the release that brought it; for ever
 - ``cti:{@all}:services``, a zset: a service's id -> ms at which it was started; as long as one of them lives
-- ``cti:{@all}:service:ID``, a hash: numbers, rules, who, told; asked, answered, answer of a reload; three
+- ``cti:{@all}:service:ID``, a hash: numbers, rules, who, told, format; asked, answered, answer of a reload; three
   ``sync_interval``, from look to look
 - ``cti:{@all}:events``, a list: what happened to the services, the newest first, 200 at most; 30 days
 - ``cti:{@logins}:failed``, a hash: user -> wrong passwords, ``@unknown`` for names that are no user's; for ever
@@ -47,7 +48,7 @@ begin the script.
 
 import re
 
-PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|stats|pending|ruling|former|failed)")
+PERMANENT = re.compile(r".*:\{[^{}]+\}:(?:numbers|synced|in_place|stats|pending|ruling|former|format|failed)")
 """The keys that never expire; every other key of the service must have a TTL."""
 
 EVERY_POOL = "@all"
@@ -151,7 +152,11 @@ class Keys:
 
     def service_look(self) -> list[str]:
         """KEYS of service_look.lua."""
-        return self._of(EVERY_POOL, "services", "ruling", "former", "service:")
+        return self._of(EVERY_POOL, "services", "ruling", "former", "format", "service:")
+
+    def data_format(self) -> list[str]:
+        """KEYS of data_format.lua."""
+        return self._of(EVERY_POOL, "format", "format:")
 
     def services(self) -> list[str]:
         """KEYS of services.lua."""

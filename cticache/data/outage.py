@@ -43,9 +43,16 @@ class Outages:
     def met(self, error: BaseException | None) -> None:
         """Redis failed with this; logged once for as long as it goes on, however it is that Redis is away."""
         found = trouble(error)
+        self._begun(found, told(error))
+
+    def barred(self, found: Trouble) -> None:
+        """This keeps the service from asking Redis; logged once for as long as it goes on."""
+        self._begun(found, found.says)
+
+    def _begun(self, found: Trouble, said: str) -> None:
         kind = _AWAY if found.is_away else found.says
         if kind != self._logged:
-            _log.warning("%s", told(error))
+            _log.warning("%s", said)
         self._logged = kind
         self.now = Outage(found, self._retry_after)
 

@@ -256,6 +256,17 @@ class Registered(NamedTuple):
     """How long it lives without another look."""
 
 
+class DataFormat(NamedTuple):
+    """The format of the data in Redis, see data.format."""
+
+    format: int = 1
+    """The highest that any service writes, or has written, there."""
+    least_reader: int = 1
+    """What a service must know at least to serve them."""
+    release: str = ""
+    """Which release of cticache brought that format; empty for data without a number, of format 1."""
+
+
 class Standing(NamedTuple):
     """Where a service stands among those that share one Redis."""
 

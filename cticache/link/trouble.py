@@ -29,6 +29,8 @@ class Trouble(NamedTuple):
     """A sentence without its full stop for the operator: what is wrong, and what to do. No text of Redis is in it."""
     is_away: bool = False
     """Whether nothing was heard of Redis; else it has answered, and refuses."""
+    bars: bool = False
+    """Whether this service must not ask it anything: its data are of a release that this one does not know."""
 
 
 AWAY = Trouble("Redis is away: see whether it runs, and whether [redis] url leads to it", is_away=True)

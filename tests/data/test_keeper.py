@@ -13,7 +13,7 @@ from cticache.data.clock import Clocks
 from cticache.data.condition import Condition
 from cticache.data.keeper import Follower, Keeper, News
 from cticache.data.keys import Keys
-from cticache.data.replies import Beat
+from cticache.data.replies import Standing
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
 from cticache.data.sync import Stopped, sync
@@ -45,9 +45,9 @@ class Counting(Store):
 
     looks = 0
 
-    def pool_beat(self, *args: object, **named: object) -> list[Beat]:
+    def service_look(self, *args: object, **named: object) -> Standing:
         self.looks += 1
-        return super().pool_beat(*args, **named)  # type: ignore[arg-type]
+        return super().service_look(*args, **named)  # type: ignore[arg-type]
 
     def looked(self, times: int = 2) -> None:
         """Return once the Keeper has begun to look that many times more: all but the last of these are over."""

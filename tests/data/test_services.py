@@ -345,12 +345,12 @@ def test_a_look_with_all_in_place_is_one_script_and_two_for_each_pool_in_three_w
     run = store._scripts.run
     store._scripts.run = lambda each: asked.append([name for name, _, _ in each]) or run(each)  # type: ignore[method-assign,func-returns-value]
     assert keeper._look()
-    assert asked == [["pool_beat"] * 10, ["service_look"], ["pool_sync"] * 10]
+    assert asked == [["service_look"], ["pool_beat"] * 10, ["pool_sync"] * 10]
     client.zadd("cti:{p105}:leaving", {"900": 9e12})
     client.expire("cti:{p105}:leaving", 60)
     asked.clear()
     assert keeper._look()
-    assert asked == [["pool_beat"] * 10, ["service_look"], ["pool_sync"] * 10, ["pool_sync"]]
+    assert asked == [["service_look"], ["pool_beat"] * 10, ["pool_sync"] * 10, ["pool_sync"]]
     assert pools.leaving == {"p105": ["900"]}
 
 

@@ -56,6 +56,7 @@ ALONE = {
 COMMAND = re.compile(r"(?:\$ |echo \w+ \| )?(?:\S*/)?cticache ([a-z-][^#>]*)")
 ENDS_WITH = {
     "check": {0, 1},
+    "check --config config.ini": {0, 1},
     "health": {1},
     "health --live": {1},
     "reload": {1},

@@ -10,6 +10,7 @@ import pytest
 
 import cticache
 from cticache.config.environment import UNHEEDED
+from cticache.data.format import NEWER, OLDER
 from cticache.data.heartbeat import _LOST
 from cticache.data.keeper import _OVER, _OVERRULED, _RULES
 from cticache.journal.closed import CAUSES
@@ -29,7 +30,10 @@ COMPUTED = {
     "announce.py: UNHEEDED": (UNHEEDED,),
     "data/heartbeat.py: told": tuple(_LOST.values()),
     "data/keeper.py: sentence or _OVER[kind]": (_OVERRULED, _RULES, *_OVER.values()),
-    "data/outage.py: told(error)": (f"{AWAY.says} (%s)", f"{SILENT.says} (%s)", "Redis refuses to work: %s"),
+    "data/outage.py: said": (
+        *(f"{AWAY.says} (%s)", f"{SILENT.says} (%s)", "Redis refuses to work: %s"),
+        *(NEWER, OLDER),
+    ),
     "journal/closed.py: %s %s closed, %s: %s": tuple(f"%s closed, {why}: %s" for why in CAUSES.values()),
     "journal/refused.py: %s: %s": ("%s: %s",),
     "journal/refused.py: _LINE": (_LINE,),

@@ -269,7 +269,10 @@ def test_a_script_declares_a_key_that_never_exists_beside_others(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(SOURCES) - {"login_failures", "pool_claim", "pool_sync", "service_answer", "service_leave"})
+    "name",
+    sorted(
+        set(SOURCES) - {"data_format", "login_failures", "pool_claim", "pool_sync", "service_answer", "service_leave"}
+    ),
 )
 @pytest.mark.parametrize("wrong", ["", "x", "-1", "1.5", "nan", "inf"])
 def test_a_number_out_of_its_contract_is_refused_before_anything_is_written(
@@ -336,6 +339,7 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         lambda: store.service_answer("a", "b", "c"),
         lambda: store.service_answers("b"),
         lambda: store.service_leave("a"),
+        store.data_format,
         lambda: store.event_tell([Event(1, "ERROR", "cticache.test", "x", "n")]),
         store.events,
         lambda: store.pool_beat([(pool, Beat("lost", 1, 0), None)]),
@@ -380,6 +384,7 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
                 wrote.add(script)
     assert ran == set(SCRIPTS), "every_script leaves one out"
     idle = {
+        "data_format",
         "events",
         "explain",
         "login_failures",

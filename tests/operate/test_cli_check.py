@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from cticache import cli
+from cticache.data.format import FORMAT
 from cticache.link.connection import connect
 from cticache.link.trouble import AWAY, REFUSALS
 from cticache.operate import doctor
@@ -81,7 +82,18 @@ def test_a_server_set_up_well_is_told_so(check: Check, safe: str) -> None:
     assert "no user" in out[2]
     assert out[3].startswith(("Redis: Valkey ", "Redis: Redis "))
     assert out[3].endswith(" answers")
-    assert out[4:] == ["all well"]
+    assert out[4:] == [f"  its data are of format 1; this release writes {FORMAT}", "all well"]
+
+
+def test_data_that_this_release_must_not_serve_are_a_complaint(check: Check, primary: Redis, safe: str) -> None:
+    primary.hset("cti:{@all}:format", mapping={"format": 99, "least_reader": 98, "release": "9.0.0"})
+    try:
+        code, out = check(safe)
+    finally:
+        primary.delete("cti:{@all}:format")
+    assert code == 1
+    assert f"  its data are of format 99; this release writes {FORMAT}" in out
+    assert [line for line in out if "made by cticache 9.0.0, and only services that know format 98 may" in line]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,7 @@ def test_the_server_under_test_answers_one_way_or_the_other(check: Check, redis_
         expected = doctor.complaints(client)
     code, out = check(redis_url)
     assert code == (1 if expected else 0)
-    assert [line.strip() for line in out[4:-1]] == expected
+    assert [line.strip() for line in out[4:-1] if "data are of format" not in line] == expected
 
 
 def test_replicas_that_no_write_waits_for_are_a_complaint(check: Check, replica: str, safe: str) -> None:
@@ -198,7 +210,7 @@ def test_a_cluster_set_up_well_is_told_so(check: Check, cluster: Cluster) -> Non
     assert code == 0
     assert out[3].startswith(("Redis: a cluster of 3 primaries (Valkey ", "Redis: a cluster of 3 primaries (Redis "))
     assert out[3].endswith(") answers")
-    assert out[4:] == ["all well"]
+    assert out[5:] == ["all well"]
     assert [node.calls("script|load") + node.calls("script") > 0 for node in cluster.nodes] == [True] * 3
 
 

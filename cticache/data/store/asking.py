@@ -7,6 +7,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from cticache.data.clock import Clocks
+from cticache.data.format import Bar
 from cticache.data.keys import Keys
 from cticache.data.outage import Outage
 from cticache.data.scripts import Argument, Invocation, Scripts
@@ -21,11 +22,15 @@ _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
 class Asking:
     """Runs scripts on one Redis."""
 
-    def __init__(self, scripts: Scripts, keys: Keys, retry_after: int, clocks: Clocks | None = None) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: Keys, retry_after: int, clocks: Clocks | None = None, bar: Bar | None = None
+    ) -> None:
         """``retry_after``: seconds a client is told to wait while Redis is away."""
         self._scripts = scripts
         self.clocks = clocks or Clocks()
         """What is expected of the clocks of Redis."""
+        self.bar = bar or Bar()
+        """What keeps this store from asking; whoever shares it says so."""
         self._keys = keys
         self.retry_after = retry_after
 
@@ -33,6 +38,12 @@ class Asking:
         return self._run_all([(script, keys, arguments)])[0]
 
     def _run_all(self, invocations: Sequence[Invocation]) -> list[Any]:
+        if self.bar.outage:
+            raise self.bar.outage.refusal()
+        return self._run_anyway(invocations)
+
+    def _run_anyway(self, invocations: Sequence[Invocation]) -> list[Any]:
+        """The same where something keeps this store from asking."""
         try:
             replies = self._scripts.run(invocations)
         except RedisError as error:

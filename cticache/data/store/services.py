@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from cticache.data.replies import Registered, Ruler, Ruling, Standing, pairs
+from cticache.data import format as formats
+from cticache.data.replies import DataFormat, Registered, Ruler, Ruling, Standing, pairs
 from cticache.data.store.asking import Asking
 
 MOST_SERVICES = 1000
@@ -21,20 +22,35 @@ class Services(Asking):
         """Register a service for ``live_ms`` more, and learn which of those that live rules.
 
         ``start_ms`` is 0 for a service that is new, and else what it was told then. ``told`` is what the service tells
-        of itself to whoever asks for ``services``.
+        of itself to whoever asks for ``services``. OtherFormat where this release must not serve there; it is asked,
+        too, while that keeps all else from being asked.
         """
-        start, was_there, ruler, ruling, former, asked = self._run(
-            "service_look",
-            self._keys.service_look(),
-            service=service,
-            start_ms=start_ms,
-            live_ms=live_ms,
-            numbers=numbers,
-            rules=rules,
-            who=who,
-            told=told,
-            most_services=MOST_SERVICES,
+        ((outcome, *reply),) = self._run_anyway(
+            [
+                (
+                    "service_look",
+                    self._keys.service_look(),
+                    {
+                        "service": service,
+                        "start_ms": start_ms,
+                        "live_ms": live_ms,
+                        "numbers": numbers,
+                        "rules": rules,
+                        "who": who,
+                        "told": told,
+                        "most_services": MOST_SERVICES,
+                        "own_format": formats.FORMAT,
+                        "least_reader": formats.LEAST_READER,
+                        "release": formats.release(),
+                    },
+                )
+            ]
         )
+        if outcome == "newer":
+            raise formats.OtherFormat.newer(DataFormat(*reply))
+        if outcome == "older":
+            raise formats.OtherFormat.older(*reply)
+        start, was_there, ruler, ruling, former, asked = reply
         return Standing(start, bool(was_there), Ruler(*ruler), Ruling(ruling, dict(pairs(former)), {}), asked)
 
     def services(self) -> list[Registered]:
@@ -46,8 +62,13 @@ class Services(Asking):
         ]
 
     def service_leave(self, service: str) -> bool:
-        """Register a service no longer; whether it was registered."""
-        return bool(self._run("service_leave", self._keys.service_leave(), service=service))
+        """Register a service no longer; whether it was registered. It may leave in whatever format the data are."""
+        (was_there,) = self._run_anyway([("service_leave", self._keys.service_leave(), {"service": service})])
+        return bool(was_there)
+
+    def data_format(self) -> DataFormat:
+        """The format of the data."""
+        return DataFormat(*self._run("data_format", self._keys.data_format()))
 
     def service_ask(self, asked: str) -> dict[str, str]:
         """Ask all services that live to read their configuration again; each with who it is, in words.
