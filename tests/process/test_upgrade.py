@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from redis import Redis
 
 from cticache.access.passwords import hashed
 from kit import former
@@ -27,7 +28,7 @@ CONFIGURATION = (
 ROLES = {"former": "lease, read, take, watch", "this": "lease, read, take, watch, admin"}
 """The last one is of this release alone: the one before would call it a mistake."""
 
-Start = Callable[[str], "Service"]
+Start = Callable[..., "Service"]
 
 
 class Answer(NamedTuple):
@@ -146,12 +147,13 @@ def start(redis_url: str, client: object, tmp_path: Path) -> Iterator[Start]:
     program = former.unpacked(tmp_path / "former")
     started: list[Running] = []
 
-    def begin(release: str) -> Service:
+    def begin(release: str, *, is_ready: bool = True) -> Service:
         file = tmp_path / f"{release}.ini"
         file.write_text(f"{CONFIGURATION.format(url=redis_url)}roles = {ROLES[release]}\n", "utf-8")
         started.append(Running(file, tmp_path / f"errors-{len(started)}", *([program] if release == "former" else [])))
         service = Service(release, started[-1])
-        until(service.is_ready)
+        if is_ready:
+            until(service.is_ready)
         return service
 
     yield begin
@@ -211,3 +213,19 @@ def test_releases_take_turns_on_one_redis_and_every_answer_is_right(
     assert not [service for service in (one, other) if " ERROR " in service.running.said()]
     back = f", both, {first}" if long else ""
     tell(f"{first}, both, {then}{back}: {done:,} calls, {9 * done:,} requests, no wrong answer")
+
+
+def test_a_service_on_data_of_a_release_to_come_serves_nobody_and_says_why(start: Start, client: Redis) -> None:
+    client.hset("cti:{@all}:format", mapping={"format": 9, "least_reader": 9, "release": "9.0.0"})
+    service = start("this", is_ready=False)
+    ready = service.ask("GET", "/readyz")
+    assert (ready.status, ready.body["error"]) == (503, "redis_unavailable")
+    assert "of format 9, made by cticache 9.0.0" in ready.body["detail"]
+    for method, path, said in (
+        ("POST", CALLS, {"value": "x", "ani": "3000000001"}),
+        ("GET", f"{CALLS}/{NUMBERS[0]}:3000000001", None),
+        ("DELETE", f"{CALLS}/{NUMBERS[0]}:3000000001", None),
+    ):
+        assert service.ask(method, path, said).status == 503
+    service.stop()
+    assert client.keys() == ["cti:{@all}:format"]
