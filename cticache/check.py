@@ -124,7 +124,8 @@ def _of_redis(settings: Config, url: str, stack: ExitStack, tell: Callable[[str]
 def _of_data(store: Store, tell: Callable[[str], None]) -> list[str]:
     """Whether this release may serve the data that are there."""
     found = store.data_format()
-    tell(f"  its data are of format {found.format}; this release writes {formats.FORMAT}")
+    if found.format != formats.FORMAT and found.release:
+        tell(f"  its data are of format {found.format}; this release writes {formats.FORMAT}")
     try:
         formats.check(found)
     except formats.OtherFormat as error:
