@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 _FOLDER = Path(__file__).parent
 _LISTS = ("swap", "tests")
+_PROXIES = ("scripts/deploy/nginx.conf", "scripts/deploy/Caddyfile", "scripts/deploy/haproxy.cfg")
 
 
 class Mutation(NamedTuple):
@@ -39,7 +40,7 @@ class WrongRows(Exception):
 
 def read(folder: Path = _FOLDER, root: Path = ROOT) -> list[Mutation]:
     """The mutations of a folder for the code and the tests under ``root``; WrongRows when one does not fit them."""
-    product = _texts(root, "cticache/**/*.py", "cticache/**/*.js", "lua/**/*.lua")
+    product = _texts(root, "cticache/**/*.py", "cticache/**/*.js", "lua/**/*.lua", *_PROXIES)
     tests = _texts(root, "tests/**/test_*.py")
     found: list[Mutation] = []
     wrong: list[str] = []
