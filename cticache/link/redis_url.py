@@ -7,6 +7,8 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
+from cticache.link import tls_files
+
 Address = tuple[str, int]
 """Host and port."""
 _PORTS = {"": 6379, "sentinel": 26379, "cluster": 6379}
@@ -99,6 +101,8 @@ def _wrong(text: str) -> str:
             return f"{option} must be {meant}"
     if "ssl_keyfile" in given and "ssl_certfile" not in given:
         return "ssl_keyfile needs ssl_certfile"
+    if wrong := tls_files.complaint(given):
+        return wrong
     if url.scheme == "unix":
         return _wrong_in_path(url)
     if (len(places) > 1 and not kind(text)) or not all(_is_host(host) for host, _ in places):

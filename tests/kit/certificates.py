@@ -9,6 +9,7 @@ import pytest
 
 try:
     import trustme
+    from cryptography.hazmat.primitives import serialization as form
 except ImportError:  # Wine lacks something that the library beneath it asks of Windows
     if sys.platform != "win32":
         raise
@@ -47,6 +48,16 @@ class Certificates:
         if of_client:
             files["ssl_certfile"], files["ssl_keyfile"] = of_client._client
         return "?" + urlencode(files)
+
+    def files(self, others: "Certificates") -> dict[str, Path]:
+        """A client's certificate, its key, that key locked, another's key, and a note that is none of it."""
+        certificate, key = self._client
+        locked, note = key.with_name("locked.key"), key.with_name("note")
+        note.write_text("Bob has the certificate.", "utf-8")
+        opened = form.load_pem_private_key(key.read_bytes(), None)
+        locking = form.BestAvailableEncryption(b"passphrase")
+        locked.write_bytes(opened.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, locking))
+        return {"certificate": certificate, "key": key, "locked": locked, "other": others._client[1], "note": note}
 
 
 def _issued(authority: trustme.CA, folder: Path, name: str) -> tuple[Path, Path]:

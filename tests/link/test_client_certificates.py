@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -115,3 +116,26 @@ def test_a_redis_whose_certificate_is_of_another_authority_is_not_trusted(
     code, said = checked(place + unknown.query(known))
     assert code == 1
     assert "CERTIFICATE_VERIFY_FAILED" in said.splitlines()[-1]
+
+
+PAIR = "ssl_certfile must be a file in PEM with the certificate of a client, and ssl_keyfile"
+WRONG = {
+    "no certificate": ("ssl_ca_certs=note", "ssl_ca_certs must be a file in PEM with certificates"),
+    "a key in place of the authorities": ("ssl_ca_certs=key", "ssl_ca_certs must be a file in PEM with certificates"),
+    "no certificate of a client": ("ssl_certfile=note&ssl_keyfile=key", PAIR),
+    "a certificate without its key": ("ssl_certfile=certificate", PAIR),
+    "a certificate in place of its key": ("ssl_certfile=certificate&ssl_keyfile=certificate", PAIR),
+    "a key with a passphrase": ("ssl_certfile=certificate&ssl_keyfile=locked", PAIR),
+    "a key of another certificate": ("ssl_certfile=certificate&ssl_keyfile=other", "ssl_keyfile does not fit"),
+}
+
+
+@pytest.mark.parametrize(("query", "said"), WRONG.values(), ids=WRONG)
+def test_a_wrong_certificate_is_told_in_one_line_before_anybody_is_asked(
+    known: Certificates, unknown: Certificates, checked: Checked, query: str, said: str
+) -> None:
+    files = known.files(unknown)
+    code, told = checked(f"rediss://{HOST}/0?{urlencode([(name, files[kind]) for name, kind in parse_qsl(query)])}")
+    assert code == 2
+    (line,) = told.splitlines()
+    assert f"config.ini: [redis] url: cannot be read: {said}" in line
