@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from redis.exceptions import RedisError
 
+from cticache.access.invented import Invented
 from cticache.config import Config
 from cticache.config.environment import ALONE, UNHEEDED
 from cticache.link.connection import connect
@@ -53,7 +54,7 @@ def _server(url: str, timeout: float) -> str:
 
 
 def announce(
-    tell: Callable[[str], None], config: Config, listener: socket.socket, password: str, *, not_yet: str
+    tell: Callable[[str], None], config: Config, listener: socket.socket, invented: Invented | None, *, not_yet: str
 ) -> None:
     """Tell the log that clients are let in, and the person what to try; ``not_yet``: why the pools are not in place."""
     host, port = listener.getsockname()[:2]
@@ -62,11 +63,11 @@ def announce(
     tell(f"cticache listens on {base} with {config.source}")
     if not_yet:
         tell(f"{not_yet} /readyz tells when they are.")
-    if password:
+    if invented:
         if config.server.host != host:
             tell(f"No user is configured: it listens on {host} alone, not on {config.server.host}.")
-        tell("No user is configured: a password has been invented for this run. Try it:")
-        tell("  " + curl(base, password))
+        tell(f"No user is configured: a password has been invented. {invented.remark} Try it:")
+        tell("  " + curl(base, invented.password))
 
 
 def curl(base: str, password: str) -> str:

@@ -79,7 +79,7 @@ def _of_logins(server: ServerConfig) -> Iterator[str]:
 def _of_users(settings: Config, tell: Callable[[str], None]) -> list[str]:
     pools, users = settings.pools, settings.users
     if not users:
-        tell("  no user: serve listens on 127.0.0.1 only, under an invented password")
+        tell("  no user: serve listens on 127.0.0.1 only, under a password that it invents and keeps")
         return []
     for user in users:
         tell(f"  {rights.described(user)}")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 from cticache.access import passwords
+from cticache.access.invented import NAME, Invented, ensured
 from cticache.access.users import ROLES, User
 from cticache.announce import announce, tell_started
 from cticache.config.sections import Config
@@ -50,8 +51,8 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
         run = stack.enter_context(_told_at_the_end())
         stack.enter_context(ended_by_signals(0))
         supervisor = Supervisor()
-        users, password = _users(config)
-        host = "127.0.0.1" if password else config.server.host
+        users, invented = _users(config)
+        host = "127.0.0.1" if invented else config.server.host
         listener = stack.enter_context(reserve(host, config.server.port))
         url = config.redis.url or _embedded(config.redis.data, stack)
         count = _workers(config)
@@ -79,7 +80,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
                 overview.start()
                 condition = keeper.condition
                 tell_started(config, url, count, is_reached=not condition.outage)
-                announce(tell, config, listener, password, not_yet="" if condition.in_place else condition.why_not())
+                announce(tell, config, listener, invented, not_yet="" if condition.in_place else condition.why_not())
                 supervisor.ready(f"serves on port {listener.getsockname()[1]}")
                 return True
             return False
@@ -126,12 +127,12 @@ def _news(keeper: Keeper, supervisor: Supervisor) -> News:
     return keeper.news()
 
 
-def _users(config: Config) -> tuple[Sequence[User], str]:
+def _users(config: Config) -> tuple[Sequence[User], Invented | None]:
     """Who may call; where none is configured, one whose password is invented, with that."""
     if config.users:
-        return config.users, ""
-    password = passwords.invent()
-    return (User("username", passwords.hashed(password), None, frozenset(ROLES)),), password
+        return config.users, None
+    invented = ensured(data_folder(config.redis.data))
+    return (User(NAME, passwords.hashed(invented.password), None, frozenset(ROLES)),), invented
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if "topology" in _parameters(item)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a service keeps that has no folder of its own is in nobody's home; on Windows it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 def _parameters(item: pytest.Item) -> Collection[str]:
     return item.callspec.params if hasattr(item, "callspec") else ()
 

@@ -175,15 +175,15 @@ def test_the_line_for_windows_needs_no_quotes_within_quotes(start: Start, monkey
     assert json.loads(body) == {"dnis": "100", "ani": "1234567890", "value": "12345678"}
 
 
-def test_the_invented_password_is_new_at_each_start_and_in_no_log(start: Start) -> None:
-    one, other = start(), None
+def test_the_invented_password_stays_and_is_in_no_log(start: Start, folder: Path) -> None:
+    one = start()
     first = one.command()[2]
     one.end(STOP)
-    other = start()
-    second = other.command()[2]
-    assert first != second
-    assert first.partition(":")[2] not in one.said()
-    assert len(first.partition(":")[2]) == 32
+    assert start().command()[2] == first
+    name, password = first.split(":")
+    assert (name, password) == ("username", (folder / "password").read_text("utf-8").strip())
+    assert password not in one.said()
+    assert len(password) == 32
 
 
 def test_with_users_no_password_is_invented(start: Start, configure: Callable[[str], None]) -> None:
