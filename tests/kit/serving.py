@@ -86,10 +86,15 @@ class Running:
         return lines
 
     def command(self) -> list[str]:
-        """The words of the command that the service offers to try; it is up by then."""
-        while not (line := self.line()).startswith(("  curl ", "  curl.exe ")):
+        """The words of the request that the service offers to try first; it is up by then."""
+        first, _ = self.to_paste()
+        return shlex.split(first[first.index("curl") :].partition(" | ")[0])
+
+    def to_paste(self) -> tuple[str, str]:
+        """The two lines that the service offers to paste into a shell; it is up by then."""
+        while not self.line().startswith("Try it: "):
             pass
-        return shlex.split(line)
+        return self.line(), self.line()
 
     def said(self) -> str:
         """What stands on standard error."""

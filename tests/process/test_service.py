@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 from redis import Redis
 
 from cticache.access.passwords import hashed
-from cticache.announce import curl
+from cticache.announce import Trial
 from cticache.errors import UserError
 from cticache.link import embedded
 from cticache.link.connection import connect
@@ -133,7 +132,7 @@ def _curl(command: list[str]) -> tuple[int, str, str]:
         assert command[0] == "curl"
         assert "Content-Type:application/json" in command
         kind = "application/json"
-    return _request(command[-1], command[command.index("--user") + 1], data, kind)
+    return _request(command[-1].removesuffix("?format=txt"), command[command.index("--user") + 1], data, kind)
 
 
 def _read(command: list[str], path: str) -> tuple[int, str, str]:
@@ -160,19 +159,41 @@ def test_the_line_it_prints_can_be_run_as_it_is(start: Start, configure: Callabl
     assert _request(base + "/readyz")[0] == 200
 
 
-def test_the_line_for_windows_needs_no_quotes_within_quotes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def _pasted(lines: tuple[str, str], shell: str, folder: Path) -> tuple[str, str]:
+    """What a shell that works in this folder prints when both lines are typed into it, on both streams."""
+    typed = "".join(f"{line}\n" for line in lines)
+    done = subprocess.run(
+        [shell], input=typed, cwd=folder, capture_output=True, check=True, encoding="utf-8", timeout=WAIT_S
+    )
+    return done.stdout.strip(), done.stderr.strip()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_both_lines_can_be_pasted_into_a_shell_again_and_again(start: Start, tmp_path: Path, shell: str) -> None:
+    lines = start().to_paste()
+    for dnis in ("100", "101"):
+        taken, leased = _pasted(lines, shell, tmp_path)
+        assert json.loads(leased) == {"dnis": dnis, "ani": "1234567890", "value": "12345678"}
+        assert json.loads(taken) == {"value": "12345678"}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("dnis")] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no shell of POSIX, to which these lines are the same")
+def test_the_lines_for_windows_need_no_quotes_within_quotes_and_no_variables(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = start().command()
     base, password = command[-1].partition("/cticache")[0], command[2].partition(":")[2]
     monkeypatch.setattr("sys.platform", "win32")
-    line = curl(base, password)
+    first, second = Trial(base, "username", "username", password).lines()
     monkeypatch.undo()
-    assert not set(line) & set("\\'$%^!`")  # what cmd and PowerShell take in different ways
-    words = shlex.split(line)
-    assert words[0] == "curl.exe"  # curl alone is another command in PowerShell 5
-    data, form = words[words.index("-d") + 1], "application/x-www-form-urlencoded"
-    status, location, body = _request(words[-1], words[words.index("--user") + 1], data, form)
-    assert (status, location) == (201, "/cticache/DNIS-ANI/100:1234567890")
-    assert json.loads(body) == {"dnis": "100", "ani": "1234567890", "value": "12345678"}
+    for line in (first, second):
+        assert not set(line) & set("\\'$%^!`|;")  # what cmd and PowerShell take in different ways
+        assert line.startswith("curl.exe ")  # curl alone is another command in PowerShell 5
+    as_here = first.replace("curl.exe", "curl"), second.replace("curl.exe", "curl")
+    for _ in range(2):
+        assert _pasted(as_here, "sh", tmp_path) == ('{"value":"12345678"}', "")
 
 
 def test_the_invented_password_stays_and_is_in_no_log(start: Start, folder: Path) -> None:
@@ -186,13 +207,33 @@ def test_the_invented_password_stays_and_is_in_no_log(start: Start, folder: Path
     assert len(password) == 32
 
 
-def test_with_users_no_password_is_invented(start: Start, configure: Callable[[str], None]) -> None:
-    configure(f"[server]\nport = 0\nauth_wait = 30\nworkers = 1\n[user:bob]\npassword = {hashed('right')}")
+def test_with_users_no_password_is_invented_and_theirs_is_to_be_put_in(
+    start: Start, configure: Callable[[str], None], folder: Path, tmp_path: Path
+) -> None:
+    server = "[server]\nport = 0\nauth_wait = 30\nworkers = 1\nhost = 0.0.0.0"
+    ivr = f"[user:ivr]\npassword = {hashed('right')}\nroles = lease"
+    agents = f"[user:agents]\npassword = {hashed('right')}\nroles = take"
+    configure(f"{server}\n{ivr}\n{agents}")
     running = start()
-    base = running.line().split()[3]
-    assert _request(base + "/cticache/DNIS-ANI", "bob:right", '{"value":1,"ani":"1"}')[0] == 201
+    assert running.line().startswith("cticache listens on http://0.0.0.0:")
+    first, second = running.to_paste()
+    assert '"ivr:PASSWORD"' in first
+    assert '"agents:PASSWORD"' in second
+    assert "http://127.0.0.1:" in first
+    if sys.platform != "win32":
+        put_in = first.replace("PASSWORD", "right"), second.replace("PASSWORD", "right")
+        assert _pasted(put_in, "sh", tmp_path)[0] == '{"value":"12345678"}'
     assert running.end(STOP) == 0
-    assert running._lines.get(timeout=WAIT_S) is None  # not a word more
+    assert running.rest() == []
+    assert not (folder / "password").exists()
+
+
+def test_where_nobody_may_take_there_is_nothing_to_try(start: Start, configure: Callable[[str], None]) -> None:
+    configure(f"[server]\nport = 0\nworkers = 1\n[user:ivr]\npassword = {hashed('right')}\nroles = lease")
+    running = start()
+    running.line()
+    assert running.end(STOP) == 0
+    assert running.rest() == []
 
 
 def test_without_a_user_it_listens_on_the_loopback_alone(start: Start, configure: Callable[[str], None]) -> None:

@@ -107,7 +107,7 @@ def test_a_signal_after_the_last_answer_breaks_nothing_off(start_on: Start, redi
     running = start_on(redis_url, "workers = 1", begin=("-c", SIGNALLED_AT_THE_END))
     port_of(running)
     assert running.end(signal.SIGTERM) == 0
-    assert running.line() == "left in order"
+    assert running.rest()[-1] == "left in order"
     assert running.said().splitlines()[-1].rpartition(": ")[2].startswith("stopped by SIGTERM after ")
 
 
