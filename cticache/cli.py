@@ -23,6 +23,7 @@ from cticache.commands.advise import ADVISE
 from cticache.commands.check import CHECK
 from cticache.commands.command import TROUBLE
 from cticache.commands.completion import COMPLETION
+from cticache.commands.demo import DEMO
 from cticache.commands.explain import EXPLAIN
 from cticache.commands.failure import TOLD, Failure, Misused, is_closed_pipe
 from cticache.commands.health import HEALTH
@@ -41,6 +42,7 @@ from cticache.operate.fill import State, told
 
 COMMANDS = (
     SERVE,
+    DEMO,
     CHECK,
     RELOAD,
     HEALTH,

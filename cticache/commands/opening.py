@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 from contextlib import ExitStack
 
 from redis.exceptions import RedisError
@@ -17,6 +18,16 @@ from cticache.link.embedded import Embedded, data_folder, is_imitated, socket_ur
 def configured(arguments: argparse.Namespace) -> config.Config:
     """The configuration that ``--config`` names, or the one that is found; ConfigError tells what is wrong with it."""
     return config.read(config.find(arguments.config, os.environ), os.environ)
+
+
+def address(settings: config.Config) -> str:
+    """The URL by which clients find the service, as far as its configuration tells."""
+    host = settings.server.host if settings.users else "127.0.0.1"
+    if not settings.server.port:
+        raise UserError(f"{settings.source}: [server] port = 0 is another one at each start: say --url")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - what it listens on, and nothing that could be asked
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
 
 
 def opened(settings: config.Config, stack: ExitStack) -> Store:

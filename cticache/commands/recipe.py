@@ -1,12 +1,10 @@
 """``cticache recipe``: what to paste into a telephone system."""
 
 import argparse
-import socket
 
 from cticache.commands import document
 from cticache.commands.command import WELL, Command
-from cticache.commands.opening import configured
-from cticache.config import Config
+from cticache.commands.opening import address, configured
 from cticache.errors import UserError
 from cticache.operate import recipes
 from cticache.options import NAME
@@ -41,23 +39,13 @@ def _run(arguments: argparse.Namespace) -> int:
         if not pool:
             raise UserError(f"--pool {arguments.pool}: there is no such pool in {settings.source}")
         lessee, taker = (recipes.who(settings.users, pool.name, role) for role in ("lease", "take"))
-        filling = recipes.Filling(url or _address(settings), pool.name, pool.without_data, lessee, taker)
+        filling = recipes.Filling(url or address(settings), pool.name, pool.without_data, lessee, taker)
     text = recipes.filled(text, filling)
     if arguments.json:
         document.write({"recipe": arguments.name, "text": text})
     else:
         print(text)
     return WELL
-
-
-def _address(settings: Config) -> str:
-    """Where clients find the service, as far as its configuration tells."""
-    host = settings.server.host if settings.users else "127.0.0.1"
-    if not settings.server.port:
-        raise UserError(f"{settings.source}: [server] port = 0 is another one at each start: say --url")
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - what it listens on, and nothing that could be asked
-        host = socket.gethostname()
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
 
 
 RECIPE = Command(

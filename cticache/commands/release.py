@@ -1,10 +1,9 @@
 """``cticache release``: end a call, or all that a user holds, without handing the data over."""
 
 import argparse
-import sys
 from contextlib import ExitStack
 
-from cticache.commands import document
+from cticache.commands import consent, document
 from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured, opened
 from cticache.data.replies import Leased
@@ -16,6 +15,8 @@ from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
 from cticache.operate.leases import release, release_all, spelled, token_of
 
+_ASKED = {"means": "The data goes to nobody.", "otherwise": "nothing was ended"}
+
 
 def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dnis", metavar="DNIS", nargs="?", help="the number that was leased")
@@ -24,7 +25,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
         "--pool", metavar="POOL", help="the pool: may be left out with DNIS ANI, or if there is but one"
     )
     parser.add_argument("--user", metavar="USER", help="end all that this user holds in the pool")
-    parser.add_argument("--yes", action="store_true", help="do it without asking")
+    consent.declare(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -52,7 +53,7 @@ def _released(arguments: argparse.Namespace, pools: Pools, pool: Pool, store: St
     Only what was there at the answer is ended, however long that takes.
     """
     if arguments.user:
-        _confirm(arguments, f"End all leases of user {arguments.user} in pool {pool.name}")
+        consent.ask(arguments, f"End all leases of user {arguments.user} in pool {pool.name}", **_ASKED)
         until_ms = store.pool_leases(pool, user=arguments.user, limit=1).now_ms
         ended: list[Leased] = []
         while release_all(store, pool, arguments.user, ended, until_ms=until_ms):
@@ -67,7 +68,7 @@ def _released(arguments: argparse.Namespace, pools: Pools, pool: Pool, store: St
     dnis = spelled(pools, pool, arguments.dnis)
     try:
         token = token_of(store, pool, dnis, ani)
-        _confirm(arguments, f"End the call on {dnis} in pool {pool.name}")
+        consent.ask(arguments, f"End the call on {dnis} in pool {pool.name}", **_ASKED)
         release(store, pool, dnis, ani, token)
     except NoSuchCall:
         raise UserError(
@@ -94,17 +95,6 @@ def _pool(pools: Pools, name: str | None, dnis: str | None) -> Pool:
     if len(found) > 1:
         raise UserError(f"say --pool, of {', '.join(pool.name for pool in found)}")
     return found[0]
-
-
-def _confirm(arguments: argparse.Namespace, what: str) -> None:
-    """UserError unless it is to be done."""
-    if arguments.yes:
-        return
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise UserError(f"{what}? Nobody can be asked here: say --yes to do it")
-    print(f"{what}? The data goes to nobody. [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UserError("nothing was ended")
 
 
 RELEASE = Command(

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _password(arguments: argparse.Namespace) -> str:
     try:
-        return _usable(_piped() if arguments.password_stdin else _asked())
+        return _usable(piped() if arguments.password_stdin else _asked())
     except UnicodeError:
         raise UserError("the password is not UTF-8 text: encode it as UTF-8") from None
     except EOFError:
@@ -70,8 +70,8 @@ def _password(arguments: argparse.Namespace) -> str:
         raise UserError(f"the password cannot be read: {error.strerror or error}") from None
 
 
-def _piped() -> str:
-    """The line on standard input, which is UTF-8 whatever the code page; UnicodeError if it is not."""
+def piped() -> str:
+    """The password on standard input, which is UTF-8 whatever the code page; UnicodeError if it is not."""
     given = b""
     if sys.stdin:
         given = sys.stdin.buffer.readline() if sys.stdin.isatty() else sys.stdin.buffer.read(_MOST_READ)
@@ -82,7 +82,7 @@ def _piped() -> str:
         raise UserError(f"standard input is no password: use at most {MOST_BYTES:,} bytes in UTF-8")
     password = line.decode("utf-8-sig").rstrip("\r")
     if not password:
-        raise UserError("no password on standard input: echo it into `cticache user NAME --password-stdin`")
+        raise UserError("no password on standard input: echo it into the command")
     return password
 
 

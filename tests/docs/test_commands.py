@@ -112,7 +112,7 @@ def ended(arguments: tuple[str, ...]) -> int | str | None:
         return end.code
 
 
-@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] != "serve"], ids=" ".join)
+@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] not in ("serve", "demo")], ids=" ".join)
 def test_a_command_of_the_documentation_is_carried_out(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +135,25 @@ def test_the_service_is_run_by_the_commands_of_the_documentation(tmp_path: Path)
         assert running.line().startswith("cticache listens on ")
         running.process.send_signal(STOP)
         assert running.ended() == 0
+    finally:
+        running.close()
+
+
+def test_a_demonstration_is_given_by_the_commands_of_the_documentation(
+    tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demos = [each for each in COMMANDS if each[0] == "demo"]
+    assert demos
+    ini = f"[redis]\nurl = {redis_url}\ndata = {tmp_path}\n[pool:system-y]\nnumbers = 5551234500-5551234599\n[server]\n"
+    file = tmp_path / "config.ini"
+    file.write_text(f"{ini}port = 0\nworkers = 1\n", "utf-8")
+    monkeypatch.setattr("cticache.commands.demo._RATE", 200)
+    running = Running(file, tmp_path / "errors")
+    try:
+        port = running.line().split()[3].rpartition(":")[2]
+        file.write_text(f"{ini}port = {port}\n", "utf-8")
+        assert [ended(each) for each in demos] == [0 for _ in demos], capsys.readouterr().err
+        assert "\ncalls                                   40\n" in capsys.readouterr().out
     finally:
         running.close()
 

@@ -30,6 +30,7 @@ USERS = (
     user("y-only", roles=("read", "take")),
     user("other-pool", pools={"other"}),
     user("no-pools", pools=set()),
+    user("x-and-y", roles=("lease", "take")),
 )
 
 
