@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -105,6 +106,15 @@ def test_every_command_has_its_options(doc: Path, capsys: pytest.CaptureFixture[
                 cli.main([command, "--help"])
             assert ended.value.code == 0, line
             assert set(re.findall(r"--[a-z-]+", rest)) <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out)), line
+
+
+def test_the_version_that_is_shown_is_this_one_and_what_is_new_in_it_is_told() -> None:
+    this = version("cticache")
+    shown = {
+        found for text in DOCS.values() for found in re.findall(r'\b(?:cticache|version"?:?) "?(\d+\.\d+\.\d+)', text)
+    }
+    assert shown == {this}
+    assert f"\n## [{this}] - 20" in DOCS[ROOT / "CHANGELOG.md"]
 
 
 @in_checkout
