@@ -206,9 +206,11 @@ class _Stream(logging.StreamHandler[Any]):
     """
 
     def __init__(self, elsewhere: Callable[[str], None] | None = None) -> None:
-        """``elsewhere`` is given the lines instead, and raises OSError where it is gone."""
+        """``elsewhere`` is given the lines instead, and raises OSError where it takes none."""
         super().__init__()
         self._elsewhere = elsewhere
+        self._refused = 0
+        """How many lines it has not taken since it last took some."""
         self._waiting: SimpleQueue[str | threading.Event] = SimpleQueue()
         self._lost = 0
         self._passing = threading.Lock()
@@ -274,8 +276,11 @@ class _Stream(logging.StreamHandler[Any]):
             try:
                 self._elsewhere(lines)
             except OSError:
-                self._elsewhere = None
+                self._refused += lines.count("\n")
             else:
+                if self._refused:
+                    refused, self._refused = self._refused, 0
+                    _log.warning("%s lines of the log went to standard error: their file took none", f"{refused:,}")
                 return
         try:
             self.stream.write(lines)
@@ -314,7 +319,7 @@ def configure(style: str = "text", level: str = "info", elsewhere: Callable[[str
 
     ``style`` is one of FORMATS, ``level`` one of LEVELS. What ends a thread is logged, too, and not printed past the
     log. In systemd's journal each line has its priority. ``elsewhere`` is given the lines in place of the stream,
-    finished and several at once, for as long as it raises no OSError.
+    finished and several at once; the stream has those for which it raises OSError.
     """
     in_utf8(sys.stderr)
     # What no line shows need not be collected for each record (logging HOWTO, "Optimization").

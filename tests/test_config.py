@@ -249,6 +249,9 @@ _WHOLE = [
     ("server", "drain", "seconds, 0 to 3600", "3601"),
     ("server", "stop_timeout", "seconds, 0 to 600", "601"),
     ("log", "repeat", "seconds, 1 to 86400", "0"),
+    ("log", "file_size", "MB, 1 to 100000", "0"),
+    ("log", "file_days", "days, 1 to 3650", "0"),
+    ("log", "file_count", "files, 1 to 10000", "0"),
     ("server", "auth_cache", "seconds, 0 to 3600", "3601"),
     ("server", "auth_cache_size", "1 to 1000000", "0"),
     ("server", "auth_queue", "1 to 10000", "0"),
@@ -763,7 +766,7 @@ def test_a_file_is_still_read_with_everything_at_its_bounds(tmp_path: Path) -> N
 def test_every_option_of_the_schemas_has_a_wrong_value_here() -> None:
     tried = {(wrong.section.partition(":")[0], wrong.option) for wrong in _WRONG}
     known = {(name, option) for name, section in SECTIONS.items() for option in section.options}
-    cannot_be_wrong = {("redis", "data")}
+    cannot_be_wrong = {("redis", "data"), ("log", "file")}
     assert known - tried == cannot_be_wrong | {
         ("redis", "url"),
         ("user", "password"),

@@ -89,11 +89,15 @@ class RedisConfig:
 
 @dataclass(frozen=True)
 class LogConfig:
-    """[log]: what the log has, and in which form. Times in seconds."""
+    """[log]: what the log has, in which form, and where it goes. Times in seconds but for the days, sizes in bytes."""
 
     format: str = declared(Word(*FORMATS), "text")
     level: str = declared(Word(*LEVELS), "info")
     repeat: int = declared(Whole(1, 86_400, "seconds"), 600)
+    file: str = declared(Text(str), "")
+    file_bytes: int = declared(Whole(1, 100_000, "MB", times=1_000_000), 20_000_000, name="file_size")
+    file_days: int = declared(Whole(1, 3650, "days", empty=0), 1)
+    file_count: int = declared(Whole(1, 10_000, "files"), 30)
 
 
 SECTIONS = {

@@ -221,3 +221,21 @@ def test_every_worker_tells_the_same_count_of_refusals_also_after_one_has_died(s
             os.kill(pids()[-1], signal.SIGKILL)
             until(lambda: len(pids()) == 3)
     until(lambda: "refusals of code unauthorized were not logged" in running.said())
+
+
+def test_with_a_file_all_of_the_log_is_in_it_and_nothing_on_standard_error(start: Start, tmp_path: Path) -> None:
+    running = start("workers = 1\n[log]\nfile = log/cticache.log")
+    assert Client(port(running)).send(f"POST {CALLS}", {"value": VALUE, "ani": DIGITS}).status == 201
+    assert running.end(signal.SIGTERM) == 0
+    written = (tmp_path / "log" / "cticache.log").read_text("utf-8").splitlines()
+    assert [line for line in written if not RECORD.fullmatch(line)] == []
+    said = ("listening on", "op=lease", "stopped by SIGTERM")
+    assert [sum(word in line for line in written) for word in said] == [1, 1, 1]
+    assert running.said() == ""
+
+
+def test_a_log_that_cannot_be_written_stops_the_start_with_one_line(start: Start, tmp_path: Path) -> None:
+    running = start("workers = 1\n[log]\nfile = .")
+    assert running.ended() == 2
+    (line,) = running.said().splitlines()
+    assert line.startswith(f"cticache: [log] file = {tmp_path}: cannot be written: Is a directory; give this user ")
