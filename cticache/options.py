@@ -123,6 +123,12 @@ class Text(fields.Field[_T]):
             raise ValidationError(str(error)) from None
 
 
+def unquoted(text: str) -> str:
+    """A path; without its quotes where it has some, as "Copy as path" of Windows puts around it."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].strip() if quoted else text
+
+
 def words(text: str) -> list[str]:
     """Words between commas and blanks."""
     return [word for word in re.split(r"[,\s]+", text) if word]

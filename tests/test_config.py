@@ -756,6 +756,19 @@ def test_a_short_audit_key_is_told_but_not_shown(tmp_path: Path) -> None:
     assert line.startswith(f"{tmp_path / 'config.ini'}: [server] audit_key: must be at least 16 characters")
 
 
+@pytest.mark.parametrize("mark", ['"', "'"])
+def test_a_path_in_quotes_is_read_without_them(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "the hash").write_text(HASH, "utf-8")
+    paths = f"[redis]\ndata = {mark}C:\\my data{mark}\n[log]\nfile = {mark}my log.txt{mark}\n"
+    read = _read(tmp_path, f"{paths}{POOL}[user:bob]\npassword_file = {mark}the hash{mark}\n")
+    assert (read.redis.data, read.log.file, read.users[0].hashes) == ("C:\\my data", "my log.txt", (HASH,))
+
+
+@pytest.mark.parametrize("path", ['"', '"a', "a'b'c", "it's"])
+def test_a_quote_within_a_path_belongs_to_it(tmp_path: Path, path: str) -> None:
+    assert _read(tmp_path, f"[log]\nfile = {path}\n{POOL}").log.file == path
+
+
 def test_a_file_is_still_read_with_everything_at_its_bounds(tmp_path: Path) -> None:
     for _, option, allowed, _ in [row for row in _WHOLE if row[0] == "server"]:
         for bound in re.findall(r"\d+", allowed):

@@ -19,7 +19,7 @@ from cticache.numbering.conflicts import conflicts, shared
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import MOST_POOLS
 from cticache.operate.attention import WatchRules
-from cticache.options import NAME, Section
+from cticache.options import NAME, Section, unquoted
 
 _MOST_NAMED = 20
 """Of the pools, where a user's is none of them."""
@@ -163,7 +163,7 @@ class Reader:
             secret = option.removesuffix("_file")
             if secret == option:
                 continue
-            path = self._path.parent / given.pop(option)
+            path = self._path.parent / unquoted(given.pop(option))
             if secret in given:
                 self._faults.append(self._fault(section, option, str(path), f"give either this or {secret}, not both"))
                 continue

@@ -12,8 +12,9 @@ from cticache.link import redis_url
 from cticache.logs import FORMATS, LEVELS
 from cticache.numbering.pool import Pool
 from cticache.operate.attention import WatchRules
-from cticache.options import Seconds, Section, Text, Whole, Word, YesNo, declared, named
+from cticache.options import Seconds, Section, Text, Whole, Word, YesNo, declared, named, unquoted
 
+MOST_WORKERS = 64
 _LEAST_AUDIT_KEY = 16
 """There are few telephone numbers: under a key that can be guessed, a digest gives its number away."""
 
@@ -44,7 +45,7 @@ class ServerConfig:
 
     host: str = declared(Text(_host), "127.0.0.1", at_start=True)
     port: int = declared(Whole(0, 65535), 8080, at_start=True)
-    workers: int = declared(Whole(1, 64, "processes", empty=0), 0, at_start=True)
+    workers: int = declared(Whole(1, MOST_WORKERS, "processes", empty=0), 0, at_start=True)
     dispatch: str = declared(Word("batch", "threads"), "batch", at_start=True)
     threads: int = declared(Whole(1, 256), 16, at_start=True)
     max_body: int = declared(Whole(64, 16 * 1024 * 1024, "bytes"), 65536)
@@ -84,7 +85,7 @@ class RedisConfig:
     prefix: str = declared(Text(named), "cti", at_start=True)
     sync_interval: float = declared(Seconds(), 5.0, at_start=True)
     retry_after: int = declared(Whole(1, 3600, "seconds"), 2, at_start=True)
-    data: str = declared(Text(str), "", at_start=True)
+    data: str = declared(Text(unquoted), "", at_start=True)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class LogConfig:
     format: str = declared(Word(*FORMATS), "text")
     level: str = declared(Word(*LEVELS), "info")
     repeat: int = declared(Whole(1, 86_400, "seconds"), 600)
-    file: str = declared(Text(str), "")
+    file: str = declared(Text(unquoted), "")
     file_bytes: int = declared(Whole(1, 100_000, "MB", times=1_000_000), 20_000_000, name="file_size")
     file_days: int = declared(Whole(1, 3650, "days", empty=0), 1)
     file_count: int = declared(Whole(1, 10_000, "files"), 30)
