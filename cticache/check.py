@@ -1,5 +1,6 @@
 """The command ``cticache check``: what would not work, or would lose data, told before callers find out."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
@@ -8,17 +9,18 @@ from redis.exceptions import ResponseError
 
 from cticache import reach
 from cticache.config.environment import UNHEEDED
-from cticache.config.sections import Config, ServerConfig
+from cticache.config.sections import MOST_WORKERS, Config, ServerConfig
 from cticache.data import format as formats
 from cticache.data.store import Store
 from cticache.errors import UserError
 from cticache.link.connection import connect
 from cticache.link.embedded import data_folder
 from cticache.link.redis_url import kind
-from cticache.loop.listen import reserve
+from cticache.loop.listen import allowed, reserve
 from cticache.numbering.conflicts import remarks
 from cticache.operate import doctor, replay, rights, trial
 from cticache.operate.report import counted
+from cticache.server import worker_count
 
 _FREE_PORT = 0
 _SHORT_WAIT_S = 0.5
@@ -57,13 +59,21 @@ def _of_configuration(settings: Config, tell: Callable[[str], None]) -> list[str
             tell(f"    {remark}")
     for remark in _of_logins(settings.server):
         tell(f"  {remark}")
-    found = _of_users(settings, tell)
+    found = [*_of_connections(settings.server.connections, worker_count(settings)), *_of_users(settings, tell)]
     try:
         # Not on its own port: a service may run there.
         reserve(settings.server.host, _FREE_PORT).close()
     except UserError as error:
         found.append(str(error))
     return found
+
+
+def _of_connections(wanted: int, workers: int) -> Iterator[str]:
+    most = allowed(wanted)
+    if most < wanted:
+        enough = math.ceil(wanted * workers / most)
+        rest = f"workers = {enough} has room for as many in all" if enough <= MOST_WORKERS else "ask for fewer"
+        yield f"[server] connections = {wanted:,}: a process has {most:,} at most on this system; {rest}"
 
 
 def _of_logins(server: ServerConfig) -> Iterator[str]:

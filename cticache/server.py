@@ -55,7 +55,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
         host = "127.0.0.1" if invented else config.server.host
         listener = stack.enter_context(reserve(host, config.server.port))
         url = config.redis.url or _embedded(config.redis.data, stack)
-        count = _workers(config)
+        count = worker_count(config)
         sites = _Sites(url, passwords.invent())
         site = sites.of(config, users)
         pools = Pools(config.pools)
@@ -234,7 +234,7 @@ def _serves_alone(config: Config) -> bool:
     return not config.redis.url and sys.platform == "win32"
 
 
-def _workers(config: Config) -> int:
+def worker_count(config: Config) -> int:
     """How many processes serve: as configured, else one a core, at most four."""
     if _serves_alone(config):
         return 1

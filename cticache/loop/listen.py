@@ -65,7 +65,7 @@ def _taken(host: str, port: int, error: OSError) -> UserError:
     )
 
 
-def affordable(connections: int) -> int:
+def allowed(connections: int) -> int:
     """That many connections, or as many as the system lets one process have."""
     if sys.platform == "win32":
         most = _MOST_ON_WINDOWS
@@ -77,6 +77,12 @@ def affordable(connections: int) -> int:
             soft = max(soft, connections + _OTHER_FILES)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         most = soft - _OTHER_FILES
+    return min(connections, most)
+
+
+def affordable(connections: int) -> int:
+    """The same; where that are fewer, the log is told."""
+    most = allowed(connections)
     if connections > most:
         _log.warning("[server] connections = %s: this system allows %s", f"{connections:,}", f"{most:,}")
-    return min(connections, most)
+    return most

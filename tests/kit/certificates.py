@@ -29,8 +29,8 @@ class Certificates:
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()
-        self._authority = folder / "authority.pem"
-        authority.cert_pem.write_to_path(self._authority)
+        self.authority = folder / "authority.pem"
+        authority.cert_pem.write_to_path(self.authority)
         self._server = _issued(authority, folder, HOST)
         self._client = _issued(authority, folder, "cticache")
 
@@ -38,13 +38,13 @@ class Certificates:
         """What the server is started with; ``client``: whether it asks for the client's certificate."""
         files = (
             *("--tls-cert-file", str(self._server[0]), "--tls-key-file", str(self._server[1])),
-            *("--tls-ca-cert-file", str(self._authority)),
+            *("--tls-ca-cert-file", str(self.authority)),
         )
         return (*files, "--tls-auth-clients", "yes" if client else "no")
 
     def query(self, of_client: "Certificates | None" = None) -> str:
         """What stands at the end of the URL; with the certificate of a client, of this authority or of another."""
-        files = {"ssl_ca_certs": self._authority}
+        files = {"ssl_ca_certs": self.authority}
         if of_client:
             files["ssl_certfile"], files["ssl_keyfile"] = of_client._client
         return "?" + urlencode(files)

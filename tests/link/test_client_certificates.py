@@ -6,9 +6,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from cticache import cli
 from cticache.access.passwords import Verifier
+from cticache.link.connection import connect
 from cticache.link.trouble import AWAY
 from kit import clusters, servers
 from kit.certificates import HOST, Certificates, program
@@ -139,3 +141,20 @@ def test_a_wrong_certificate_is_told_in_one_line_before_anybody_is_asked(
     assert code == 2
     (line,) = told.splitlines()
     assert f"config.ini: [redis] url: cannot be read: {said}" in line
+
+
+def test_without_a_file_of_authorities_those_of_the_system_are_trusted(
+    known: Certificates, unknown: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = program()
+    assert path
+    port = servers.free_port()
+    with servers.binary(path, "--tls-port", str(port), *known.options(client=False)):
+        for certificates, trusted in ((known, True), (unknown, False)):
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+            with connect(f"rediss://{servers.login()}{HOST}:{port}/0", 5.0) as client:
+                if trusted:
+                    assert client.ping()
+                else:
+                    with pytest.raises(RedisConnectionError, match="certificate verify failed"):
+                        client.ping()

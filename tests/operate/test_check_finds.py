@@ -188,6 +188,24 @@ def test_limits_of_logins_that_do_not_fit_are_told(check: Check, server: str, re
     assert code == 0
 
 
+@pytest.mark.parametrize(
+    ("connections", "workers", "rest"),
+    [
+        (448, 1, None),
+        (449, 1, "workers = 2 has room for as many in all"),
+        (1000, 4, "workers = 9 has room for as many in all"),
+        (10_000, 4, "ask for fewer"),
+    ],
+)
+def test_more_connections_than_a_process_of_this_system_has_are_told_with_the_workers_that_would_do(
+    check: Check, monkeypatch: pytest.MonkeyPatch, connections: int, workers: int, rest: str | None
+) -> None:
+    monkeypatch.setattr("cticache.check.allowed", lambda wanted: min(wanted, 448))  # as on Windows
+    told = f"[server] connections = {connections:,}: a process has 448 at most on this system; {rest}"
+    code, lines = check(rest=f"[server]\nconnections = {connections}\nworkers = {workers}\n{POOL}")
+    assert (code, lines) == ((1, [told, "1 complaint"]) if rest else (0, ["all well"]))
+
+
 def test_what_the_environment_overrides_is_shown_and_no_secret(
     check: Check, safe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
