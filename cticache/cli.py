@@ -33,6 +33,7 @@ from cticache.commands.recipe import RECIPE
 from cticache.commands.release import RELEASE
 from cticache.commands.reload import RELOAD
 from cticache.commands.serve import SERVE
+from cticache.commands.service import SERVICE
 from cticache.commands.status import STATUS
 from cticache.commands.support import SUPPORT
 from cticache.commands.user import USER
@@ -43,6 +44,7 @@ from cticache.operate.fill import State, told
 COMMANDS = (
     SERVE,
     DEMO,
+    SERVICE,
     CHECK,
     RELOAD,
     HEALTH,

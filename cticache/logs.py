@@ -22,6 +22,8 @@ AUDIT = "cticache.audit"
 """The name of the audit's logger, by which operators filter."""
 NO_NUMBERS = {"no_numbers": True}
 """The ``extra`` of a record in which nothing is a telephone number, though a host or a time may look like one."""
+REDIS_AWAY, REDIS_BACK, WORKER_DIED = ({"occasion": word} for word in ("redis_away", "redis_back", "worker_died"))
+"""The ``extra`` of records that are for the Windows Event Log, too."""
 FORMATS = ("text", "json")
 """What a line may be: text for people, or a JSON object (RFC 8259) for programs."""
 LEVELS = ("debug", "info", "warning", "error")
@@ -282,6 +284,8 @@ class _Stream(logging.StreamHandler[Any]):
                     refused, self._refused = self._refused, 0
                     _log.warning("%s lines of the log went to standard error: their file took none", f"{refused:,}")
                 return
+        if not self.stream:  # a service of Windows has none
+            return
         try:
             self.stream.write(lines)
             self.stream.flush()

@@ -35,6 +35,8 @@ _LACKS = '''\
 import socket
 import sys
 
+# It gives a service no environment; on this system others than its programs would take what is compiled there.
+sys.pycache_prefix = sys.pycache_prefix or {bytecode!r}
 # It refuses these options (WinError 10042). CPython hides them itself on a Windows before 10 1709, and redis-py goes
 # without.
 for _name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
@@ -104,7 +106,7 @@ class Python:
         (project,) = pip.parents[1].glob("lib/python*/site-packages/cticache-*.dist-info")
         shutil.copytree(project, packages / project.name)
         (packages / "cticache.pth").write_text(f"{of_windows(ROOT)}\n", "utf-8")
-        (packages / "sitecustomize.py").write_text(_LACKS, "utf-8")
+        (packages / "sitecustomize.py").write_text(_LACKS.format(bytecode=_BYTECODE), "utf-8")
 
 
 def of_windows(path: Path) -> str:
@@ -112,12 +114,15 @@ def of_windows(path: Path) -> str:
     return "Z:" + str(path).replace("/", "\\")
 
 
+_BYTECODE = of_windows(FOLDER / "bytecode")
+
+
 def environment() -> dict[str, str]:
     """The environment for all programs of Wine."""
     told = {"WINEPREFIX": str(FOLDER / "prefix"), "WINEARCH": "win64", "WINEDEBUG": "-all", "DISPLAY": ""}
     overrides = {"WINEDLLOVERRIDES": "mscoree,mshtml="}  # or it asks, in a window, to download two more things
     ours = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
-    return ours | told | overrides | {"PYTHONPYCACHEPREFIX": of_windows(FOLDER / "bytecode")}
+    return ours | told | overrides | {"PYTHONPYCACHEPREFIX": _BYTECODE}
 
 
 @contextmanager
@@ -135,6 +140,8 @@ def started() -> Iterator[None]:
         # Before the services are up, which would keep the pipes of the first program open.
         _quiet("wine", "wineboot", "-i")
         _quiet("wine", "reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f")
+        _quiet(server, "-k")  # that has started two managers of services, of which each knows its own
+        _quiet(server, "-w")
         _quiet(server, "-p")
         if _quiet("wine", "cmd", "/c", "exit"):
             raise Missing("wine is installed, but cannot run a program here")
@@ -153,8 +160,9 @@ def _quiet(*command: str) -> int:
 def _requirements() -> list[str]:
     """What the project needs on Windows to be run and tested."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
-    wanted += [*project["optional-dependencies"]["test"], *_NEEDED_THERE]
+    wanted = [*project["dependencies"], *_NEEDED_THERE]
+    for extra in ("embedded", "windows", "test"):
+        wanted += project["optional-dependencies"][extra]
     names = [requirement.partition(";")[0].strip() for requirement in wanted]
     return [name for name in names if not re.match("|".join(_NOT_NEEDED), name)]
 

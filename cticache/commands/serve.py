@@ -1,6 +1,7 @@
 """``cticache serve``: the service."""
 
 import argparse
+from pathlib import Path
 
 from cticache import logs, server
 from cticache.commands.command import WELL, Command
@@ -9,13 +10,17 @@ from cticache.config.sections import Config
 from cticache.journal.log_file import LogFile
 
 
+def log_path(settings: Config) -> Path:
+    """The file of the log, where there is one: its path counts from the folder of the configuration."""
+    return settings.source.absolute().parent / settings.log.file
+
+
 def begin_log(settings: Config) -> None:
     """Log as configured; UserError if the file cannot be written."""
     log = settings.log
     elsewhere = None
     if log.file:
-        path = settings.source.absolute().parent / log.file
-        elsewhere = LogFile(path, log.file_bytes, log.file_days, log.file_count).write
+        elsewhere = LogFile(log_path(settings), log.file_bytes, log.file_days, log.file_count).write
     logs.configure(log.format, log.level, elsewhere)
 
 

@@ -5,6 +5,7 @@ written as an underscore, as in ``CTICACHE_POOL_SYSTEM_Y_TTL``. It may have all 
 secret may be in a file of its own, named by the option with ``_file`` after its name.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cticache.config.reader import Reader
 from cticache.config.sections import Config
 from cticache.errors import ConfigError
 
-__all__ = ["SAMPLE", "Config", "find", "read"]
+__all__ = ["SAMPLE", "Config", "find", "of_the_machine", "read"]
 
 SAMPLE = next(
     (path for path in (folder / "config.ini" for folder in Path(__file__).parents[1:3]) if path.exists()),
@@ -24,10 +25,16 @@ SAMPLE = next(
 """The config.ini that comes with the installation: every option with its default."""
 
 
+def of_the_machine() -> Path:
+    """The file of a service of Windows: in a folder that is no user's, %ProgramData%\\cticache."""
+    return platformdirs.site_config_path("cticache", False) / "config.ini"
+
+
 def find(named: Path | None, environment: Mapping[str, str]) -> Path:
     """The file to read: the named one, that of CTICACHE_CONFIG, ./config.ini, or the user's own; else ``ALONE``.
 
-    ConfigError if there is none and no pool in the environment, or if it is named and not there.
+    On Windows that of the machine comes after the user's own. ConfigError if there is none and no pool in the
+    environment, or if it is named and not there.
     """
     by = environment.get(variables.FILE)
     if not named and by:
@@ -35,6 +42,8 @@ def find(named: Path | None, environment: Mapping[str, str]) -> Path:
             return Path(by)
         raise ConfigError(f"environment variable {variables.FILE} = {by}: there is no such file; name another")
     places = [named] if named else [Path("config.ini"), platformdirs.user_config_path("cticache", False) / "config.ini"]
+    if sys.platform == "win32" and not named:
+        places.append(of_the_machine())
     for place in places:
         if place.is_file():
             return place

@@ -127,3 +127,8 @@ class Config:
     """What the environment overrides, as it may be shown: a secret without its value."""
     unheeded: tuple[tuple[str, str], ...] = ()
     """Each variable that looks like one of this service's and names none of its sections, and what to do about it."""
+
+    @classmethod
+    def empty(cls, source: Path) -> "Config":
+        """What stands for a file that cannot be read: the defaults, and no pool."""
+        return cls(source, ServerConfig(), RedisConfig(), WatchRules(), LogConfig(), (), ())

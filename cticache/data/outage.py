@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from cticache.errors import RedisRefuses, RedisUnavailable
 from cticache.link.trouble import Trouble, told, trouble
+from cticache.logs import REDIS_AWAY, REDIS_BACK
 
 _log = logging.getLogger(__name__)
 
@@ -52,12 +53,14 @@ class Outages:
     def _begun(self, found: Trouble, said: str) -> None:
         kind = _AWAY if found.is_away else found.says
         if kind != self._logged:
-            _log.warning("%s", said)
+            _log.warning("%s", said, extra=REDIS_AWAY)
         self._logged = kind
         self.now = Outage(found, self._retry_after)
 
     def over(self) -> None:
         """Redis did what it was asked."""
         if self._logged:
-            _log.warning("Redis is back" if self._logged == _AWAY else "Redis works again: what it refused it does now")
+            was_away = self._logged == _AWAY
+            text = "Redis is back" if was_away else "Redis works again: what it refused it does now"
+            _log.warning(text, extra=REDIS_BACK)
         self._logged, self.now = "", None

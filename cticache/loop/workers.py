@@ -24,6 +24,7 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from cticache.logs import WORKER_DIED
 from cticache.loop.console import deaf_to_ctrl_c, ready
 from cticache.loop.ending import Ending
 from cticache.loop.pipes import (
@@ -211,6 +212,7 @@ class _Worker:
             self.process.exitcode,
             "" if self.has_served else " before it could serve",
             pause,
+            extra=WORKER_DIED,
         )
         self.process = None
 

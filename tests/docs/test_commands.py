@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ NAMES = {"user": "somebody", "pools": "system-y", "recipe": "curl"}
 ALONE = {
     **{"explain": [DNIS, ANI], "release": [DNIS, ANI], "user": ["somebody"], "completion": ["bash"]},
     "serve": ["--config", "config.ini"],
+    "service": ["status"],
 }
 """What is added where a command is named alone, and cannot be run like that."""
 COMMAND = re.compile(r"(?:\$ |echo \w+ \| )?(?:\S*/)?cticache ([a-z-][^#>]*)")
@@ -112,7 +114,9 @@ def ended(arguments: tuple[str, ...]) -> int | str | None:
         return end.code
 
 
-@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] not in ("serve", "demo")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [each for each in COMMANDS if each[0] not in ("serve", "demo", "service")], ids=" ".join
+)
 def test_a_command_of_the_documentation_is_carried_out(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +128,16 @@ def test_a_command_of_the_documentation_is_carried_out(
     out, err = capsys.readouterr()
     assert code in ENDS_WITH.get(" ".join(arguments), {0}), err
     assert out
+
+
+@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] == "service"], ids=" ".join)
+def test_a_command_for_a_service_of_windows_is_one_and_says_so_elsewhere(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.new_parser().parse_args(arguments)
+    if sys.platform != "win32":
+        assert ended(arguments) == 2
+        assert "is for Windows" in capsys.readouterr().err
 
 
 def test_the_service_is_run_by_the_commands_of_the_documentation(tmp_path: Path) -> None:

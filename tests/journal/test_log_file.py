@@ -169,6 +169,22 @@ def test_what_a_full_disk_does_not_take_goes_to_standard_error_and_nothing_is_wr
     assert len(errors.getvalue().splitlines()) == 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no /dev/full there")
+def test_with_no_standard_error_a_full_disk_stops_nothing_either(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    path.parent.mkdir()
+    path.symlink_to("/dev/full")
+    monkeypatch.setattr("sys.stderr", None)
+    logs.configure(elsewhere=make().write)
+    logging.getLogger("cticache.test").info("lost")
+    logging.root.handlers[0].flush()
+    path.unlink()
+    logging.getLogger("cticache.test").info("written")
+    logging.root.handlers[0].flush()
+    assert " INFO cticache.test: written" in path.read_text("utf-8")
+
+
 def test_numbers_in_the_file_are_masked_and_its_objects_are_json(make: Make, path: Path, log: io.StringIO) -> None:
     logs.configure("json", elsewhere=make().write)
     logging.getLogger("cticache.test").info("caller 1234567890")

@@ -41,11 +41,16 @@ class Site:
 
     def start(self, workers: int, dispatch: str, *begin: str) -> Running:
         """A service; ``begin``: what Python runs in place of ``-m cticache``."""
-        server = f"[server]\nport = 0\nworkers = {workers}\ndispatch = {dispatch}\n[redis]\nurl = {self._url}\n"
-        path = self._folder / "config.ini"
-        path.write_text(server + self._user + self._pool, "utf-8")
+        path = self.written(workers, dispatch)
         self._started.append(Running(path, self._folder / f"errors-{len(self._started)}", *begin))
         return self._started[-1]
+
+    def written(self, workers: int, dispatch: str, port: int = 0) -> Path:
+        """The configuration of one."""
+        server = f"[server]\nport = {port}\nworkers = {workers}\ndispatch = {dispatch}\n"
+        path = self._folder / "config.ini"
+        path.write_text(f"{server}[redis]\nurl = {self._url}\n{self._user}{self._pool}", "utf-8")
+        return path
 
     def close(self) -> None:
         """End what runs yet; AssertionError if a worker process is left behind."""
