@@ -93,6 +93,11 @@ def _ordered(arguments: argparse.Namespace, registered: "Registered") -> int:
 def _install(arguments: argparse.Namespace, registered: "Registered") -> None:
     path = _path(arguments)
     settings = at_home(config.read(path, {}))
+    for other, command in registered.others().items():
+        if _config_in(command) == path:
+            raise UserError(
+                f"the service {other} runs on {path} already: give this one a file of its own, with another port"
+            )
     reserve(settings.server.host, settings.server.port).close()
     account = registered.install(
         f'{_HOSTED}{arguments.name} "{path}"',
@@ -125,11 +130,16 @@ def _start(name: str, registered: "Registered") -> int:
 
 def _log_of(command: str) -> Path:
     """Where a service logs that Windows starts so."""
-    path = Path(command.partition(_HOSTED)[2].partition(" ")[2].strip('"'))
+    path = _config_in(command)
     try:
         return log_path(at_home(config.read(path, {})))
     except ConfigError:
         return path.parent / _LOG
+
+
+def _config_in(command: str) -> Path:
+    """The configuration of a service that Windows starts so; of another one, none that there can be."""
+    return Path(command.partition(_HOSTED)[2].partition(" ")[2].strip('"'))
 
 
 def _said_since(path: Path, seen: int) -> str:

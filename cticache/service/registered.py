@@ -145,6 +145,19 @@ class Registered:
             config[3],
         )
 
+    def others(self) -> dict[str, str]:
+        """What Windows runs for each other service, by its name."""
+        found = {}
+        with self._told(), _Handles() as handles:
+            scm = handles.scm(win32service.SC_MANAGER_CONNECT | win32service.SC_MANAGER_ENUMERATE_SERVICE)
+            of_own, any_state = win32service.SERVICE_WIN32_OWN_PROCESS, win32service.SERVICE_STATE_ALL
+            names = [each["ServiceName"] for each in win32service.EnumServicesStatusEx(scm, of_own, any_state, None)]
+            for name in set(names) - {self._name}:
+                with suppress(pywintypes.error):  # one that may not be looked at, or is just removed
+                    service = handles.service(name, win32service.SERVICE_QUERY_CONFIG)
+                    found[name] = win32service.QueryServiceConfig(service)[3]
+        return found
+
     def _is_there(self) -> bool:
         with _Handles() as handles:
             try:

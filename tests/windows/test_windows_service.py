@@ -89,7 +89,9 @@ def test_what_keeps_it_from_starting_is_said_by_the_command_and_in_the_log(insta
     assert "[serve] is not a section known here" in logged(installed)
 
 
-def test_a_second_service_of_the_name_and_a_wrong_account_are_refused(installed: Path, run: Run) -> None:
+def test_a_second_service_of_the_name_or_the_file_and_a_wrong_account_are_refused(
+    installed: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = str(installed / "config.ini")
     code, _, errors = run("install", "--config", config)
     assert (code, errors) == (
@@ -97,6 +99,10 @@ def test_a_second_service_of_the_name_and_a_wrong_account_are_refused(installed:
         f"cticache: there is a service {NAME} already: `cticache service remove` removes it, or give this one another "
         "--name\n",
     )
+    code = main(["service", "install", "--config", config, "--name", "another"])
+    errors = capsys.readouterr().err
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert errors.startswith(f"cticache: the service {NAME} runs on {config} already: give this one a file of its own")
     code, _, errors = run("install", "--config", config, "--account", "nobody-here")
     assert code == 2
     assert errors.startswith("cticache: --account nobody-here: there is no such account here, or its password is wrong")
