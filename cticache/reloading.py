@@ -142,8 +142,14 @@ class Reloading:
             said,
             server=_kept(said.server, before.server, "server"),
             redis=_kept(said.redis, before.redis, "redis"),
+            log=_kept(said.log, before.log, "log"),
         )
-        if fixed := [*_differing(said.server, config.server, "server"), *_differing(said.redis, config.redis, "redis")]:
+        fixed = [
+            *_differing(said.server, config.server, "server"),
+            *_differing(said.redis, config.redis, "redis"),
+            *_differing(said.log, config.log, "log"),
+        ]
+        if fixed:
             _log.warning(
                 "%s: what is read at the start alone stays as before until the service is restarted: %s",
                 config.source,

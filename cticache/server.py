@@ -42,12 +42,19 @@ _MOST_BY_DEFAULT = 4
 """Worker processes: with more of them Redis, on its one core, becomes the bottleneck."""
 
 
-def serve(config: Config, tell: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``tell`` gets the lines for the person who started the service."""
+def serve(
+    config: Config,
+    tell: Callable[[str], None],
+    reloads: Callable[[Callable[[], object]], AbstractContextManager[None]] = reloads_at_hangups,
+) -> None:
+    """Serve until SIGINT or SIGTERM; ``tell`` gets the lines for the person who started the service.
+
+    Within the context that ``reloads`` makes of it what it is given is called to have config.ini read again.
+    """
     with ExitStack() as stack:
         reloading = Reloading(config)
         stack.callback(reloading.close)  # it is the last to end: what it waits for has ended then
-        stack.enter_context(reloads_at_hangups(reloading.ask))
+        stack.enter_context(reloads(reloading.ask))
         run = stack.enter_context(_told_at_the_end())
         stack.enter_context(ended_by_signals(0))
         supervisor = Supervisor()

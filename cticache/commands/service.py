@@ -6,7 +6,6 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +40,6 @@ _LATER_S = 15
 _HOSTED = " -m cticache.hosted "
 """What stands before the name and the configuration in the command that Windows runs."""
 _NOT_STARTED = "the service could not start: "
-RELOAD: Callable[[], None] | None = None
-"""What Windows has done by `sc control cticache paramchange`; nothing as long as there is nothing to be called."""
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
@@ -165,14 +162,14 @@ def serve(session: "Session", name: str, path: Path) -> int:
         nonlocal serves
         if not serves:
             serves = True
-            session.runs(_stop_s(settings), RELOAD)
+            session.runs(_stop_s(settings))
             events.write(event_log.STARTED, "information", line)
 
     code = WELL
     try:
         settings = _with_log(path)
         logging.getLogger().addHandler(events)
-        server.serve(settings, tell)
+        server.serve(settings, tell, session.reloads)
     except TOLD as error:
         failure = Failure.of(error)
         code, said = failure.code, "; ".join(failure.detail.splitlines())
@@ -198,6 +195,8 @@ def _with_log(path: Path) -> Config:
     except ConfigError:
         begin_log(at_home(Config.empty(path)))
         raise
+    # So that these are no change where the file is read again.
+    os.environ.update(CTICACHE_LOG_FILE=settings.log.file, CTICACHE_REDIS_DATA=settings.redis.data)
     begin_log(settings)
     return settings
 

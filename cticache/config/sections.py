@@ -95,10 +95,10 @@ class LogConfig:
     format: str = declared(Word(*FORMATS), "text")
     level: str = declared(Word(*LEVELS), "info")
     repeat: int = declared(Whole(1, 86_400, "seconds"), 600)
-    file: str = declared(Text(unquoted), "")
-    file_bytes: int = declared(Whole(1, 100_000, "MB", times=1_000_000), 20_000_000, name="file_size")
-    file_days: int = declared(Whole(1, 3650, "days", empty=0), 1)
-    file_count: int = declared(Whole(1, 10_000, "files"), 30)
+    file: str = declared(Text(unquoted), "", at_start=True)
+    file_bytes: int = declared(Whole(1, 100_000, "MB", times=1_000_000), 20_000_000, name="file_size", at_start=True)
+    file_days: int = declared(Whole(1, 3650, "days", empty=0), 1, at_start=True)
+    file_count: int = declared(Whole(1, 10_000, "files"), 30, at_start=True)
 
 
 SECTIONS = {

@@ -8,7 +8,8 @@ order ends the drain.
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pywintypes
@@ -36,7 +37,7 @@ class Session:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._reload: Callable[[], None] | None = None
+        self._reload: Callable[[], object] | None = None
         self._stop_s = 0.0
         self._known = threading.Event()
         self._over = threading.Event()
@@ -56,12 +57,18 @@ class Session:
             if self._refused:
                 raise self._refused
 
-    def runs(self, stop_s: float, reload: Callable[[], None] | None = None) -> None:
-        """Say that it runs, and takes orders; ``stop_s``: in how many seconds it ends after one.
+    @contextmanager
+    def reloads(self, reload: Callable[[], object]) -> Iterator[None]:
+        """Within it this is called where Windows says that parameters have changed (SERVICE_CONTROL_PARAMCHANGE)."""
+        self._reload = reload
+        try:
+            yield
+        finally:
+            self._reload = None
 
-        ``reload`` is called where Windows says that the parameters have changed (SERVICE_CONTROL_PARAMCHANGE).
-        """
-        self._stop_s, self._reload = stop_s, reload
+    def runs(self, stop_s: float) -> None:
+        """Say that it runs, and takes orders; ``stop_s``: in how many seconds it ends after one."""
+        self._stop_s = stop_s
         orders = win32service.SERVICE_ACCEPT_STOP | win32service.SERVICE_ACCEPT_PRESHUTDOWN
         if self._reload:
             orders |= win32service.SERVICE_ACCEPT_PARAMCHANGE

@@ -227,12 +227,16 @@ def test_a_broken_file_is_refused_in_one_line_and_the_old_one_stays(service: Ser
 
 def test_what_a_running_service_cannot_change_is_named_and_the_rest_takes_effect(service: Service) -> None:
     service.start()
-    service.write("300-399", server="threads = 3\nconnections = 300", redis="retry_after = 9\nprefix = other")
+    service.write(
+        "300-399",
+        server="threads = 3\nconnections = 300",
+        redis="retry_after = 9\nprefix = other\n[log]\nfile_count = 3",
+    )
     service.reload()
     warned = [line for line in service.running.said().splitlines() if " WARNING " in line]
     assert [line.partition(": ")[2] for line in warned] == [
         f"{service.file}: what is read at the start alone stays as before until the service is restarted: "
-        "[server] threads, [redis] prefix, [redis] retry_after"
+        "[server] threads, [redis] prefix, [redis] retry_after, [log] file_count"
     ]
     assert service.lease("5550000001").startswith("3")
     assert b'cticache_limit{name="connections"} 300.0' in service.ask("GET", "/metrics").content

@@ -10,7 +10,7 @@ import pytest
 
 from cticache.cli import main
 from cticache.errors import UserError
-from kit.sites import Load, Site
+from kit.sites import Load, Site, until
 
 win32service = pytest.importorskip("win32service")
 
@@ -43,6 +43,12 @@ def installed(site: Site, run: Run, tmp_path: Path) -> Iterator[Path]:
     assert (code, errors) == (0, "")
 
 
+def control(order: int) -> None:
+    scm = win32service.OpenSCManager(None, None, win32service.SC_MANAGER_CONNECT)
+    service = win32service.OpenService(scm, NAME, win32service.SERVICE_ALL_ACCESS)
+    win32service.ControlService(service, order)
+
+
 def port(folder: Path) -> int:
     return int(re.findall(r"port = (\d+)", (folder / "config.ini").read_text("utf-8"))[0])
 
@@ -62,12 +68,15 @@ def test_it_lives_as_a_service_from_its_start_to_its_end(installed: Path, run: R
         load.more_answers(5)
         assert run("status")[0] == 0
         assert run("start") == (2, "", f"cticache: the service {NAME} runs already\n")
+        control(win32service.SERVICE_CONTROL_PARAMCHANGE)
+        until(lambda: "the configuration was read again" in logged(installed))
         assert run("stop") == (0, f"the service {NAME} has stopped\n", "")
     assert not load.wrong
     told = logged(installed)
     for line in ("listening on ", "op=lease ", "Windows tells the service to stop", "SIGTERM was heard", "stopped by"):
         assert line in told, told
     assert "Traceback" not in told
+    assert "at the start alone" not in told
     code, said, _ = run("status")
     assert "is stopped, its last exit code was 0" in said
     assert run("stop") == (2, "", f"cticache: the service {NAME} does not run\n")
