@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import TextIO
 
-_STREAM = "JOURNAL_STREAM"
+STREAM = "JOURNAL_STREAM"
 """The variable by which systemd names the stream that the journal reads, by its device and inode: systemd.exec(5)."""
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 """Those of syslog(3)."""
@@ -13,13 +13,13 @@ _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, loggin
 
 def reads(stream: TextIO | None, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether what is written to this stream goes straight to the journal: it may have been redirected since."""
-    if not stream or _STREAM not in environment:
+    if not stream or STREAM not in environment:
         return False
     try:
         file = os.fstat(stream.fileno())
     except (OSError, ValueError):  # it is closed, or no file
         return False
-    return environment[_STREAM] == f"{file.st_dev}:{file.st_ino}"
+    return environment[STREAM] == f"{file.st_dev}:{file.st_ino}"
 
 
 def marked(text: str, level: int) -> str:

@@ -1,9 +1,10 @@
 """``cticache serve``: the service."""
 
 import argparse
+import os
 from pathlib import Path
 
-from cticache import logs, server
+from cticache import journald, logs, server
 from cticache.commands.command import WELL, Command
 from cticache.commands.opening import configured
 from cticache.config.sections import Config
@@ -20,6 +21,7 @@ def begin_log(settings: Config) -> None:
     log = settings.log
     elsewhere = None
     if log.file:
+        os.environ.pop(journald.STREAM, None)  # the marks for the journal are not for a file; the workers inherit this
         elsewhere = LogFile(log_path(settings), log.file_bytes, log.file_days, log.file_count).write
     logs.configure(log.format, log.level, elsewhere)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from cticache import logs
+from cticache.commands.serve import begin_log
+from cticache.config import read
 from cticache.errors import UserError
 from cticache.journal.log_file import LogFile
 
@@ -205,3 +207,20 @@ def test_a_file_that_cannot_be_written_is_refused_in_one_sentence(what: str, tmp
     with pytest.raises(UserError, match=r"\[log\] file = .*: cannot be written: .*; give this user") as refused:
         LogFile(places[what], 1000, 1, 1)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_the_marks_for_the_journal_of_systemd_are_not_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    config = tmp_path / "config.ini"
+    config.write_text("[log]\nfile = x.log\n[pool:x]\nnumbers = 1\n", "utf-8")
+    with (tmp_path / "errors").open("w", encoding="utf-8") as errors:
+        status = os.fstat(errors.fileno())
+        monkeypatch.setattr("sys.stderr", errors)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        begin_log(read(config, {}))
+        logging.getLogger("cticache.test").info("a line")
+        (handler,) = [each for each in logging.root.handlers if hasattr(each, "_elsewhere")]
+        handler.flush()
+        handler._elsewhere.__self__.close()
+    assert (tmp_path / "x.log").read_text("utf-8")[:2] == "20"
