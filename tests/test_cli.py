@@ -366,8 +366,12 @@ def test_a_service_says_why_it_ends_when_its_reader_goes(short_folder: Path) -> 
 @_SHELL
 @pytest.mark.parametrize(
     ("file", "code", "told"),
-    [("/proc/none/own.ini", 2, "there is no /proc/none/own.ini"), ("x" * 300, 1, "File name too long")],
-    ids=["where nothing can be", "too long a name"],
+    [
+        ("/proc/none/own.ini", 2, "there is no /proc/none/own.ini"),
+        ("/proc", 2, "/proc is not a file: name the config.ini itself"),
+        ("x" * 300, 1, "File name too long"),
+    ],
+    ids=["where nothing can be", "a folder", "too long a name"],
 )
 def test_a_file_that_cannot_be_there_is_one_line(file: str, code: int, told: str) -> None:
     done = _run("check", "--config", file)

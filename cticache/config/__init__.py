@@ -47,6 +47,8 @@ def find(named: Path | None, environment: Mapping[str, str]) -> Path:
     for place in places:
         if place.is_file():
             return place
+    if named and named.exists():
+        raise ConfigError(f"{named.absolute()} is not a file: name the config.ini itself")
     if not named and variables.has_a_pool(environment):
         return variables.ALONE
     looked_at = " or ".join(str(place.absolute()) for place in places)
