@@ -276,11 +276,14 @@ def test_a_service_that_is_asked_reloads_once_and_what_it_says_is_found(store: S
     assert list(store.service_ask("first")) == [keeper.registration.service]
     for _ in range(3):
         keeper.registration.look()
-    (tell,) = asked
+    tell, *more = asked
+    assert not more
     assert store.service_answers("first") == {keeper.registration.service: ""}
     tell("done")
     assert store.service_answers("first") == {keeper.registration.service: "done"}
     assert store.service_answers("another") == {}
+    assert store.service_ask("second")
+    assert store.service_answers("second") == {keeper.registration.service: ""}
     keeper.registration.look()
     assert store.service_answers("first") == {keeper.registration.service: "done"}
 

@@ -78,6 +78,14 @@ class Parent:
             pid, told = client.recv(100).decode().split(" ", 1)
             return int(pid), told
 
+    def configure(self, nth: int, what: str, told: str = "") -> None:
+        """Have the workers go by this, of which those that run are told; AssertionError if they do not."""
+        given = (nth, having(what), told or what)
+        configuring = threading.Thread(target=self.workers.configure, args=given, daemon=True)
+        configuring.start()
+        configuring.join(_WAIT_S)
+        assert not configuring.is_alive()
+
     def pids(self) -> set[int]:
         return {worker.process.pid for worker in self.workers._workers if worker.process and worker.process.pid}
 
@@ -263,7 +271,7 @@ def test_another_configuration_is_taken_by_those_that_run_and_by_those_that_star
     running = parent(2, having("first"))
     until(lambda: all(worker.has_served for worker in running.workers._workers))
     pids = running.pids()
-    running.workers.configure(1, having("second"), "second")
+    running.configure(1, "second")
     assert {running.ask()[1] for _ in range(10)} == {"second"}
     assert running.pids() == pids
     for pid in pids:
@@ -280,20 +288,32 @@ def test_a_worker_that_does_not_take_it_is_replaced_by_one_that_has_it(
     running = parent(1, having("first"))
     until(lambda: running.workers._workers[0].has_served)
     pids = running.pids()
-    running.workers.configure(1, having("second"), told)
+    running.configure(1, "second", told)
     assert running.ask()[1] == "second"
     assert not pids & running.pids()
     assert ("worker 1 has not taken the new configuration" in caplog.text) == (told == "slow")
 
 
-def test_one_that_starts_meanwhile_takes_it_and_one_at_the_end_is_waited_for_no_longer(
-    parent: Callable[..., Parent],
+def test_one_that_is_just_being_started_takes_it_and_one_at_the_end_is_waited_for_no_longer(
+    parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    is_starting, has_returned = threading.Event(), threading.Event()
+    really = _Worker._start
+
+    def start(self: _Worker, *given: object) -> None:
+        is_starting.set()
+        has_returned.wait(0.3)  # it must not return before
+        really(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_Worker, "_start", start)
     running = parent(1, having("first"))
-    running.workers.configure(1, having("second"), "second")
+    assert is_starting.wait(_WAIT_S)
+    running.configure(1, "second")
+    has_returned.set()
+    assert [worker.nth for worker in running.workers._workers] == [1]
     assert running.ask()[1] == "second"
     running.stop()
-    running.workers.configure(2, having("third"), "third")
+    running.configure(2, "third")
     running.listener = reserve("127.0.0.1", 0)  # for the fixture to close
 
 
