@@ -216,7 +216,9 @@ def test_without_a_name_the_file_is_the_one_here_then_the_users_own(
     with pytest.raises(ConfigError) as caught:
         config.find(None, {})
     assert f"{here / 'config.ini'} or {own / 'config.ini'}" in str(caught.value)
-    assert str(caught.value).endswith(", or set CTICACHE_CONFIG to your file, or CTICACHE_POOL_<NAME>_NUMBERS")
+    assert str(caught.value).endswith(
+        ", or name yours by --config or CTICACHE_CONFIG, or set CTICACHE_POOL_<NAME>_NUMBERS"
+    )
     (own / "config.ini").write_text(POOL)
     assert config.find(None, {}) == own / "config.ini"
     (here / "config.ini").write_text(POOL)

@@ -52,9 +52,9 @@ def find(named: Path | None, environment: Mapping[str, str]) -> Path:
     if not named and variables.has_a_pool(environment):
         return variables.ALONE
     looked_at = " or ".join(str(place.absolute()) for place in places)
+    other = f", or name yours by --config or {variables.FILE}, or set {variables.PREFIX}POOL_<NAME>_NUMBERS"
     raise ConfigError(
-        f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it"
-        f"{'' if named else f', or set {variables.FILE} to your file, or {variables.PREFIX}POOL_<NAME>_NUMBERS'}"
+        f"there is no {looked_at}: copy {SAMPLE} there and put your pools into it{'' if named else other}"
     )
 
 
