@@ -160,7 +160,7 @@ def test_a_user_of_the_environment_stands_beside_those_of_the_file(tmp_path: Pat
     [
         ("CTICACHE_POOL_X_NUMBERS", "secret-", "CTICACHE_POOL_X_NUMBERS = secret-: "),
         ("CTICACHE_POOL_X_TLL", "1", "CTICACHE_POOL_X_TLL: no section and option go by this name; did you mean "),
-        ("CTICACHE_USER_X_ROLES", "take", "CTICACHE_USER_X_ROLES: no section and option go by this name"),
+        ("CTICACHE_USER_X_ROLE", "x", "; a user who is not in the file comes to be by CTICACHE_USER_<NAME>_PASSWORD"),
         (f"CTICACHE_POOL_{'X' * 65}_NUMBERS", "1", "_NUMBERS: no section and option go by this name"),
         ("CTICACHE_USER_X_TOKEN", "", "the environment: [user:x] password: is missing: run `cticache user NAME`"),
     ],

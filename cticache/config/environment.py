@@ -27,6 +27,10 @@ _LINKED = re.compile(
 )
 _NEAR = 0.5
 """How like a known variable another one must be, without what they all begin with: so PORT is SERVER_PORT."""
+_COMES_BY = {
+    f"{PREFIX}POOL_": f"a pool that is not in the file comes to be by {PREFIX}POOL_<NAME>_NUMBERS",
+    f"{PREFIX}USER_": f"a user who is not in the file comes to be by {PREFIX}USER_<NAME>_PASSWORD or _TOKEN",
+}
 _LINK = re.compile(r"(?:tcp|udp|sctp)://\S+")
 
 
@@ -70,5 +74,7 @@ def is_of_a_section(variable: str) -> bool:
 
 def hint(variable: str, known: Collection[str]) -> str:
     """What is to be done about a variable that is none of the known ones."""
-    near = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], 1, _NEAR)
-    return f"did you mean {PREFIX}{near[0]}?" if near else "unset it"
+    kind = found[0] if (found := _OF_A_SECTION.match(variable)) else PREFIX
+    among = [name.removeprefix(PREFIX) for name in known if name.startswith(kind)]
+    near = get_close_matches(variable.removeprefix(PREFIX), among, 1, _NEAR)
+    return f"did you mean {PREFIX}{near[0]}?" if near else _COMES_BY.get(kind, "unset it")
