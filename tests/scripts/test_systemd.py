@@ -20,6 +20,7 @@ if sys.platform != "linux":
 
 UNIT = ROOT / "scripts" / "deploy" / "systemd" / "cticache.service"
 LINUX = (ROOT / "docs" / "linux.md").read_text("utf-8")
+OPERATE = (ROOT / "docs" / "operate.md").read_text("utf-8")
 
 
 def option(name: str) -> str:
@@ -38,9 +39,19 @@ def said(*command: object) -> str:
 
 def test_systemd_finds_nothing_wrong_in_it(tmp_path: Path) -> None:
     here = tmp_path / UNIT.name
-    text = UNIT.read_text("utf-8").replace("ExecStart=/opt/cticache/bin/cticache", "ExecStart=/bin/sh")
+    text = UNIT.read_text("utf-8").replace("ExecStart=/opt/cticache/current/bin/cticache", "ExecStart=/bin/sh")
     here.write_text(text, "utf-8")
     assert said("systemd-analyze", "verify", "--man=no", here) == ""
+
+
+def test_the_unit_of_two_services_is_made_from_it_as_the_document_says(tmp_path: Path) -> None:
+    text = UNIT.read_text("utf-8").replace("ExecStart=/opt/cticache/current/bin/cticache", "ExecStart=/bin/sh")
+    (tmp_path / UNIT.name).write_text(text, "utf-8")
+    (command,) = re.findall(r"^sed .*\\\n.*$", OPERATE, re.MULTILINE)
+    said("bash", "-c", command.replace("/etc/systemd/system", str(tmp_path)))
+    made = tmp_path / "cticache@.service"
+    assert "[Service]\nEnvironment=CTICACHE_SERVER_PORT=%i\n" in made.read_text("utf-8")
+    assert said("systemd-analyze", "verify", "--man=no", made) == ""
 
 
 def test_its_exposure_is_what_the_document_says() -> None:
