@@ -5,6 +5,8 @@ has and where it was found, or a Refusal to pass on to the client.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_in_thread
 from dataclasses import replace
 
 from cticache.access.users import User
@@ -34,6 +36,9 @@ _Ask = Callable[[Place, str, bool], Held | None]
 """One question to the store: what it has in this place under this canonical ANI; whether it is the request's last."""
 
 
+Wait = Callable[["Future[None]", float], object]
+_HELD_S = 10.0
+"""The longest that a lease waits until all processes know the pools: some hundredths, unless one of them hangs."""
 _ALONE = Condition(in_place=True, unsure=frozenset())
 
 
@@ -44,10 +49,19 @@ Found = tuple[Place, Held]
 class HandOver:
     """Lends numbers of the pools, and finds the calls on them again."""
 
-    def __init__(self, store: Store, pools: Pools, keeper: InPlace) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pools: Pools,
+        keeper: InPlace,
+        wait: Wait = lambda future, seconds: wait_in_thread((future,), seconds),
+    ) -> None:
+        """``wait`` waits until a future is done or so many seconds have passed."""
         self._store = store
         self._pools = pools
         self._keeper = keeper
+        self._held = keeper.held
+        self._wait = wait
 
     def lease(
         self,
@@ -77,6 +91,8 @@ class HandOver:
     def _lease(
         self, user: User, ani: Ani, value: str, lender: Pool, *, ttl_s: int | None, key: str, looking: Looking
     ) -> tuple[Pool, Lease]:
+        if not self._held.done():  # another process would not know the number, and answer 404 for it
+            self._wait(self._held, _HELD_S)
         condition = self._keeper.condition
         lender = self._pools.lendable(lender)
         if condition.overruled and lender.exhausted == "fallback":

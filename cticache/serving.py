@@ -116,7 +116,7 @@ def work(site: Site, listener: socket.socket, parent: Parent) -> None:
             keeper.change(pools, changed.news)
             configure(changed.site, pools)
 
-        parent.follow(told, ended, partial(loop.drain, math.inf), configured)
+        parent.follow(told, ended, partial(loop.drain, math.inf), configured, keeper.release)
         parent.tell_serving()
         has_heard.wait()  # the parent has opened the port then, and knows the pools
 
@@ -177,7 +177,7 @@ def serve_on(
             Refused(config.refusal_lines, config.refusal_burst, counts),
             Notices(site.config.log.repeat),
             counts,
-            partial(create_app, store, keeper=keeper, is_ending=lambda: loop.letting_go, ask=asks),
+            partial(create_app, store, keeper=keeper, is_ending=lambda: loop.letting_go, ask=asks, wait=wait),
         )
         by_site.configure(site, pools)
         stack.callback(by_site.refused.close)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from redis import Redis
 from cticache.access.users import User
 from cticache.data import uui
 from cticache.data.heartbeat import Heartbeat
-from cticache.data.keeper import Keeper
+from cticache.data.keeper import Follower, Keeper
 from cticache.data.keys import Keys
 from cticache.data.replies import Lease
 from cticache.data.scripts import Scripts, read_scripts
@@ -91,6 +92,29 @@ def new_site(client: Redis, store: Store) -> MakeSite:
         return Site(client, store, directory, keeper, HandOver(store, directory, keeper))
 
     return make
+
+
+def test_no_number_is_lent_until_all_processes_know_the_pools(client: Redis, new_site: MakeSite) -> None:
+    """One that does not would answer 404 for a call on it."""
+    site = new_site(make_pool("100-109"))
+    follower = Follower(site.pools, site.store.clocks, lambda _what: None)
+    follower.told(site.keeper.news())
+    waited: list[tuple[Future[None], int]] = []
+    site.calls = HandOver(
+        site.store, site.pools, follower, lambda held, _seconds: waited.append((held, len(client.keys("*:callers:*"))))
+    )
+    assert site.lease()
+    assert waited == [(follower.held, 0)]
+    follower.release()
+    waited.clear()
+    follower.change(site.pools, site.keeper.news())
+    assert site.lease()
+    assert waited == []  # a request that was there before goes by the pools of its time
+    site.calls = HandOver(site.store, site.pools, follower, lambda held, _seconds: waited.append((held, 1)))
+    assert site.lease()
+    assert waited == [(follower.held, 1)]
+    follower.release()
+    assert follower.held.done()
 
 
 # To peek

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -77,8 +78,16 @@ class InPlace(Protocol):
     def bar(self) -> Bar:
         """What keeps this process from asking Redis."""
 
+    @property
+    def held(self) -> "Future[None]":
+        """Done once all processes serve by the pools of now: until then others know no number that only these have."""
+
     def wake(self) -> None:
         """Check at once: a pool has turned out not to be in place."""
+
+
+_NOT_HELD: "Future[None]" = Future()
+_NOT_HELD.set_result(None)
 
 
 class Follower:
@@ -91,6 +100,7 @@ class Follower:
         self.bar = Bar()
         self._tell_parent = tell_parent
         self._nth = nth
+        self.held: Future[None] = Future()
         self.condition = Condition()
 
     def told(self, news: News) -> None:
@@ -108,8 +118,13 @@ class Follower:
 
     def change(self, pools: Pools, news: News) -> None:
         """Know of these pools from now on, of which this is the news."""
-        self._pools, self._nth = pools, news.nth
+        self._pools, self._nth, self.held = pools, news.nth, Future()
         self.told(news)
+
+    def release(self) -> None:
+        """All processes serve by these pools."""
+        if not self.held.done():
+            self.held.set_result(None)
 
     def wake(self) -> None:
         """Have the parent check at once."""
@@ -225,6 +240,11 @@ class Keeper:
     def bar(self) -> Bar:
         """What keeps this process from asking Redis."""
         return self._bar
+
+    @property
+    def held(self) -> "Future[None]":
+        """As InPlace says; this one knows the pools before all others."""
+        return _NOT_HELD
 
     @property
     def condition(self) -> Condition:

@@ -64,6 +64,10 @@ class Configured(NamedTuple):
     has_failed: bool
 
 
+class Release(NamedTuple):
+    """All workers serve by the configuration that this one was told last, or has started with."""
+
+
 class Drain(NamedTuple):
     """A worker is to let go of its clients."""
 

@@ -17,6 +17,7 @@ from cticache.loop.pipes import (
     News,
     Outbox,
     Pipe,
+    Release,
     Reported,
     Said,
     Serving,
@@ -82,15 +83,16 @@ class Parent:
         ended: Callable[[], None],
         draining: Callable[[], None] = lambda: None,
         configured: Callable[[Any], None] = lambda _what: None,
+        released: Callable[[], None] = lambda: None,
     ) -> None:
         """Call ``told`` with each piece of news, and ``ended`` when there will be no more; all from a thread.
 
         Some time before the end ``draining`` may be called, when the worker is to let go of its clients; and
         ``configured`` with another configuration, by which it serves from its return on. One that it raises an error
-        for has the parent end the worker.
+        for has the parent end the worker. ``released`` is called once all workers serve by its configuration.
         """
         threading.Thread(
-            target=self._follow, args=(told, ended, draining, configured), name="news", daemon=True
+            target=self._follow, args=(told, ended, draining, configured, released), name="news", daemon=True
         ).start()
 
     def tell_serving(self) -> None:
@@ -130,6 +132,7 @@ class Parent:
         ended: Callable[[], None],
         draining: Callable[[], None],
         configured: Callable[[Any], None],
+        released: Callable[[], None],
     ) -> None:
         try:
             while True:
@@ -142,6 +145,8 @@ class Parent:
                             future.set_result(answer)
                     case Configure(nth, what):
                         self._outbox.put(Configured(nth, not _is_done(configured, what)))
+                    case Release():
+                        released()
                     case Drain():
                         draining()
                     case End():

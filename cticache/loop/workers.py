@@ -5,7 +5,7 @@ of the pools, and tells and asks what pipes.py lists. A worker whose pipe closes
 left behind, however the parent dies. One that is told to end is heard to its last word.
 
 Another configuration comes over that pipe, too: a worker serves by it without being replaced, so no client notices.
-Only one that does not take it in time is.
+Only one that does not take it in time is. Each is told when all do, for until then it lends no number by it.
 
 A worker that dies is replaced at once if it had begun to serve, which it tells over its pipe. One that dies before that
 has failed to start, and its place is filled more and more slowly; but while none lives, one is started within a second.
@@ -37,6 +37,7 @@ from cticache.loop.pipes import (
     News,
     Outbox,
     Pipe,
+    Release,
     Reported,
     Said,
     Serving,
@@ -86,6 +87,8 @@ class _Worker:
         """Which configuration the process was told last, or started with."""
         self.nth = 0
         """Which one it is known to serve by."""
+        self._released_nth = -1
+        """By which one it knows that all serve."""
         self.has_served = False
         """Whether the process that fills it now could serve at any time."""
         self.restarts = 0
@@ -99,7 +102,9 @@ class _Worker:
         """Whether a process fills it that has not ended."""
         return bool(self.process and self.process.is_alive())
 
-    def look_after(self, configured: "_Configured", news: Any, *, others_live: bool, drains: bool) -> None:
+    def look_after(
+        self, configured: "_Configured", released_nth: int, news: Any, *, others_live: bool, drains: bool
+    ) -> None:
         """Replace a process that has died, and tell a live one what is new."""
         now = time.monotonic()
         if self.process and not self.process.is_alive():
@@ -110,6 +115,9 @@ class _Worker:
             self._told_nth = configured.nth
             self._tell(Configure(configured.nth, configured.what))
             self._told = None  # what was told of another one by then is not listened to
+        if self._released_nth < released_nth == self._told_nth:
+            self._released_nth = released_nth
+            self._tell(Release())
         if drains and not self._drains:
             self._drains = True
             self._tell(Drain())
@@ -167,6 +175,7 @@ class _Worker:
         theirs.close()
         self.has_served, self._told, self._drains = False, None, False
         self.nth = self._told_nth = configured.nth
+        self._released_nth = -1
         _log.info("worker %d is process %d", self.number, self.process.pid)
         self._outbox = Outbox(self._pipe)
         self._reader = threading.Thread(
@@ -321,6 +330,8 @@ class Workers(Ending):
         self._ears = _Ears(reported, answer, patience_s)
         self._configured = _Configured(0, serve, None)
         self._runs = False
+        self._released_nth = 0
+        """Which one all are known to serve by."""
         self._seen_nth = 0
         """Which configuration was looked after last: whoever has been started since then serves by it."""
         self._workers = [_Worker(number, listener, self._ears) for number in range(1, count + 1)]
@@ -358,6 +369,9 @@ class Workers(Ending):
                     worker.kill()
                 until = time.monotonic() + _TO_CONFIGURE_S
             time.sleep(_CONFIGURE_LOOK_S)
+        self._released_nth = nth
+        with suppress(OSError):  # it is over
+            self._ears.wake()
 
     def _behind(self, nth: int) -> list[_Worker]:
         return [each for each in self._workers if each.lives() and each.nth < nth]
@@ -377,7 +391,7 @@ class Workers(Ending):
                 configured, latest, drains = self._configured, news() if is_open else None, self.letting_go
                 for worker in self._workers:
                     others_live = any(other.lives() for other in self._workers if other is not worker)
-                    worker.look_after(configured, latest, others_live=others_live, drains=drains)
+                    worker.look_after(configured, self._released_nth, latest, others_live=others_live, drains=drains)
                 self._seen_nth = configured.nth
                 self._listen(heard, _LOOK_S if is_open else _SOON_S)
         finally:

@@ -22,7 +22,7 @@ from cticache.errors import (
     UnsupportedEncoding,
     WrongCredentials,
 )
-from cticache.handover import HandOver
+from cticache.handover import HandOver, Wait
 from cticache.journal.counts import Counts, Sums
 from cticache.logs import Unsaid
 from cticache.numbering.pools import Pools
@@ -68,11 +68,12 @@ def create_app(
     is_ending: Callable[[], bool] = lambda: False,
     ask: Ask | None = None,
     refresh: Refresh = REFRESH,
+    wait: Wait | None = None,
 ) -> "falcon.App[Request, Response]":
     """The service as a WSGI application; it opens nothing and reads no configuration.
 
     ``ask`` tells the figures of the whole service; without it those are told that this application has. ``refresh``
-    is how the operator's page is kept up to date.
+    is how the operator's page is kept up to date. ``wait`` is how a request waits for a future.
     """
     ask = ask or _asked_here(store, pools, keeper, audit.counts)
     bodies = Bodies(max_body, single_quotes=reads.single_quotes)
@@ -80,7 +81,7 @@ def create_app(
     app = _App(media_type=_JSON, middleware=[audit, Authentication(verifier, _PROBES), Front(bodies, same_origin)])
     app.proxies, app.audit = proxies, audit
     app.resp_options.media_handlers[_JSON] = falcon.media.JSONHandler()
-    calls = HandOver(store, pools, keeper)
+    calls = HandOver(store, pools, keeper, wait) if wait else HandOver(store, pools, keeper)
     call = Call(calls, bodies)
     take = TakeByGet(calls, bodies, same_origin) if reads.get_writes else Take(calls, bodies)
     app.add_route(CALLS, Calls(calls, bodies, same_origin if reads.get_writes else None))

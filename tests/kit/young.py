@@ -105,6 +105,20 @@ def answer_by_what_they_have(listener: socket.socket, parent: Parent, has: str) 
     _serve(listener, parent, ended, lambda: now[-1])
 
 
+def answer_whether_all_have_it(listener: socket.socket, parent: Parent, has: str) -> None:
+    """A worker: tells each client what it has, and whether all have that; the second of them hangs on ``another``."""
+    now, all_have, ended = [has], threading.Event(), threading.Event()
+
+    def configured(what: str) -> None:
+        all_have.clear()
+        now.append(what)
+        if what == "another" and parent.number == 2:
+            hang_on(listener, parent)
+
+    parent.follow(lambda _told: None, ended.set, configured=configured, released=all_have.set)
+    _serve(listener, parent, ended, lambda: f"{now[-1]}: {all_have.is_set()}")
+
+
 def ask_their_parent(listener: socket.socket, parent: Parent) -> None:
     """A worker: tells each client what its parent answers to two questions."""
     ended = threading.Event()

@@ -24,6 +24,7 @@ from kit.young import (
     BIG_REPORT,
     Interrupted,
     answer_by_what_they_have,
+    answer_whether_all_have_it,
     answer_whether_it_drains,
     answer_with_pid,
     ask_their_parent,
@@ -292,6 +293,25 @@ def test_a_worker_that_does_not_take_it_is_replaced_by_one_that_has_it(
     assert running.ask()[1] == "second"
     assert not pids & running.pids()
     assert ("worker 1 has not taken the new configuration" in caplog.text) == (told == "slow")
+
+
+def test_a_worker_is_told_that_all_have_it_once_they_do(
+    parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cticache.loop.workers._TO_CONFIGURE_S", 0.5)
+    running = parent(2, partial(answer_whether_all_have_it, has="first"))
+    until(lambda: {running.ask()[1] for _ in range(10)} == {"first: True"})
+    serve = partial(answer_whether_all_have_it, has="another")
+    configuring = threading.Thread(target=running.workers.configure, args=(1, serve, "another"))
+    configuring.start()
+    answers = set()
+    while configuring.is_alive():
+        answer = running.ask()[1]
+        if configuring.is_alive():
+            answers.add(answer)
+    assert "another: False" in answers
+    assert "another: True" not in answers
+    until(lambda: {running.ask()[1] for _ in range(10)} == {"another: True"})
 
 
 def test_one_that_is_just_being_started_takes_it_and_one_at_the_end_is_waited_for_no_longer(
