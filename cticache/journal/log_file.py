@@ -6,6 +6,7 @@ import logging.handlers
 import os
 import re
 import shutil
+import stat
 import time
 from io import TextIOWrapper
 from pathlib import Path
@@ -63,7 +64,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's own name
         """Whether the file is full, or of another day, and can be begun anew."""
-        if time.monotonic() < self._anew_from:
+        if self._is_passed_on or time.monotonic() < self._anew_from:
             return False
         return bool(super().shouldRollover(record)) or self._is_old()
 
@@ -90,6 +91,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
         stream = super()._open()
         status = os.fstat(stream.fileno())
         self._began_s = status.st_mtime
+        self._is_passed_on = not stat.S_ISREG(status.st_mode)  # by /dev/stdout, say, which must keep its name
         if status.st_size and not self._ends_whole():
             stream.write("\n")  # a full disk, or a machine that stopped, has left half a line
         return stream

@@ -140,6 +140,18 @@ def test_a_file_that_cannot_be_set_aside_goes_on_and_that_is_said_once(
     assert log.getvalue().count("the log file goes on, for it cannot be begun anew: No space left on device") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no /dev/null there")
+def test_what_is_no_file_keeps_its_name_whatever_its_age(make: Make, path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(os.devnull)
+    file = make(most_bytes=150, days=1)
+    file._began_s = 0.0
+    for _ in range(3):
+        file.write(LINE)
+    assert path.is_symlink()
+    assert not aside(path)
+
+
 def test_half_a_line_is_ended_before_the_next_is_begun(make: Make, path: Path) -> None:
     path.parent.mkdir()
     path.write_text("half a li", "utf-8")
