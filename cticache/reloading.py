@@ -11,11 +11,13 @@ Invariants:
 import json
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
@@ -33,6 +35,8 @@ from cticache.operate.report import counted
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+_END_S = 1.0
+"""How long the end of the service waits for a file that is being read."""
 _NOBODY = (
     "[user] there is no user any more: this service listens where others can reach it; add a section [user:NAME], "
     "as `cticache user NAME` prints it"
@@ -101,10 +105,10 @@ class Reloading:
         return asked
 
     def close(self) -> None:
-        """Do no more than what is under way."""
+        """Do no more than what is under way; a disk that hangs does not keep the service from ending."""
         self._asked.put(None)
         if self._thread.ident:
-            self._thread.join()
+            self._thread.join(_END_S)
 
     def _run(self) -> None:
         while asked := self._asked.get():
@@ -131,9 +135,12 @@ class Reloading:
 
     def _readable(self) -> Config:
         """What the file says; ConfigError where it cannot be served by."""
-        config = read(self._config.source, os.environ)
+        source = self._config.source
+        if not _may_be_read(source):
+            raise ConfigError(f"{source}: is not a file: put the config.ini there")
+        config = read(source, os.environ)
         if not config.users and self._config.users:
-            raise ConfigError(f"{config.source}: {_NOBODY}")
+            raise ConfigError(f"{source}: {_NOBODY}")
         return config
 
     def _in_force(self, said: Config) -> Reloaded:
@@ -167,6 +174,14 @@ class Reloading:
             says += f"; the numbers are not in place yet: {not_yet}"
         _log.info("the configuration was read again from %s: %s", config.source, says, extra=NO_NUMBERS)
         return Reloaded(True, f"reloaded: {says}")
+
+
+def _may_be_read(source: Path) -> bool:
+    """Whether a read comes to an end: who opens a pipe waits for somebody to write into it."""
+    try:
+        return stat.S_ISREG(source.stat().st_mode)
+    except OSError:
+        return True  # the read says why not
 
 
 def _kept(said: _T, before: _T, section: str) -> _T:
