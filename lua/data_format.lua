@@ -5,11 +5,16 @@
 -- KEYS[2]  format_prefix  prefix  of nothing, so that no node of a Cluster runs this while the slot is moved
 --
 -- Writes    nothing
--- Includes  nothing
+-- Includes  format_numbers
 --
 -- Returns  {format, least_reader, release, '' for data without a number}.
+-- Errors   WRONGTYPE  format or least_reader is no number of a format.
 
 local format, format_prefix = KEYS[1], KEYS[2] -- luacheck: ignore format_prefix
 
 local kept = redis.call('HMGET', format, 'format', 'least_reader', 'release')
-return {tonumber(kept[1] or 1), tonumber(kept[2] or 1), kept[3] or ''}
+local kept_format, kept_least = include('format_numbers')(kept)
+if not kept_format then
+  return kept_least -- the error
+end
+return {kept_format, kept_least, kept[3] or ''}

@@ -26,7 +26,7 @@
 -- ARGV[11]  release         of cticache that it is
 --
 -- Writes    services, format, service_prefix
--- Includes  whole, ms, clock
+-- Includes  whole, ms, format_numbers, clock
 --
 -- The keys of services are built here because the script finds the others by their ids.
 --
@@ -34,7 +34,8 @@
 --          {id, numbers, rules, who, start of the one that rules}, what ruling has under '@' or '',
 --          {former pool, since when, ...}, what service_ask asked last or ''}; {'newer', format, least_reader, release}
 --          of data that it must not serve; {'older', format, who} of one that lives and must not serve beside it.
--- Errors   BADARG  a number in ARGV is not an integer in its range.
+-- Errors   BADARG     a number in ARGV is not an integer in its range.
+--          WRONGTYPE  format or least_reader of the data is no number of a format.
 
 local services, ruling, former, format, service_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local service, start_ms, live_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -53,7 +54,10 @@ local own = service_prefix .. service
 local was_there = redis.call('EXISTS', own)
 local known = redis.call('ZRANGE', services, 0, most_services - 1, 'REV', 'WITHSCORES')
 local kept = redis.call('HMGET', format, 'format', 'least_reader', 'release')
-local kept_format, kept_least = tonumber(kept[1] or 1), tonumber(kept[2] or 1)
+local kept_format, kept_least = include('format_numbers')(kept)
+if not kept_format then
+  return kept_least -- the error
+end
 local least = math.max(kept_least, least_reader)
 
 if own_format < kept_least then

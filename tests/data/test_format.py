@@ -150,6 +150,21 @@ def test_while_the_data_are_of_another_format_nothing_else_is_asked_and_the_reas
     assert [record.getMessage() for record in caplog.records if "format" in record.getMessage()] == [says[:-1]]
 
 
+@pytest.mark.parametrize("odd", ["two", "", "-1", "0", "1.5", "nan", "inf", "1e99"])
+@pytest.mark.parametrize("of", ["format", "least_reader"])
+def test_a_format_that_is_no_number_is_told_as_what_somebody_else_has_put_there(
+    client: Redis, release: Release, store: Store, of: str, odd: str
+) -> None:
+    kept = {"format": "1", "least_reader": "1", "release": "0.2.0"} | {of: odd}
+    client.hset("cti:{@all}:format", mapping=kept)
+    for ask in (store.data_format, release(2)._registration.look):
+        with pytest.raises(RedisRefuses) as refused:
+            ask()
+        assert refused.value.why.startswith("A key of cticache holds what somebody else has put there")
+    assert client.hgetall("cti:{@all}:format") == kept
+    assert client.keys() == ["cti:{@all}:format"]
+
+
 def test_a_command_looks_at_no_data_of_another_format(client: Redis, redis_url: str, tmp_path: Path) -> None:
     file = tmp_path / "config.ini"
     file.write_text(f"[redis]\nurl = {redis_url}\n[pool:system-y]\nnumbers = 100\n", "utf-8")
