@@ -38,6 +38,8 @@ def place(folder: Path) -> Path:
 
 def kept(folder: Path) -> str:
     """The password that is kept in this data folder; FileNotFoundError without one, Unusable, or another OSError."""
+    if not stat.S_ISREG(place(folder).stat().st_mode):
+        raise Unusable("it is no file")  # who opens a pipe waits for somebody to write into it
     with place(folder).open(encoding="utf-8", errors="replace") as file:
         about = os.fstat(file.fileno())
         if sys.platform != "win32":  # there the folder's rights are those of the file

@@ -1,5 +1,6 @@
 """The password of a service without a user."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def test_what_others_could_read_or_write_is_replaced_and_told(tmp_path: Path) ->
     assert second.password != first
     assert "others than its owner may use it" in second.remark
     assert ensured(tmp_path).password == second.password
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("no pipe has a path there")
+    file = tmp_path / "password"
+    os.mkfifo(file, 0o600)
+    writer = os.open(file, os.O_RDWR)  # so that whoever opens it does not hang
+    os.write(writer, b"0" * 64)
+    new = ensured(tmp_path)
+    os.close(writer)
+    assert new.remark == f"The one in {file} is not used: it is no file. It is new, and kept in {file} from now on."
+    assert kept(tmp_path) == new.password
 
 
 def test_where_it_cannot_be_kept_it_is_for_one_run(tmp_path: Path) -> None:
