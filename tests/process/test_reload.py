@@ -143,7 +143,7 @@ def test_numbers_users_passwords_and_limits_take_effect_on_connections_that_are_
     both = "".join(
         f"[user:{name}]\npassword = {HASHES[PASSWORD]}\nroles = lease, watch\n" for name in ("username", "gone")
     )
-    service.write(server=f"dispatch = {dispatch}", users=both)
+    service.write(server=f"dispatch = {dispatch}\nmax_body = 100", users=both)
     service.start()
     pids = workers_of(service.running)
     first, second = f"of {service.lease('5550000001')}", service.lease("5550000002")
@@ -157,7 +157,7 @@ def test_numbers_users_passwords_and_limits_take_effect_on_connections_that_are_
             f"[user:username]\npassword = {HASHES[OTHER]}\nroles = lease, read\n"
             f"[user:new]\npassword = {HASHES[PASSWORD]}\nroles = watch\n"
         )
-        service.write("300-399", users=users, server=f"dispatch = {dispatch}\nmax_body = 100")
+        service.write("300-399", users=users, server=f"dispatch = {dispatch}\nmax_body = 5000")
         service.reload()
         for talk in talks:
             for user in ("username", "gone"):
@@ -170,7 +170,7 @@ def test_numbers_users_passwords_and_limits_take_effect_on_connections_that_are_
             held = talk.send(said("GET", f"{CALLS}/{second}:5550000002", password=OTHER)).answer()
             assert held.json == {"value": "of 5550000002"}  # on a number that is in no pool any more
             long = json.dumps({"value": "v" * 200, "ani": ani})
-            assert talk.send(said("POST", CALLS, long, password=OTHER)).answer().status == 413
+            assert talk.send(said("POST", CALLS, long, password=OTHER)).answer().status == 201
     assert workers_of(service.running) == pids
     assert re.search(r"1 pool, 100 numbers \(100 more, 100 fewer\), 2 users\n", service.running.said())
 
