@@ -7,6 +7,7 @@ set back, every time that lies ahead is set anew (lua/pool_rescore.lua).
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from cticache.data.clock import ahead
@@ -25,6 +26,8 @@ AT_ONCE = 500
 """Pools asked in one round trip."""
 RESCORE_STEP = 100
 """Numbers whose times are set anew in one step: about 2 ms of Redis."""
+_A_DAY_MS = 86_400_000
+"""The longest that care may be taken after a loss."""
 _DRIFT_MS = 100
 """How far a clock may run from what was expected of it before that is set right."""
 _SHOWN = 3
@@ -74,6 +77,7 @@ class Heartbeat:
         """Leave a sign beside every pool, and see to what the last ones tell; RedisUnavailable if Redis is away."""
         left = self._leave(self._pools)
         self._warn_of_former(left)
+        left += self._warn_new(left)
         set_ahead = [each for each in left if each.jumped_ms > 0]
         set_back = [each for each in left if each.jumped_ms < 0]
         left += self._leave((each.pool for each in set_ahead), "ahead")
@@ -93,6 +97,27 @@ class Heartbeat:
             listed = self._store.pool_claim("list")
             names = [name for name in (*listed.pools, *listed.former) if name != ALL and not self._pools.get(name)]
             self._store.pool_beat([(self._pools.former(name), None, None) for name in names], "older")
+
+    def _warn_new(self, left: Sequence[_Left]) -> list[_Left]:
+        """Have care taken in pools that are new, too, while it is taken in another: they may have numbers of that one.
+
+        A pool that was renamed would lend them to others than the callers who are on the way to them.
+        """
+        new = [each.pool for each in left if not (each.beat.last_ms or each.beat.kind)]
+        if not (new and self._takes_care(left)):
+            return []
+        _log.info("care is taken in %s, too, which may have numbers of a pool that lost calls", _named(new))
+        return [each._replace(is_lost=False) for each in self._leave(new, "older")]
+
+    def _takes_care(self, left: Iterable[_Left]) -> bool:
+        """Whether care is taken after a loss in any pool of this Redis, one that is no longer configured included."""
+        if self._careful or any(each.beat.left_ms for each in left):
+            return True
+        listed = self._store.pool_claim("list")
+        names = [name for name in (*listed.pools, *listed.former) if name != ALL and not self._pools.get(name)]
+        # As long as it may be: the look must not shorten the care of a pool whose rules are not known.
+        pools = [replace(self._pools.former(name), careful_ms=_A_DAY_MS) for name in names]
+        return any(beat.left_ms for beat in self._store.pool_beat([(pool, None, None) for pool in pools]))
 
     def _leave(self, pools: Iterable[Pool], told: Literal["ahead", "back", "older", ""] = "") -> list[_Left]:
         left: list[_Left] = []
@@ -129,7 +154,7 @@ class Heartbeat:
         latest = {each.pool.name: each for each in left}
         careful = [each for each in latest.values() if each.beat.left_ms]
         before, self._careful = self._careful, {each.pool.name: each.pool for each in careful}
-        if over := [pool for name, pool in before.items() if name not in self._careful]:
+        if over := [pool for name, pool in before.items() if self._pools.get(name) and name not in self._careful]:
             _log.info("the time of after_loss is over in %s: all callers are served again", _named(over))
         if not careful:
             self._note("loss", "")

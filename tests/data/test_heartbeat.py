@@ -321,6 +321,41 @@ def test_a_loss_is_told_of_the_pools_that_are_no_longer_configured_too(client: R
     assert all(after.store.read(place, "", "y") is None for place in after.pools.of("100"))
 
 
+def test_the_care_follows_numbers_to_a_pool_that_is_new(
+    client: Redis, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cticache")
+    service = start(make_pool("100", name="a", exhausted="reject"))
+    service.lease("", "a")
+    client.flushall()
+    service.look()
+    service.pools = Pools([make_pool("100", name="b", exhausted="reject")])
+    service.heartbeat.change(service.pools)
+    caplog.clear()
+    service.look()
+    assert service.refuses("", "b") == CAREFUL_MS // 1000
+    assert "lost calls of pool b: until 20" in service.notes["loss"]
+    assert [record.getMessage() for record in caplog.records if record.name == "cticache.data.heartbeat"] == [
+        "care is taken in pool b, too, which may have numbers of a pool that lost calls"
+    ]
+    restarted = start(make_pool("100", name="c", exhausted="reject"))
+    assert restarted.refuses("", "c") == CAREFUL_MS // 1000
+    age(client, CAREFUL_MS)
+    restarted.look()
+    later = start(make_pool("100", name="d", exhausted="reject"))
+    assert later.lease("", "d") == "100"
+
+
+def test_a_start_does_not_shorten_the_care_of_a_pool_that_is_not_configured(client: Redis, start: Start) -> None:
+    service = start(make_pool("100", name="a", exhausted="reject", careful_ms=10 * CAREFUL_MS))
+    service.lease("", "a")
+    client.flushall()
+    service.look()
+    start(make_pool("100", name="b", exhausted="reject", careful_ms=1_000))
+    assert client.pttl("cti:{a}:lost") > 9 * CAREFUL_MS
+    assert client.get("cti:{b}:lost") == "older"
+
+
 def test_a_clock_set_back_is_seen_to_by_the_next_service_where_one_dies_at_it(
     client: Redis, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
