@@ -1,7 +1,9 @@
 """Break the code on purpose, and see a test fail each time: ``python3 scripts/mutations.py``. Arguments are words.
 
-With words, only mutations with one of them in their sentence or in a file's name are tried; with ``--third`` a third of
-them, each commit another one. Each row of scripts/mutations/*.toml is a mutation; rows.py there says what is in it.
+With words, only mutations with one of them in their sentence or in a file's name are tried; with ``--quarter`` a
+quarter of them, each commit another one. Each row of scripts/mutations/*.toml is a mutation; rows.py there says what is
+in it.
+
 Exit status 1 means that a mutation survived, that a row does not fit the code, or that the tests fail with nothing
 changed; with ``--tested`` they are not run so, as they have just passed.
 
