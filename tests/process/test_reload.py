@@ -422,14 +422,16 @@ class Load:
             self.done += 1
 
 
+RESTS = "cooldown = 1\nremember = 2\n"
+"""Short: how many numbers are on their way out is soon as it stays, and with it what the parent keeps of them."""
 VARIANTS = (
-    {"pools": "10000-14999"},
-    {"pools": "10000-14999, 20000-24999", "server": "connections = 300\nmax_body = 5000"},
-    {"pools": "20000-24999", "more": "ttl = 100\ncooldown = 1\nremember = 2\n"},
-    {"pools": "[pool:first]\nnumbers = 30000-32999\ncooldown = 1\n[pool:system-y]\nnumbers = 20000-24999, 40000\n"},
+    {"pools": "10000-14999", "more": RESTS},
+    {"pools": "10000-14999, 20000-24999", "server": "connections = 300\nmax_body = 5000", "more": RESTS},
+    {"pools": "20000-24999", "more": f"ttl = 100\n{RESTS}"},
+    {"pools": f"[pool:first]\nnumbers = 30000-32999\n{RESTS}[pool:system-y]\nnumbers = 20000-24999, 40000\n{RESTS}"},
     {
-        "pools": "[pool:system-y]\nnumbers = 22000-24999, 40000-40999\ncooldown = 1\n"
-        "[pool:first]\nnumbers = 20000-21999\n"
+        "pools": f"[pool:system-y]\nnumbers = 22000-24999, 40000-40999\n{RESTS}"
+        f"[pool:first]\nnumbers = 20000-21999\n{RESTS}"
     },
 )
 """One after the other: numbers come, go, all are others, a new pool is the default, some are another pool's."""
