@@ -87,6 +87,7 @@ end
 
 local ms, ends, expire_with_last = include('ms'), include('ends'), include('expire_with_last')
 local now = include('clock')()
+local now_text = ms(now)
 local tally, keep_peak = include('tally')(stats, stats_prefix, now)
 
 if reply_ms > 0 then
@@ -119,7 +120,7 @@ end
 if max_live > 0 then
   local running
   for _ = 1, 2 do
-    running = redis.call('ZRANGE', live, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, max_live, 'WITHSCORES')
+    running = redis.call('ZRANGE', live, '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, max_live, 'WITHSCORES')
     if #running < 2 * max_live then
       break
     end
@@ -132,17 +133,17 @@ if max_live > 0 then
     end
   end
   if #running >= 2 * max_live then
-    local held = redis.call('ZCOUNT', live, '(' .. ms(now), '+inf') -- more, where fewer were allowed since
+    local held = redis.call('ZCOUNT', live, '(' .. now_text, '+inf') -- more, where fewer were allowed since
     tally('over_max_live', 1)
     return {'max_live', running[2] - now, held}
   end
 end
 
-local reap = include('reap')(pending, unclaimed, reap_step, now)
+local reap = include('reap')(pending, unclaimed, reap_step, now, now_text)
 
 -- Looked for among most_callers, though fewer may be live: some may be listed that are over (a clock set back).
 local function live_on(dnis)
-  return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most_callers, now)
+  return ends(callers_prefix .. dnis, call_prefix .. dnis .. ':', nil, most_callers, now_text)
 end
 
 -- The time (ms) until which this ANI's last call on the number may be asked for; 0 when it has had none of late.
@@ -196,7 +197,7 @@ end
 local dnis, others = nil, {}
 local soonest -- at which this ANI may have a number that is free for others now
 
-local looked = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, 1)
+local looked = redis.call('ZRANGE', numbers, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, 1)
 for at = 1, share_scan do
   local free = looked[at]
   if not free then
@@ -210,7 +211,7 @@ for at = 1, share_scan do
     break
   end
   if at == 1 then -- before its score is corrected; few leases come this far
-    looked = redis.call('ZRANGE', numbers, '-inf', ms(now), 'BYSCORE', 'LIMIT', 0, share_scan)
+    looked = redis.call('ZRANGE', numbers, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, share_scan)
   end
   if is_live then
     -- The score says that it is free, and its callers say otherwise (a restored or edited database): correct the score.
@@ -229,7 +230,7 @@ end
 if not dnis and exhausted == 'share' then
   dnis, others = emptiest('(' .. ms(now + rest_ms), '+inf')
   if not dnis and tail_digits == 0 then
-    dnis, others = emptiest('(' .. ms(now), ms(now + rest_ms))
+    dnis, others = emptiest('(' .. now_text, ms(now + rest_ms))
   end
 end
 
@@ -253,7 +254,7 @@ if not dnis then
       tally('withheld', 1)
     end
   end
-  local busy = redis.call('ZRANGE', numbers, '(' .. ms(now), '+inf', 'BYSCORE', 'LIMIT', 0, share_scan, 'WITHSCORES')
+  local busy = redis.call('ZRANGE', numbers, '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, share_scan, 'WITHSCORES')
   for i = 1, #busy, 2 do
     local free_from = tonumber(busy[i + 1])
     if soonest and free_from >= soonest then
@@ -293,7 +294,7 @@ if ani == '' then
 end
 reap(tally, member)
 redis.call('DEL', gone_prefix .. member) -- what was taken there was another call of this ANI
-redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', ms(now), 'lessee', lessee)
+redis.call('HSET', call, 'value', value, 'token', token, 'leased_ms', now_text, 'lessee', lessee)
 if reply_name ~= '' then
   redis.call('HSET', call, 'reply', reply_name)
 end
@@ -311,17 +312,17 @@ end
 
 if others[1] then
   -- The number stays shared until the second-latest of its callers' ends.
-  redis.call('ZREMRANGEBYSCORE', shared, '-inf', ms(now))
+  redis.call('ZREMRANGEBYSCORE', shared, '-inf', now_text)
   redis.call('ZADD', shared, ms(math.max(math.min(until_ms, others[1]), others[2] or 0)), dnis)
   expire_with_last(shared)
 end
 redis.call('ZADD', live, until_text, member)
 if include('keep_until')(live, until_ms, now) then -- at the first of the user's leases, and once a minute
-  redis.call('ZADD', lessees, 'NX', ms(now), lessee)
+  redis.call('ZADD', lessees, 'NX', now_text, lessee)
   redis.call('PEXPIRE', lessees, 691200000) -- eight days
 end
 if reply_ms > 0 then
-  redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', ms(now), 'fingerprint', fingerprint,
+  redis.call('HSET', reply, 'dnis', dnis, 'token', token, 'leased_ms', now_text, 'fingerprint', fingerprint,
     'over_ms', until_text)
   redis.call('PEXPIRE', reply, ms(reply_ms))
 end

@@ -42,11 +42,12 @@ end
 
 local ms = include('ms')
 local now = include('clock')()
+local now_text = ms(now)
 local tally = include('tally')(stats, stats_prefix, now)
-local reap = include('reap')(pending, unclaimed, reap_step, now)
+local reap = include('reap')(pending, unclaimed, reap_step, now, now_text)
 local users, held = redis.call('ZRANGE', lessees, 0, most_lessees - 1), {}
 for _, user in ipairs(users) do
-  held[user] = redis.call('ZCOUNT', live_prefix .. user, '(' .. ms(now), '+inf')
+  held[user] = redis.call('ZCOUNT', live_prefix .. user, '(' .. now_text, '+inf')
 end
 
 reap(tally)
@@ -61,7 +62,7 @@ for _, user in ipairs(users) do
 end
 
 local size = redis.call('ZCARD', numbers)
-local busy = redis.call('ZCOUNT', numbers, '(' .. ms(now), '+inf')
+local busy = redis.call('ZCOUNT', numbers, '(' .. now_text, '+inf')
 local leased = redis.call('ZCOUNT', numbers, '(' .. ms(now + rest_ms), '+inf')
 local soonest = redis.call('ZRANGE', numbers, 0, 0, 'WITHSCORES')[2]
 local last_leaving = tonumber(redis.call('ZRANGE', leaving, -1, -1, 'WITHSCORES')[2] or 0)
@@ -71,8 +72,8 @@ local figures = {
   size - busy,
   leased,
   busy - leased,
-  redis.call('ZCOUNT', shared, '(' .. ms(now), '+inf'),
-  redis.call('ZCOUNT', leaving, '(' .. ms(now), '+inf'),
+  redis.call('ZCOUNT', shared, '(' .. now_text, '+inf'),
+  redis.call('ZCOUNT', leaving, '(' .. now_text, '+inf'),
   soonest and math.max(soonest - now, 0) or -1,
   last_leaving > now and last_leaving or 0,
 }

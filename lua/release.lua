@@ -49,6 +49,7 @@ end
 
 local ends, by_token, match, end_call = include('ends'), include('by_token'), include('match'), include('end_call')
 local now = include('clock')()
+local now_text = string.format('%.0f', now)
 local tally = include('tally')(stats, stats_prefix, now)
 
 -- What ends the call, as a function, its token, when it was leased and the ms left to it; nil and what became of it.
@@ -67,9 +68,9 @@ local function ending(dnis, ani, token)
   if token ~= '' and held[2] ~= token then
     return nil, ''
   end
-  local stay = ends(callers, of_number, found, most_callers, now)
+  local stay = ends(callers, of_number, found, most_callers, now_text)
   local end_it, left = end_call(numbers, shared, pending, callers, of_number, of_gone, live_prefix,
-    reply_prefix, dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, found, ' released')
+    reply_prefix, dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, now_text, found, ' released')
   return end_it, held[2], held[3], left
 end
 

@@ -107,7 +107,9 @@ if promise then
   ttl_ms = math.max(math.min(ttl_ms, promise - pair_rest_ms - now), left)
 end
 local until_ms = now + ttl_ms
-local all_ends = ends(callers, call_prefix, found, most_callers, now)
+local until_text = ms(until_ms)
+local now_text = ms(now)
+local all_ends = ends(callers, call_prefix, found, most_callers, now_text)
 all_ends[#all_ends + 1] = until_ms
 if all_ends[2] then
   table.sort(all_ends, function(a, b) return a > b end)
@@ -128,14 +130,14 @@ if replace == '1' then
   held[1] = value
 end
 if is_ahead then
-  redis.call('HSET', call, 'leased_ms', ms(now)) -- or pool_rescore would take the new end for one by the old clock
+  redis.call('HSET', call, 'leased_ms', now_text) -- or pool_rescore would take the new end for one by the old clock
 end
-redis.call('PEXPIREAT', call, ms(until_ms))
-redis.call('ZADD', callers, ms(until_ms), found)
+redis.call('PEXPIREAT', call, until_text)
+redis.call('ZADD', callers, until_text, found)
 redis.call('PEXPIREAT', callers, ms(last_end + pair_rest_ms))
 redis.call('ZADD', numbers, 'XX', ms(last_end + rest_ms), dnis)
-redis.call('ZADD', pending, 'XX', ms(until_ms), member)
-if redis.call('ZADD', live, 'XX', 'CH', ms(until_ms), member) == 1 then
+redis.call('ZADD', pending, 'XX', until_text, member)
+if redis.call('ZADD', live, 'XX', 'CH', until_text, member) == 1 then
   include('keep_until')(live, until_ms, now)
 end
 if redis.call('ZADD', leaving, 'XX', 'CH', ms(last_end + pair_rest_ms), dnis) == 1 then
@@ -150,7 +152,7 @@ else
   redis.call('ZREM', shared, dnis)
 end
 if is_kept then
-  redis.call('HSET', reply_key, 'over_ms', ms(until_ms))
+  redis.call('HSET', reply_key, 'over_ms', until_text)
   redis.call('PEXPIRE', reply_key, ms(math.max(kept_ms, ttl_ms + gone_ms)))
 end
 tally('renewed', 1)

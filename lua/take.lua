@@ -107,10 +107,12 @@ if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
 end
 
 -- These reads also fail, before any write, on a key of the wrong type.
-local stay = ends(callers, call_prefix, found, most_callers, now)
+local now_text = ms(now)
+local stay = ends(callers, call_prefix, found, most_callers, now_text)
 redis.call('ZCARD', unclaimed)
 local end_it, left = include('end_call')(numbers, shared, pending, callers, call_prefix, gone_prefix, live_prefix,
-  reply_prefix, dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, token == '' and ani or found, '')
+  reply_prefix, dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, now_text,
+  token == '' and ani or found, '')
 
 local was_pending = end_it()
 if keyed == '1' then

@@ -4,15 +4,16 @@
 -- lease puts no call on the number that could be confused with this one. Whoever `asked` under another ANI rests with
 -- the number, too. `told` is remembered after the call's token.
 --
--- end_call(keys.., dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, asked, told) reads, and fails on a key
--- of the wrong type; held is {_, token, leased_ms, lessee, reply} of the call of the ANI `found`, and stay what ends
--- returns for the others. It returns a function that does it, and the ms that were left to the call; that function
--- returns whether nobody had asked for the call. The DEL comes first for Redis 6.2: take must run when it is full.
+-- end_call(keys.., dnis, found, held, stay, rest_ms, pair_rest_ms, gone_ms, now, now_text, asked, told) reads, and
+-- fails on a key of the wrong type; held is {_, token, leased_ms, lessee, reply} of the call of the ANI `found`, and
+-- stay what ends returns for the others. It returns a function that does it, and the ms that were left to the call;
+-- that function returns whether nobody had asked for the call. The DEL comes first for Redis 6.2: take must run when it
+-- is full.
 --
 -- Writes    numbers, shared, pending, callers, call_prefix, gone_prefix, live_prefix, reply_prefix
 
 return function(numbers, shared, pending, callers, call_prefix, gone_prefix, live_prefix, reply_prefix, dnis, found,
-  held, stay, rest_ms, pair_rest_ms, gone_ms, now, asked, told)
+  held, stay, rest_ms, pair_rest_ms, gone_ms, now, now_text, asked, told)
   local call, member = call_prefix .. found, dnis .. ':' .. found
   local live = live_prefix .. held[4]
   local left = math.max(redis.call('PTTL', call), 0)
@@ -22,7 +23,7 @@ return function(numbers, shared, pending, callers, call_prefix, gone_prefix, liv
   redis.call('ZCARD', numbers)
   local reply_key = held[5] and reply_prefix .. held[5]
   local is_kept = reply_key and redis.call('HGET', reply_key, 'token') == held[2]
-  local now_text, last_end = string.format('%.0f', now), stay[1] or now
+  local last_end = stay[1] or now
   local over = now_text .. ' ' .. held[2] .. told
 
   return function()

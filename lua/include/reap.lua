@@ -1,14 +1,14 @@
 -- reap -- count the calls that ended before anybody asked for them, at most `step` at a time.
 --
 -- pending lists each call until somebody asks; unclaimed holds, for each number, how many of its calls in a row nobody
--- asked for, until eight days after the last. reap(pending, unclaimed, step, now) finds the ended calls, and fails on a
--- key of the wrong type. It returns a function(tally, also) that counts them and, beyond the step, the member `also` if
--- that has ended.
+-- asked for, until eight days after the last. reap(pending, unclaimed, step, now, now_text), where now_text is now as
+-- text, finds the ended calls, and fails on a key of the wrong type. It returns a function(tally, also) that counts
+-- them and, beyond the step, the member `also` if that has ended.
 --
 -- Writes    pending, unclaimed
 
-return function(pending, unclaimed, step, now)
-  local ended = redis.call('ZRANGE', pending, '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, step)
+return function(pending, unclaimed, step, now, now_text)
+  local ended = redis.call('ZRANGE', pending, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, step)
   if ended[1] then
     redis.call('ZCARD', unclaimed)
   end
