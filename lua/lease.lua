@@ -281,7 +281,13 @@ end
 if others[1] then
   redis.call('ZCARD', shared)
 end
-redis.call('ZCARD', live)
+if max_live == 0 then -- else it was read above
+  redis.call('ZCARD', live)
+end
+local lists_lessee = redis.call('PTTL', live) < ttl_ms -- at the first of the user's leases, and once a minute
+if lists_lessee then
+  redis.call('ZCARD', lessees)
+end
 
 -- The counters come first: a field that is not a number fails here, before the call is stored.
 tally('leased', 1)
@@ -317,7 +323,8 @@ if others[1] then
   expire_with_last(shared)
 end
 redis.call('ZADD', live, until_text, member)
-if include('keep_until')(live, until_ms, now) then -- at the first of the user's leases, and once a minute
+if lists_lessee then
+  include('keep_until')(live, until_ms, now)
   redis.call('ZADD', lessees, 'NX', now_text, lessee)
   redis.call('PEXPIRE', lessees, 691200000) -- eight days
 end

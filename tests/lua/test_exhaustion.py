@@ -51,6 +51,33 @@ def test_a_key_of_a_wrong_type_stops_a_lease_before_it_writes(
     assert everything(client) == before
 
 
+@pytest.mark.parametrize("max_live", [0, 5])
+@pytest.mark.parametrize("name", ["live:x", "lessees", "numbers", "pending", "stats", "stats:", "callers:5551234560"])
+def test_a_key_of_a_wrong_type_stops_a_user_s_first_lease_before_it_writes(
+    client: Redis, store: Store, new_pool: MakePool, name: str, max_live: int
+) -> None:
+    pool = new_pool("5551234560-5551234561")
+    hour = str(now_ms(client) // 3_600_000) if name == "stats:" else ""
+    client.delete(f"cti:{{system-y}}:{name}{hour}")
+    client.set(f"cti:{{system-y}}:{name}{hour}", "poison", px=60_000)
+    before = everything(client)
+    with pytest.raises(RedisUnavailable):
+        lease(store, pool, "1", max_live=max_live)
+    assert everything(client) == before
+
+
+def test_a_list_of_lessees_of_a_wrong_type_stops_the_lease_that_would_list_the_user_anew(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("5551234560-5551234561")
+    lease(store, pool, "1", ttl_s=60)
+    client.set("cti:{system-y}:lessees", "poison", px=60_000)
+    before = everything(client)
+    with pytest.raises(RedisUnavailable):
+        lease(store, pool, "2", ttl_s=600)
+    assert everything(client) == before
+
+
 # Sharing
 
 
