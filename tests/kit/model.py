@@ -445,6 +445,8 @@ class PoolModel:
         for kept in (self.replies, self.takes):
             for key, said in kept.items():
                 kept[key] = said._replace(until=said.until + ms * (said.until > self.now))
+        if self.presented[1] > self.now:
+            self.presented = self.presented[0], self.presented[1] + ms
         if self.careful():
             self.lost = self.lost[0], min(self.lost[1] + ms, self.now + self.pool.after_loss_ms)
         for kept_until in (self.leaving, self.promised):

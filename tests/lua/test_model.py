@@ -835,3 +835,21 @@ def test_random_histories_follow_the_model(
     tell(f"model: {steps.total():,} steps ({', '.join(f'{name} {count:,}' for name, count in steps.most_common())})")
     tell(f"model: {', '.join(f'{name} {count:,}' for name, count in HandOver.met.most_common())}")
     assert steps.total() >= (50_000 if long else 300)
+
+
+def test_a_clock_set_back_keeps_the_ani_that_was_presented_as_much_longer(client: Redis, store: Store) -> None:
+    """In the store and in the model, which are compared step by step."""
+    HandOver.client, HandOver.store, HandOver.steps, HandOver.met = client, store, Counter(), Counter()
+    history = HandOver()
+    history.start(
+        sizes=(1, 1, 1), callers=(1, 1), cooldowns=(0, 0, 0), windows=(0, 0, 0), digits=2, suffix_exhausted="share"
+    )
+    stranger = Pick("a", MOST_PICKED, "100", "888", "888", "")
+    for jumps in [[-3_600_000, 3_600_000], [300_000]]:
+        history.lease(name="a", user="x", ani="12", plus="", ttl=60_000, key="")
+        history.take(stranger, "y", "", "")
+        for ms in jumps:
+            history.clock_jumps(ms)
+        history.time_passes(300_000)
+        history.the_store_is_what_the_model_says()
+    assert history.models["a"].counted["other_constant"] == 1
