@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from cticache import logs
@@ -31,6 +31,8 @@ _LIMITS = ("connections", "connections_per_address", "threads", "max_body", "aut
 
 _MOST_KEPT = 20
 """Answers kept for who asks the same a moment later."""
+_TOGETHER_MS = 5_000
+"""What the processes of a service tell in the same words within this time has happened once."""
 
 
 class Overview:
@@ -71,6 +73,9 @@ class Overview:
         self._here = Events(who(), config.log.repeat)
         self._happened: deque[Event] = deque(maxlen=MOST_EVENTS)
         """What has happened in all processes of the service, and has not been told to the others."""
+        self._keeping = threading.Lock()
+        self._said: OrderedDict[tuple[str, str, str], int] = OrderedDict()
+        """The words of those that have happened last -> when."""
         self._telling = Telling(self._tell_events)
         logging.getLogger().addHandler(self._here)
         self.processes: Callable[[], Processes] = lambda: Processes(1, {"1": os.getpid()}, 0, self._dispatch)
@@ -109,7 +114,7 @@ class Overview:
         elif isinstance(what, str):
             logs.write(what)
         else:
-            self._happened.extend(event._replace(node=who()) for event in what)
+            self._keep(event._replace(node=who()) for event in what)
 
     def tells(self) -> str:
         """What this service tells of itself to others on its Redis: a JSON object, whose names status.py knows."""
@@ -125,13 +130,25 @@ class Overview:
         return json.dumps(told, ensure_ascii=False)
 
     def _tell_events(self) -> None:
-        self._happened.extend(self._here.take())
+        self._keep(self._here.take())
         events = [self._happened.popleft() for _ in range(len(self._happened))]
         try:
             self._store.event_tell(events)
         except (Refusal, BadArgument):  # they are kept until Redis takes them, as far as there is room
             room = MOST_EVENTS - len(self._happened)
             self._happened.extendleft(reversed(events[-room:] if room else []))
+
+    def _keep(self, events: Iterable[Event]) -> None:
+        """Have these told to the others, but for what another process has told in the same words just before."""
+        with self._keeping:
+            for event in events:
+                words = event.level, event.logger, event.said
+                if abs(event.ms - self._said.get(words, -_TOGETHER_MS)) >= _TOGETHER_MS:
+                    self._said[words] = event.ms
+                    self._said.move_to_end(words)
+                    self._happened.append(event)
+            while len(self._said) > MOST_EVENTS:
+                self._said.popitem(last=False)
 
     def answer(self, question: Question | View) -> bytes | Outage | None:
         """What an operator asks, or what the operator's page shows; as it was told to another a moment ago."""

@@ -62,6 +62,22 @@ def test_events_that_come_while_others_are_told_are_told_too(
     assert {event.said for event in store.events()} == {event.said for event in many}
 
 
+def test_what_several_processes_tell_in_the_same_words_is_one_event(overview: Overview, store: Store) -> None:
+    def told(ms: int, said: str = "Redis is away") -> list[Event]:
+        return [Event(ms, "WARNING", "cticache.test", said, "")]
+
+    for ms in (1_000, 1_900):
+        overview.reported(told(ms))
+    overview._tell_events()
+    overview.reported(told(3_000))  # of a process that was slower
+    overview.reported(told(3_001, "Redis is back"))
+    overview.reported(told(20_000))
+    overview._tell_events()
+    assert [(event.ms, event.said) for event in store.events()] == [
+        (20_000, "Redis is away"), (3_001, "Redis is back"), (1_000, "Redis is away"),
+    ]  # fmt: skip
+
+
 def test_who_asks_the_same_a_moment_later_is_told_the_same(overview: Overview) -> None:
     question = Scrape(("system-y",), names_users=True)
     assert overview.answer(question) is overview.answer(question)

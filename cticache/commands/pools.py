@@ -21,7 +21,8 @@ from cticache.data.store import Store
 from cticache.errors import RedisUnavailable, UserError
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.pool import Pool
-from cticache.operate.fill import Limits, state, status_line, used, worst
+from cticache.operate.fill import Limits, State, state, status_line, used, worst
+from cticache.operate.from_outside import memory_full
 from cticache.operate.history import READ_BACK, lately, told
 from cticache.operate.pool_table import WIDTH, marks, pool_lines
 from cticache.operate.report import listed
@@ -40,7 +41,7 @@ def is_for_monitoring(given: Sequence[str]) -> bool:
 def _declare(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "With --warn or --crit the exit codes are those of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, "
-        "3 UNKNOWN (Redis is away, or a mistake)."
+        "3 UNKNOWN (Redis is away, or a mistake). A Redis whose memory is full is CRITICAL, however full the pools are."
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="this pool, and what was done with it; else all")
     parser.add_argument("--counters", action="store_true", help="tell what was done with each pool, too")
@@ -84,7 +85,8 @@ def _run(arguments: argparse.Namespace) -> int:
             _watch(lambda: opened(settings, stack), pools, _limits(settings), arguments)
         store = opened(settings, stack)
         if is_monitoring:
-            return _monitored(_figures(store, [pool for pool in pools if pool.numbers]), limits, arguments)
+            full = memory_full(store.server_info())
+            return _monitored(_figures(store, [pool for pool in pools if pool.numbers]), full, limits, arguments)
         rows = _figures(store, pools)
     if arguments.json:
         document.write({"pools": rows})
@@ -145,16 +147,17 @@ def _watch(
             sleep(arguments.watch)
 
 
-def _monitored(rows: Sequence[dict[str, Any]], limits: Limits, arguments: argparse.Namespace) -> int:
-    """Print the one line, or the document; the plugin's exit code."""
+def _monitored(rows: Sequence[dict[str, Any]], full: str, limits: Limits, arguments: argparse.Namespace) -> int:
+    """Print the one line, or the document; the plugin's exit code. ``full``: why Redis takes no new data, if so."""
     states = [state(row, limits) for row in rows]
+    found = State.CRITICAL if full else worst(states)
     if arguments.json:
         judged = zip(rows, states, strict=True)
-        shown = [{**row, "used_percent": used(row), "state": found.name} for row, found in judged]
-        document.write({"state": worst(states).name, "warn": limits.warn, "crit": limits.crit, "pools": shown})
+        shown = [{**row, "used_percent": used(row), "state": each.name} for row, each in judged]
+        document.write({"state": found.name, "redis": full, "warn": limits.warn, "crit": limits.crit, "pools": shown})
     else:
-        print(status_line(rows, limits))
-    return worst(states)
+        print(status_line(rows, limits, full))
+    return found
 
 
 POOLS = Command("pools", "print how full each pool is, and what was done with it", _run, _declare, has_json=True)

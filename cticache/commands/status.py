@@ -17,7 +17,7 @@ from cticache.numbering.pools import Pools
 from cticache.operate import from_outside
 from cticache.operate.fill import State, next_free, told
 from cticache.operate.report import counted
-from cticache.operate.units import duration, megabytes
+from cticache.operate.units import duration, mebibytes
 
 _STATES = {"CRIT": State.CRITICAL, "WARN": State.WARNING}
 _MOST_SHOWN = 5
@@ -82,8 +82,8 @@ def _redis(redis: Mapping[str, Any]) -> str:
         told += [f"up {duration(redis['uptime_s'])}"]
     told += [f"answers in {redis['answer_ms']:g} ms"]
     if redis["used_memory"] is not None:
-        limit = f" of {megabytes(redis['maxmemory'])}" if redis["maxmemory"] else ""
-        told += [f"memory {megabytes(redis['used_memory'])}{limit}"]
+        limit = f" of {mebibytes(redis['maxmemory'])}" if redis["maxmemory"] else ""
+        told += [f"memory {mebibytes(redis['used_memory'])}{limit}"]
     if redis["replicas"] is not None:
         told += [f"replicas {redis['replicas']}"]
     return ", ".join(told)

@@ -68,10 +68,15 @@ def worst(states: Sequence[State]) -> State:
     return max(states, key=_BY_WEIGHT.index, default=State.UNKNOWN)
 
 
-def status_line(pools: Sequence[Mapping[str, Any]], limits: Limits) -> str:
-    """What a plugin of Nagios prints: the state, a text for people, and the figures for graphs."""
+def status_line(pools: Sequence[Mapping[str, Any]], limits: Limits, trouble: str = "") -> str:
+    """What a plugin of Nagios prints: the state, a text for people, and the figures for graphs.
+
+    ``trouble``: what makes the state critical whatever the pools are like, in words.
+    """
     states = [state(pool, limits) for pool in pools]
-    return f"{told(worst(states), _text(pools, states))} | {' '.join(_figure(pool, limits) for pool in pools)}"
+    text = _text(pools, states)
+    line = told(State.CRITICAL, f"{trouble}; {text}") if trouble else told(worst(states), text)
+    return f"{line} | {' '.join(_figure(pool, limits) for pool in pools)}"
 
 
 def told(found: State, text: str) -> str:

@@ -60,13 +60,17 @@ def away(why: str) -> dict[str, Any]:
     return {"redis": redis, "services": [], "attention": [asdict(attention)], "pools": [], "events": []}
 
 
-def _of_memory(info: Mapping[str, str]) -> Iterator[Attention]:
-    """That Redis leases nothing for want of memory. Its figures are still told then, so nothing else shows that."""
+def memory_full(info: Mapping[str, str]) -> str:
+    """That Redis leases nothing for want of memory, in words, or empty: its figures are still told then, and well."""
     most = int(info.get("maxmemory", 0))
     # Redis leaves out what its replicas and its append-only file have yet to be sent.
     held = int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0))
-    if most and held > most and info.get("maxmemory_policy") == "noeviction":
-        yield Attention("redis", "CRIT", "", f"{REFUSALS['OOM']}.", "readyz")
+    return REFUSALS["OOM"] if most and held > most and info.get("maxmemory_policy") == "noeviction" else ""
+
+
+def _of_memory(info: Mapping[str, str]) -> Iterator[Attention]:
+    if full := memory_full(info):
+        yield Attention("redis", "CRIT", "", f"{full}.", "readyz")
 
 
 def _of_services(services: Sequence[Registered], here: Registration, file: str) -> Iterator[Attention]:

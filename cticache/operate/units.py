@@ -11,6 +11,6 @@ def duration(seconds: float) -> str:
     return f"{seconds:,.0f} s"
 
 
-def megabytes(number: int) -> str:
-    """So many bytes."""
-    return f"{number / 1_000_000:,.0f} MB"
+def mebibytes(number: int) -> str:
+    """So many bytes, in the unit that Redis calls ``mb`` in maxmemory."""
+    return f"{number / 1_048_576:,.0f} MiB"

@@ -1,7 +1,8 @@
 """``cticache status``: what is wrong is in the first line and in the exit code, whoever asks."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from redis import Redis
@@ -123,15 +124,36 @@ def test_with_redis_away_it_says_so_and_that_is_critical(run: Run) -> None:
     assert (told["state"], told["redis"]["up"], told["pools"]) == ("CRITICAL", False, [])
 
 
-def test_a_redis_that_is_full_is_critical_though_it_tells_its_figures(pool: Pool, client: Redis, run: Run) -> None:
+@contextmanager
+def full(client: Redis) -> Iterator[None]:
     before = {name: client.config_get(name)[name] for name in ("maxmemory", "maxmemory-policy")}
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", "1")
     try:
-        code, out, _ = run(CONFIGURATION, "status")
+        yield
     finally:
         for name, value in before.items():
             client.config_set(name, value)
+
+
+def test_a_redis_that_is_full_is_critical_for_who_asks_for_the_pools_alone(pool: Pool, client: Redis, run: Run) -> None:
+    with full(client):
+        code, out, _ = run(CONFIGURATION, "pools", "--warn", "75")
+        told = json.loads(run(CONFIGURATION, "pools", "--crit", "90", "--json")[1])
+    said, _, figures = out.partition(" | ")
+    assert (code, told["state"]) == (2, "CRITICAL")
+    assert said.startswith(
+        "CTICACHE CRITICAL - Redis takes no new data because its memory is full (OOM): give it more maxmemory; 1 pool, "
+    )
+    assert figures == "support=0%;75;;0;100\n"
+    assert "(OOM)" in told["redis"]
+    assert run(CONFIGURATION, "pools", "--warn", "75")[0] == 0
+    assert json.loads(run(CONFIGURATION, "pools", "--crit", "90", "--json")[1])["redis"] == ""
+
+
+def test_a_redis_that_is_full_is_critical_though_it_tells_its_figures(pool: Pool, client: Redis, run: Run) -> None:
+    with full(client):
+        code, out, _ = run(CONFIGURATION, "status")
     first, redis, *_ = out.splitlines()
     assert (code, redis[:11]) == (2, "Redis: UP, ")
     assert first == (

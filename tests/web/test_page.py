@@ -88,7 +88,7 @@ def test_what_is_told_is_text_and_never_html() -> None:
 def test_each_state_is_a_word() -> None:
     text = text_of(of_status(STATUS))
     for words in (
-        "OK at", "UP", "memory 41 MB of 200 MB", "up 15 d", "CRIT CALLS REFUSED", "100 % FULL", "18 s", "OTHER RULES",
+        "OK at", "UP", "memory 39 MiB of 191 MiB", "up 15 d", "CRIT CALLS REFUSED", "100 % FULL", "18 s", "OTHER RULES",
         "1 NOT THE SAME", "half within 4 s, 99 % within 22 s", "exact 3 (75 %)", "(7 in a row)", "3 of 100 at most",
         "leaving 2 until 12:00:00Z", "1,234",
     ):  # fmt: skip

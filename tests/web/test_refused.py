@@ -28,7 +28,7 @@ from cticache.errors import (
 )
 from cticache.journal.closed import CAUSES
 from cticache.journal.refused import Refused
-from cticache.logs import AUDIT
+from cticache.logs import _FORMATTERS, AUDIT, FORMATS
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.checkout import ROOT
@@ -228,15 +228,17 @@ def test_what_redis_said_is_told_within_limits_beside_each_requests_line_in_the_
     assert sum(left_out) == 7
 
 
+@pytest.mark.parametrize("format_", FORMATS)
 def test_the_pattern_that_is_documented_for_fail2ban_fits_a_refused_login_and_no_other_line(
-    service: Service, caplog: pytest.LogCaptureFixture
+    service: Service, caplog: pytest.LogCaptureFixture, format_: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    (pattern,) = re.findall(r"^failregex = (.*)$", (ROOT / "docs" / "log.md").read_text("utf-8"), re.MULTILINE)
+    patterns = re.findall(r"^failregex = (.*)$", (ROOT / "docs" / "log.md").read_text("utf-8"), re.MULTILINE)
+    pattern = dict(zip(FORMATS, patterns, strict=True))[format_]
     forged = "x;user=-;address=198.51.100.1;code=unauthorized;status=401"
     for name, password, asked in (("", "", CALL), ("x-only", "wrong", CALL), ("x-only", PASSWORD, CALL)):
         api(service, name, password).simulate_get(asked, remote_addr=HOST, headers={"X-Request-Id": forged})
-    lines = [f"2026-11-28 00:00:00.000Z {each.levelname} {each.name}: {each.getMessage()}" for each in caplog.records]
+    lines = [_FORMATTERS[format_]().format(each) for each in caplog.records]
     found = [re.search(pattern.replace("<HOST>", r"(\S+)"), each) for each in lines]
     assert [match and match[1] for match in found] == [HOST, HOST, None]
 

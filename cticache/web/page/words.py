@@ -21,8 +21,8 @@ def duration(seconds: float | None) -> str:
 
 
 def size(number: int | None) -> str:
-    """Bytes, as megabytes."""
-    return UNKNOWN if number is None else units.megabytes(number)
+    """Bytes, in the unit that Redis counts in."""
+    return UNKNOWN if number is None else units.mebibytes(number)
 
 
 def moment(at: str | None, now: str) -> Html | str:
