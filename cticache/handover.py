@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from cticache.access.users import User
 from cticache.data.condition import Condition
-from cticache.data.keeper import InPlace
+from cticache.data.follower import InPlace
 from cticache.data.replies import Held, Lease
 from cticache.data.store import Store
 from cticache.errors import (

@@ -15,7 +15,8 @@ from cticache.access.invented import NAME, Invented, ensured
 from cticache.access.users import ROLES, User
 from cticache.announce import announce, tell_started
 from cticache.config.sections import Config
-from cticache.data.keeper import Keeper, News
+from cticache.data.follower import News
+from cticache.data.keeper import Keeper
 from cticache.data.loading import Loading
 from cticache.link.embedded import Embedded, data_folder
 from cticache.logs import NO_NUMBERS

@@ -20,8 +20,8 @@ from cticache import logs
 from cticache.access import passwords
 from cticache.access.users import User
 from cticache.config.sections import Config, ServerConfig
-from cticache.data.keeper import Follower, InPlace
-from cticache.data.keeper import News as KeeperNews
+from cticache.data.follower import Follower, InPlace
+from cticache.data.follower import News as KeeperNews
 from cticache.data.loading import Loading
 from cticache.journal.closed import Closed
 from cticache.journal.counts import Counts, Key, Telling, Told

@@ -11,8 +11,9 @@ from redis import Redis
 
 from cticache.access.users import User
 from cticache.data import uui
+from cticache.data.follower import Follower
 from cticache.data.heartbeat import Heartbeat
-from cticache.data.keeper import Follower, Keeper
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.replies import Lease
 from cticache.data.scripts import Scripts, read_scripts

@@ -1,18 +1,18 @@
-"""The thread that keeps the pools in place, and what the worker processes know of it."""
+"""The thread that keeps the pools in place."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
 from cticache.data.clock import Clocks
 from cticache.data.condition import KINDS, Condition, Kind
+from cticache.data.follower import NOT_HELD, News
 from cticache.data.format import Bar, OtherFormat, trouble
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.outage import Outages
@@ -48,88 +48,6 @@ _OVER: Mapping[Kind, str] = {
     "overruled": "The pools are as configured here again.",
     "rules": "The service that was started last has the same rules again.",
 }
-
-
-class News(NamedTuple):
-    """What a worker is told."""
-
-    condition: Condition
-    """How the pools are."""
-    ahead: Mapping[str, float]
-    """By how many ms the clock of Redis is ahead of the steady one, for each."""
-    leaving: Mapping[str, list[str]] | None
-    """Which numbers are leaving each, once that is known."""
-    nth: int = 0
-    """Which configuration it is about: how many there were before it in this service."""
-
-
-class InPlace(Protocol):
-    """What the application asks of whoever keeps the pools in place."""
-
-    @property
-    def condition(self) -> Condition:
-        """How the pools are, as far as this process knows."""
-
-    @property
-    def clocks(self) -> Clocks:
-        """What is expected of the clocks of Redis."""
-
-    @property
-    def bar(self) -> Bar:
-        """What keeps this process from asking Redis."""
-
-    @property
-    def held(self) -> "Future[None]":
-        """Done once all processes serve by the pools of now: until then others know no number that only these have."""
-
-    def wake(self) -> None:
-        """Check at once: a pool has turned out not to be in place."""
-
-
-_NOT_HELD: "Future[None]" = Future()
-_NOT_HELD.set_result(None)
-
-
-class Follower:
-    """What a worker process knows of its parent's Keeper."""
-
-    def __init__(self, pools: Pools, clocks: Clocks, tell_parent: Callable[[str], None], nth: int = 0) -> None:
-        """``nth``: how many configurations there were before the one that these pools are of."""
-        self._pools = pools
-        self.clocks = clocks
-        self.bar = Bar()
-        self._tell_parent = tell_parent
-        self._nth = nth
-        self.held: Future[None] = Future()
-        self.condition = Condition()
-
-    def told(self, news: News) -> None:
-        """Learn how the pools are, what to expect of the clocks and, if that is known, which numbers are leaving.
-
-        What is about another configuration is not listened to.
-        """
-        self.bar.learn(news.condition.outage)
-        if news.nth != self._nth:
-            return
-        self.clocks.ahead = news.ahead
-        if news.leaving is not None:
-            self._pools.set_leaving(news.leaving)
-        self.condition = news.condition
-
-    def change(self, pools: Pools, news: News) -> None:
-        """Know of these pools from now on, of which this is the news."""
-        self._pools, self._nth, self.held = pools, news.nth, Future()
-        self.told(news)
-
-    def release(self) -> None:
-        """All processes serve by these pools."""
-        if not self.held.done():
-            self.held.set_result(None)
-
-    def wake(self) -> None:
-        """Have the parent check at once."""
-        self.condition = replace(self.condition, in_place=False)
-        self._tell_parent("wake")
 
 
 @dataclass
@@ -244,7 +162,7 @@ class Keeper:
     @property
     def held(self) -> "Future[None]":
         """As InPlace says; this one knows the pools before all others."""
-        return _NOT_HELD
+        return NOT_HELD
 
     @property
     def condition(self) -> Condition:

@@ -10,7 +10,7 @@ from falcon import Request, Response
 
 from cticache.access.networks import NOWHERE, Networks, client_address
 from cticache.access.passwords import Verifier
-from cticache.data.keeper import InPlace
+from cticache.data.follower import InPlace
 from cticache.data.outage import Outage
 from cticache.data.store import Store
 from cticache.errors import (

@@ -6,7 +6,7 @@ from typing import Any
 from falcon import Request, Response
 
 from cticache.access.users import User
-from cticache.data.keeper import InPlace
+from cticache.data.follower import InPlace
 from cticache.data.outage import Outage
 from cticache.data.store import Store
 from cticache.errors import Forbidden, NoSuchPool, NotReady, WrongFields

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from falcon import Request, Response
 
-from cticache.data.keeper import InPlace
+from cticache.data.follower import InPlace
 from cticache.data.store import Store
 from cticache.errors import NotReady, RedisUnavailable, Stopping
 from cticache.numbering.pools import Pools

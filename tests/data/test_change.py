@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cticache.data.keeper import Follower, Keeper, News
+from cticache.data.follower import Follower, News
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store

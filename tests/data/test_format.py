@@ -12,8 +12,9 @@ from cticache.commands.opening import opened
 from cticache.data import format as formats
 from cticache.data.clock import Clocks
 from cticache.data.condition import Condition
+from cticache.data.follower import Follower, News
 from cticache.data.format import OtherFormat
-from cticache.data.keeper import Follower, Keeper, News
+from cticache.data.keeper import Keeper
 from cticache.data.outage import Outage
 from cticache.data.replies import DataFormat
 from cticache.data.store import Store

@@ -11,7 +11,8 @@ from redis import Redis
 
 from cticache.data.clock import Clocks
 from cticache.data.condition import Condition
-from cticache.data.keeper import Follower, Keeper, News
+from cticache.data.follower import Follower, News
+from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.replies import Standing
 from cticache.data.scripts import Scripts, read_scripts

@@ -124,7 +124,7 @@ def _run(received: _Received, environment: dict[str, str], arguments: list[str],
     if sys.platform == "win32":
         return
     from cticache import __main__ as command
-    from cticache.loop import workers
+    from cticache.loop import worker
 
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
@@ -140,8 +140,8 @@ def _run(received: _Received, environment: dict[str, str], arguments: list[str],
     sys.argv = ["-c" if code else command.__file__, *arguments]
     sys.modules["__main__"] = command  # as its workers look for it
     _serve_forks()  # with nothing changed there
-    workers._SPAWN = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
-    workers._run = _work  # type: ignore[assignment]
+    worker._SPAWN = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
+    worker._run = _work  # type: ignore[assignment]
     with _ending_as_ever():
         if code:
             exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
@@ -151,10 +151,10 @@ def _run(received: _Received, environment: dict[str, str], arguments: list[str],
 
 def _work(*arguments: Any) -> None:
     """A worker."""
-    from cticache.loop import workers
+    from cticache.loop import worker
 
     with _ending_as_ever():
-        workers._run(*arguments)
+        worker._run(*arguments)
 
 
 @contextmanager

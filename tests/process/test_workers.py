@@ -14,10 +14,11 @@ from multiprocessing import resource_tracker
 
 import pytest
 
-from cticache.loop import console, upward, workers
+from cticache.loop import console, ears, upward
 from cticache.loop.listen import reserve
 from cticache.loop.pipes import Reported
-from cticache.loop.workers import Workers, _Worker
+from cticache.loop.worker import Worker
+from cticache.loop.workers import Workers
 from kit.processes import KILLED, kill, lives
 from kit.serving import until
 from kit.young import (
@@ -208,7 +209,7 @@ def test_while_no_worker_lives_one_is_started_within_a_second(
 def test_a_worker_that_dies_while_it_is_looked_at_is_not_taken_for_another_that_lives(
     parent: Callable[..., Parent], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Worker, "lives", lambda _self: True)  # as it did a moment ago
+    monkeypatch.setattr(Worker, "lives", lambda _self: True)  # as it did a moment ago
     parent(1, die_at_once)
     until(lambda: len(pauses(caplog.text, "7 before it could serve")) >= 3)
     assert pauses(caplog.text, "7 before it could serve")[:3] == [0.5, 1, 1]
@@ -323,14 +324,14 @@ def test_one_that_is_just_being_started_takes_it_and_one_at_the_end_is_waited_fo
     parent: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_starting, has_returned = threading.Event(), threading.Event()
-    really = _Worker._start
+    really = Worker._start
 
-    def start(self: _Worker, *given: object) -> None:
+    def start(self: Worker, *given: object) -> None:
         is_starting.set()
         has_returned.wait(0.3)  # it must not return before
         really(self, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_Worker, "_start", start)
+    monkeypatch.setattr(Worker, "_start", start)
     running = parent(1, having("first"))
     assert is_starting.wait(_WAIT_S)
     running.configure(1, "second")
@@ -397,12 +398,12 @@ def test_a_question_that_nobody_waits_for_any_more_is_not_asked_and_too_many_are
 
 
 def test_a_question_is_not_answered_once_nobody_waits_for_it() -> None:
-    ears = workers._Ears(lambda _what: None, lambda question: question, patience_s=-1)
+    heard: ears.Ears[str] = ears.Ears(lambda _what: None, lambda question: question, patience_s=-1)
     told: list[object] = []
-    ears.asked("too late", told.append)
-    ears._answering.shutdown(wait=True)
+    heard.asked("too late", told.append)
+    heard._answering.shutdown(wait=True)
     assert not told
-    ears.close()
+    heard.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
