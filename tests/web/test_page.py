@@ -14,7 +14,7 @@ from cticache.access.passwords import Verifier
 from cticache.operate.attention import Hint, Kind
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
-from cticache.web.page import sections
+from cticache.web.page import pools, sections
 from cticache.web.page.markup import element
 from kit.pages import text_of
 from kit.running import Service
@@ -67,8 +67,8 @@ def of_status(status: dict[str, Any]) -> str:
         (
             sections.state(status),
             sections.attention(status),
-            sections.pools(status["pools"], status["thresholds"], len(status["pools"])),
-            sections.opened(status["opened"], NOW),
+            pools.pools(status["pools"], status["thresholds"], len(status["pools"])),
+            pools.opened(status["opened"], NOW),
             sections.events(status),
             sections.requests(status),
         )
@@ -111,7 +111,7 @@ def test_what_is_not_known_is_a_dash_and_what_is_away_is_said() -> None:
         assert words in text, words
     opened = deepcopy(OPENED) | {"transit": None, "peak": None, "advice": [], "hours": [], "users": []}
     opened["minutes"] = [dict.fromkeys(MINUTE) | {"at": NOW}]
-    text = text_of(sections.opened(opened, NOW))
+    text = text_of(pools.opened(opened, NOW))
     assert "Leases, last hour by minute: not known yet" in text
     assert "Lease to take not known yet; a lease lasts 5 min" in text
 
@@ -132,13 +132,13 @@ def test_a_pool_is_called_full_where_no_number_is_free_as_in_the_list(kind: str,
 
 def test_what_is_known_of_before_is_marked_with_its_age() -> None:
     stale = POOL | {"pool": "support", "stale_s": 75.4}
-    text = text_of(sections.pools([stale, POOL | {"pool": "sales"}], STATUS["thresholds"], 2))
+    text = text_of(pools.pools([stale, POOL | {"pool": "sales"}], STATUS["thresholds"], 2))
     assert "2 pools; 1 of them as last known, 75 s ago: Redis does not tell now" in text
     assert text.count("100 % FULL 75 s ago") == 1
     assert text.count(" 18 s ") == 1, "when a number falls free is over by now"
-    assert "as last known" not in sections.pools([POOL], STATUS["thresholds"], 1)
-    assert "Nothing more is known of the pool support while" in sections.opened(None, NOW, "support")
-    assert "Choose a pool" in sections.opened(None, NOW)
+    assert "as last known" not in pools.pools([POOL], STATUS["thresholds"], 1)
+    assert "Nothing more is known of the pool support while" in pools.opened(None, NOW, "support")
+    assert "Choose a pool" in pools.opened(None, NOW)
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

@@ -47,6 +47,11 @@ def table(caption: str, heads: Sequence[object], rows: Sequence[Html], **attribu
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
+def numbers(*names: str) -> list[Html]:
+    """The heads of columns of numbers."""
+    return [column(name, "n") for name in names]
+
+
 def column(name: object, class_: str | None = None) -> Html:
     """The head of a column."""
     return element("th", name, scope="col", class_=class_)

@@ -16,7 +16,7 @@ from cticache.web.auth import require
 from cticache.web.bodies import Bodies
 from cticache.web.figures import AtAGlance, Explain
 from cticache.web.leases import Leases
-from cticache.web.page import sections
+from cticache.web.page import calls
 from cticache.web.page.markup import Html, element, joined
 from cticache.web.page.shown import SHOWS, SORTS, View
 from cticache.web.query import one
@@ -83,7 +83,7 @@ class Page(Allowing):
         user = require(req, "watch")
         asked = EXPLAIN.load(self._bodies.fields(req))
         try:
-            found = sections.explained(self._explain.explained(user, asked["dnis"], asked["ani"]))
+            found = calls.explained(self._explain.explained(user, asked["dnis"], asked["ani"]))
         except Refusal as refusal:
             found = element("p", _why(refusal))
         self._show(req, resp, user, found)
@@ -111,7 +111,7 @@ class Page(Allowing):
         except Refusal as refusal:
             return element("p", _why(refusal))
         more = urlencode(said | {"leases": "1", "after": page["after"]}) if page["after"] else ""
-        return sections.leases(page, more, may_release="admin" in user.roles)
+        return calls.leases(page, more, may_release="admin" in user.roles)
 
 
 def _file(name: str) -> str:

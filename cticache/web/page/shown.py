@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cticache.data.outage import Outage
 from cticache.operate.desk import Desk, Question, Status
-from cticache.web.page import sections
+from cticache.web.page import pools, sections
 from cticache.web.page.markup import Html, element, joined
 
 SHOWS = {"all": "all", "attention": "only those that need attention"}
@@ -46,8 +46,8 @@ def _parts(status: Mapping[str, Any], view: View) -> dict[str, str]:
         "filter": view.part,
         "shows": _options(SHOWS, view.show),
         "sorts": _options(SORTS, view.sort),
-        "pools": sections.pools(_chosen_pools(status, view), status["thresholds"], len(status["pools"])),
-        "opened": sections.opened(status["opened"], status["at"], opened),
+        "pools": pools.pools(_chosen_pools(status, view), status["thresholds"], len(status["pools"])),
+        "opened": pools.opened(status["opened"], status["at"], opened),
         "names": _options({each["pool"]: each["pool"] for each in status["pools"]}, opened),
         "events": sections.events(status),
         "requests": sections.requests(status),
