@@ -99,10 +99,10 @@ if reply_ms > 0 then
   local held = said[1] and redis.call('HMGET', call, 'token', 'leased_ms')
   if held and held[1] == said[2] then
     tally('replayed', 1)
-    return {'replayed', said[1], said[2], tonumber(held[2]), redis.call('PTTL', call)}
+    return {'replayed', said[1], said[2], tonumber(held[2]) or now, redis.call('PTTL', call)}
   end
   if said[1] and reply_name ~= '' then
-    return {'over', math.min(tonumber(said[5] or said[3]), now)}
+    return {'over', math.min(tonumber(said[5] or said[3]) or now, now)}
   end
 end
 
@@ -289,7 +289,6 @@ if lists_lessee then
   redis.call('ZCARD', lessees)
 end
 
--- The counters come first: a field that is not a number fails here, before the call is stored.
 tally('leased', 1)
 tally('held_ms', ttl_ms)
 if outcome ~= 'leased' then

@@ -32,6 +32,7 @@
 --          integer, the time (ms) at which it was taken, below 0: released; nil when nothing is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
+--          WRONGTYPE  the call lacks its value or its token.
 
 local pending, unclaimed, stats, callers, lost = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call_prefix, gone_prefix, stats_prefix = KEYS[6], KEYS[7], KEYS[8]
@@ -73,12 +74,15 @@ if not grade or grade == 'gone' or grade == 'ambiguous' then
   return include('refusal')(grade, found, tally)
 end
 local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee')
+if not (held[1] and held[2]) then
+  return redis.error_reply('WRONGTYPE the call has no value or no token')
+end
 local member = dnis .. ':' .. found
 
 if reader ~= '' and held[4] ~= reader and redis.call('ZSCORE', pending, member) then
   local tally = new_tally(stats, stats_prefix, now or clock())
   redis.call('ZREM', pending, member)
-  redis.call('ZREM', unclaimed, dnis)
+  redis.pcall('ZREM', unclaimed, dnis) -- of a wrong type it is no reason to keep the value back
   tally('match_' .. grade, 1)
 end
-return {held[1], held[2], grade, tonumber(held[3]), redis.call('PTTL', call)}
+return {held[1], held[2], grade, tonumber(held[3]) or now or clock(), redis.call('PTTL', call)}

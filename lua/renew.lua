@@ -44,6 +44,7 @@
 --          taken, below 0: released; nil when nothing is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
+--          WRONGTYPE  the call lacks its value or its token.
 --          FOREIGN    another user leased the call.
 --          STALE      the lease that is live has none of the tokens.
 
@@ -84,6 +85,9 @@ if not grade or grade == 'gone' or grade == 'ambiguous' then
   return include('refusal')(grade, found, tally)
 end
 local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee', 'reply')
+if not (held[1] and held[2]) then
+  return redis.error_reply('WRONGTYPE the call has no value or no token')
+end
 if only ~= '' and held[4] ~= only then
   return redis.error_reply('FOREIGN another user leased the call')
 end
@@ -96,7 +100,7 @@ local member = dnis .. ':' .. found
 -- The ends of the live calls on this number, the latest first. These reads also fail, before any write, on a key of the
 -- wrong type.
 local left = redis.call('PTTL', call)
-local leased_ms, a_second = tonumber(held[3]), 1000
+local leased_ms, a_second = tonumber(held[3]) or now, 1000
 local is_ahead = leased_ms > now + a_second
 if is_ahead then -- the clock was set back, and pool_rescore has yet to come: as there, the call has its length from now
   left, leased_ms = left - (leased_ms - now), now

@@ -42,6 +42,7 @@
 --          is live under this key.
 -- Errors   BADARG     a number in ARGV is not an integer in its range, or rule is none of these words.
 --          AMBIGUOUS  more than one live caller fits.
+--          WRONGTYPE  the call lacks its value or its token.
 --          REUSED     the key was used for another call.
 --          STALE      the lease that is live has none of the tokens.
 
@@ -75,7 +76,7 @@ if keyed == '1' then
   end
   if said[1] then
     tally('replayed')
-    return {said[1], said[2], said[3], tonumber(said[4]), 0, 1}
+    return {said[1], said[2], said[3], tonumber(said[4]) or now, 0, 1}
   end
 end
 
@@ -101,6 +102,9 @@ if not grade or grade == 'gone' or grade == 'ambiguous' then
   return include('refusal')(grade, found, tally)
 end
 local held = redis.call('HMGET', call, 'value', 'token', 'leased_ms', 'lessee', 'reply')
+if not (held[1] and held[2]) then
+  return redis.error_reply('WRONGTYPE the call has no value or no token')
+end
 if if_match ~= '' and not if_match:find('"' .. held[2] .. '"', 1, true) then
   tally('stale')
   return redis.error_reply('STALE the lease is another by now')
@@ -108,6 +112,7 @@ end
 
 -- These reads also fail, before any write, on a key of the wrong type.
 local now_text = ms(now)
+local leased_ms = tonumber(held[3]) or now
 local stay = ends(callers, call_prefix, found, most_callers, now_text)
 redis.call('ZCARD', unclaimed)
 local end_it, left = include('end_call')(numbers, shared, pending, callers, call_prefix, gone_prefix, live_prefix,
@@ -116,19 +121,19 @@ local end_it, left = include('end_call')(numbers, shared, pending, callers, call
 
 local was_pending = end_it()
 if keyed == '1' then
-  redis.call('HSET', taken, 'value', held[1], 'token', held[2], 'grade', grade, 'leased_ms', held[3],
+  redis.call('HSET', taken, 'value', held[1], 'token', held[2], 'grade', grade, 'leased_ms', ms(leased_ms),
     'fingerprint', asked)
   redis.call('PEXPIRE', taken, ms(gone_ms))
 end
 tally('taken', 1)
-tally('held_ms', 0 - left, held[3]) -- never -0, which Redis 7.0 would not count
+tally('held_ms', 0 - left, leased_ms) -- never -0, which Redis 7.0 would not count
 if was_pending then
   redis.call('ZREM', unclaimed, dnis)
   tally('match_' .. grade, 1)
 end
 
 -- The transit time in seconds, rounded up to a step that grows with it.
-local transit = math.max(math.ceil((now - held[3]) / 1000), 1)
+local transit = math.max(math.ceil((now - leased_ms) / 1000), 1)
 local step = transit <= 60 and 1 or transit <= 300 and 5 or transit <= 3600 and 60 or 600
 tally('t' .. ms(math.ceil(transit / step) * step), 1)
-return {held[1], held[2], grade, tonumber(held[3]), left, 0}
+return {held[1], held[2], grade, leased_ms, left, 0}
