@@ -169,7 +169,7 @@ def of_service(
             "",
             f"{counted(strangers.elsewhere, 'question')} in the last minute for numbers of no pool: a client has the "
             "numbers of another system or writes them in another way, or somebody tries numbers out. The log has the "
-            "user and the address, at code=not_found: compare the numbers with those under [pool].",
+            "user and the address, at not_found: compare the numbers with those under [pool].",
             "log",
         )
 
