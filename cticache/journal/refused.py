@@ -1,9 +1,10 @@
 """Every refused request: a line in the log, as far as there are not too many, and a count.
 
-    id=bc259e2911000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401 ms=0.2
+    id=bc259e291c000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401 ms=0.2
 
 Nothing in it is a client's own text: a name is there only if it is a user's, the route is the pattern that a URL
-fits, and the id has a form of its own. So nobody puts a field, a number or a password there.
+fits, and the id is a client's own only where it cannot hold a number. So nobody puts a field, a number or a password
+there.
 """
 
 import logging

@@ -60,6 +60,10 @@ RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ (?:cticache[
 SAYS = re.compile(r"(?:cticache\.audit|cticache\.refused): id=(\S+) .*status=([45]\d\d)\b")
 
 
+NOT_OF_A_CALL = ("X-Request-Id", "User-Agent", "Referer", "Cookie", "If-Match", "Accept", "Forwarded", "Traceparent")
+"""Headers in which a client may say anything."""
+
+
 @pytest.fixture
 def start(tmp_path: Path, redis_url: str, client: Redis) -> Iterator[Start]:
     """Starts a service with these settings of [server], and users of all kinds."""
@@ -110,7 +114,7 @@ class Client:
 
 
 def exchange(client: Client, ani: str) -> None:
-    """All that may be asked with this ANI, rightly and wrongly; each request carries the value somewhere."""
+    """All that may be asked with this ANI, rightly and wrongly; it may be in headers that are of no call, too."""
     escaped, key = quote(ani, safe=""), f"Idempotency-Key: {quote(ani)[:64]}"
     client.send(f"POST {CALLS}", {"value": VALUE, "ani": ani}, key)
     client.send(f"POST {CALLS}", {"value": VALUE, "ani": ani + "1"}, key)
@@ -121,6 +125,14 @@ def exchange(client: Client, ani: str) -> None:
             client.send(f"{method} {CALLS}/{path}", {"value": VALUE} if method == "PUT" else None, key)
         client.send(f"POST {CALLS}/{path}/take?idempotency_key={escaped[:64]}")
         client.send(f"GET {CALLS}/{path}", None, user="x-only")
+    for before, after in (("", ""), ("tel:", ""), ("call-", "abc"), ("", "@host")):
+        said = f"{before}{escaped[:50]}{after}"
+        headers = (f"{name}: {said}" for name in NOT_OF_A_CALL)
+        client.send(f"DELETE {CALLS}/{NUMBER}:{escaped}?ani={said}", None, *headers)
+        client.send(f"POST {CALLS}", {"value": VALUE, "ani": ani, "pool": said}, f"X-Request-Id: {said}")
+        client.send("POST /cticache/release", {"user": said}, f"X-Request-Id: {said}")
+    for name in ("X-Api-Key", "Authorization", "Origin", "X-HTTP-Method-Override", "Expect", "Content-Encoding"):
+        client.ask(f"POST {CALLS} HTTP/1.1\r\nHost: x\r\n{name}: {escaped}\r\nContent-Length: 0\r\n\r\n".encode())
     client.send(f"GET /cticache/explain?dnis={escaped}&ani={escaped}")
     client.send(f"GET /cticache/pools/{escaped}")
     client.send(f"GET /{escaped}/{quote(VALUE, safe='')}?ani={escaped}")
@@ -190,7 +202,7 @@ def test_the_log_of_a_run_has_a_line_for_each_refusal_none_of_a_clients_and_no_c
         assert secret not in log
         assert [path for path, answer in shown.items() if secret in answer.content.decode()] == []
         assert [name for name, text in told_to_helpers.items() if secret in text] == []
-    joined = [re.sub(r"\b(?:id|digest|token)=\S+|\D", "", line) for line in lines]
+    joined = [re.sub(r"\b(?:digest|token)=\S+|\D", "", line) for line in lines]
     assert not [line for line in joined if DIGITS[2:] in line or DIGITS[-9:] in line]
 
 

@@ -356,9 +356,7 @@ def test_who_asks_for_numbers_of_no_pool_is_warned_of_once_and_for_nothing_else_
 # The request's id
 
 
-@pytest.mark.parametrize(
-    "sent", ["a", "8e03978e-40d5-43dd-bc93-6894a57f9324", "x" * 64, "a=b;c/d%20", "1234", "5" * 33, "20261128-1a"]
-)
+@pytest.mark.parametrize("sent", ["a", "8e03978e-40d5-43dd-bc93-6894a57f9324", "x" * 64, "a=b;c/d%20", "12345"])
 def test_a_requests_id_is_told_back_and_stands_in_the_line(service: Service, lines: Lines, sent: str) -> None:
     api = audited(service)
     headers = {"X-Request-Id": sent}
@@ -382,7 +380,7 @@ def test_a_requests_id_is_told_back_whatever_the_answer(service: Service) -> Non
 
 
 @pytest.mark.parametrize(
-    "sent", ["", "a b", "x" * 65, "k\u00e4", "a\tb", "12345678901", "+12345678901", "(555)123-4567"]
+    "sent", ["", "a b", "x" * 65, "k\u00e4", "a\tb", "12345678901", "tel:12345678901", "call-555%2D123%2D4567"]
 )
 def test_an_id_that_cannot_stand_in_a_line_is_replaced(service: Service, lines: Lines, sent: str) -> None:
     answer = post(audited(service), headers={"X-Request-Id": sent})

@@ -235,10 +235,11 @@ def test_the_pattern_that_is_documented_for_fail2ban_fits_a_refused_login_and_no
     caplog.set_level(logging.INFO)
     patterns = re.findall(r"^failregex = (.*)$", (ROOT / "docs" / "log.md").read_text("utf-8"), re.MULTILINE)
     pattern = dict(zip(FORMATS, patterns, strict=True))[format_]
-    forged = "x;user=-;address=198.51.100.1;code=unauthorized;status=401"
+    forged = "x;user=-;address=10.0.0.9;code=unauthorized;status=401"
     for name, password, asked in (("", "", CALL), ("x-only", "wrong", CALL), ("x-only", PASSWORD, CALL)):
         api(service, name, password).simulate_get(asked, remote_addr=HOST, headers={"X-Request-Id": forged})
     lines = [_FORMATTERS[format_]().format(each) for each in caplog.records]
+    assert all(forged in each for each in lines)
     found = [re.search(pattern.replace("<HOST>", r"(\S+)"), each) for each in lines]
     assert [match and match[1] for match in found] == [HOST, HOST, None]
 

@@ -68,7 +68,7 @@ PARAMETERS: dict[str, Parameter] = {
     "X-Request-Id": _in_header(
         "X-Request-Id",
         {"type": "string"},
-        "The client's id for the request: 1 to 64 visible characters, else replaced.",
+        "The client's id for the request: 1 to 64 visible characters; replaced if it may hold a telephone number.",
     ),
     "dnis-to-explain": _in_query("dnis", _DNIS, "As System Y saw it.") | {"required": True},
     "ani-to-explain": _in_query("ani", ANI, "As System Y saw it.") | {"required": True},
