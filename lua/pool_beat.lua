@@ -21,24 +21,28 @@
 -- ARGV[6]  after_loss_ms  how long to be careful after a loss, 0: not at all; integer >= 0
 -- ARGV[7]  told           what this service has found: 'ahead' the clock jumped, 'back' it was set back and that is
 --                         seen to, 'older' calls of other pools were lost; else ''
+-- ARGV[8]  known_jumps    jumps of the clock that had been told when this service looked last before it found one. If
+--                         more have been since, another service has told this one, and it is not counted again; care
+--                         is taken anew all the same, for there may have been a second one; integer >= 0
 --
 -- Writes    beat, lost, stats, stats_prefix
 -- Includes  whole, ms, clock, tally
 --
--- Returns  {id, nth, now, last_ms, lost_ms, left_ms, kind, is_back}: the beat as it is from now on, and the server's
---          time; last_ms the time of the one before, 0 for none; lost_ms when the last loss was told, 0 for never;
---          left_ms for how long to be careful; kind of the loss that is told now, 'empty', 'older' or 'ahead', or '';
---          is_back 1 when the clock was set back and that is to be seen to.
+-- Returns  {id, nth, now, last_ms, lost_ms, left_ms, kind, is_back, jumps}: the beat as it is from now on, and the
+--          server's time; last_ms the time of the one before, 0 for none; lost_ms when the last loss was told, 0 for
+--          never; left_ms for how long to be careful; kind of the loss that is told now, 'empty', 'older' or 'ahead',
+--          or ''; is_back 1 when the clock was set back and that is to be seen to; jumps how many jumps have been told.
 -- Errors   BADARG  a number in ARGV is not an integer >= 0, or told is none of these words.
 
 local beat, lost, stats, stats_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known_id, fresh_id, least_nth, last_nth = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local known_ms, after_loss_ms, told = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local known_ms, after_loss_ms, told, known_jumps = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 
 local whole = include('whole')
 
-if not (whole(least_nth, 0) and whole(last_nth, 0) and whole(known_ms, 0) and whole(after_loss_ms, 0)) then
-  return redis.error_reply('BADARG least_nth, last_nth, known_ms or after_loss_ms is not an integer >= 0')
+if not (whole(least_nth, 0) and whole(last_nth, 0) and whole(known_ms, 0) and whole(after_loss_ms, 0)
+  and whole(known_jumps, 0)) then
+  return redis.error_reply('BADARG least_nth, last_nth, known_ms, after_loss_ms or known_jumps is not an integer >= 0')
 end
 if not ({[''] = true, ahead = true, back = true, older = true})[told] then
   return redis.error_reply("BADARG told must be 'ahead', 'back', 'older' or ''")
@@ -63,6 +67,9 @@ elseif known_id ~= '' and id ~= known_id and lost_ms < known_ms then
 elseif id == known_id and nth < least_nth then
   kind = 'older'
 end
+local jumps = tonumber(redis.call('HGET', stats, 'clock_jumps') or 0)
+local is_jump = (told == 'ahead' or told == 'back') and jumps <= known_jumps
+local is_new = kind ~= '' and (kind ~= 'ahead' or is_jump)
 local is_back = told ~= 'back' and (found[5] or last_ms > now + 1000)
 
 -- Of two losses the one that asks for more care counts.
@@ -80,13 +87,14 @@ if is_back then
 else
   redis.call('HDEL', beat, 'back')
 end
-if kind ~= '' then
+if is_new then
   lost_ms = now
   redis.call('HSET', beat, 'lost_ms', ms(now), 'loss', kind)
   tally('losses', 1)
 end
-if told == 'ahead' or told == 'back' then
+if is_jump then
   tally('clock_jumps', 1)
+  jumps = jumps + 1
 end
 if after_loss_ms == 0 then
   redis.call('DEL', lost)
@@ -98,4 +106,4 @@ elseif left > after_loss_ms then -- the clock was set back since
   redis.call('PEXPIRE', lost, ms(after_loss_ms))
   left = after_loss_ms
 end
-return {id, nth, now, last_ms, lost_ms, math.max(left, 0), kind, is_back and 1 or 0}
+return {id, nth, now, last_ms, lost_ms, math.max(left, 0), is_new and kind or '', is_back and 1 or 0, jumps}

@@ -167,6 +167,8 @@ class Beat(NamedTuple):
     """The loss that is told now."""
     is_back: int = 0
     """Whether the clock was set back, and that is to be seen to."""
+    jumps: int = 0
+    """How many jumps of the clock have been told."""
 
 
 class Minute(NamedTuple):

@@ -16,7 +16,7 @@ from cticache.data.sync import sync
 from cticache.errors import NotReady, PoolExhausted, TooManyLive
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
-from kit.aging import age, now_ms, set_clock
+from kit.aging import age, expect_before, now_ms, set_clock
 from kit.between import KilledError
 from kit.samples import make_pool
 
@@ -418,6 +418,110 @@ def test_a_clock_set_ahead_is_a_loss(client: Redis, start: Start, caplog: pytest
     service.look()
     assert service.losses() == 1
     assert not errors(caplog)
+
+
+class Two:
+    """Two services on one Redis, whose clock jumps for both."""
+
+    def __init__(self, client: Redis, start: Start) -> None:
+        self.client, self.start = client, start
+        self.both = start(), start()
+        for service in (*self.both, *self.both):
+            service.look()
+
+    def jump(self, ms: int) -> None:
+        age(self.client, ms)
+        for service in self.both:
+            expect_before(service.store, ms)
+
+    def told(self) -> tuple[int, int]:
+        """Losses, and jumps of the clock."""
+        service = self.both[0]
+        stats = service.store.pool_stats(list(service.pools))[0]
+        return stats.losses_total, stats.clock_jumps_total
+
+
+@pytest.fixture
+def two(client: Redis, start: Start) -> Two:
+    return Two(client, start)
+
+
+@pytest.mark.parametrize(("ms", "losses"), [(100_000, 1), (3_000, 1), (-3_000, 0), (-HOUR_MS, 0)])
+def test_two_services_tell_one_jump_once_and_each_says_so(
+    two: Two, caplog: pytest.LogCaptureFixture, ms: int, losses: int
+) -> None:
+    one, other = two.both
+    two.jump(ms)
+    one.look()
+    caplog.clear()
+    other.look()
+    assert two.told() == (losses, 1)
+    assert "the clock of Redis was set" in errors(caplog)[-1]
+    assert other.notes["clock"]
+    assert bool(other.notes["loss"]) == bool(losses)
+    for service in (one, other, one):
+        service.look()
+    assert two.told() == (losses, 1)
+    assert not errors(caplog)
+
+
+def test_each_jump_is_told_once_whichever_service_looks_first(two: Two) -> None:
+    one, other = two.both
+    two.jump(100_000)
+    one.look()
+    other.look()
+    two.jump(50_000)
+    other.look()
+    one.look()
+    assert two.told() == (2, 2)
+    two.jump(-150_000)
+    one.look()
+    other.look()
+    assert two.told() == (2, 3)
+    two.jump(-10_000)
+    one.look()
+    other.look()
+    assert two.told() == (2, 4)
+
+
+def test_two_jumps_that_one_service_sees_as_one_are_two(two: Two) -> None:
+    one, other = two.both
+    two.jump(100_000)
+    one.look()
+    two.jump(60_000)
+    other.look()
+    one.look()
+    assert two.told() == (2, 2)
+
+
+def test_a_jump_that_another_has_told_lets_care_be_taken_in_full_from_now_on(two: Two) -> None:
+    """The other may have told of one before: what was careful for that has ended with the second jump."""
+    one, other = two.both
+    two.jump(100_000)
+    one.look()
+    two.jump(HOUR_MS)
+    other.look()
+    assert other.refuses("", "system-y") == CAREFUL_MS // 1000
+    assert other.notes["loss"]
+
+
+def test_a_jump_long_ago_hides_none_from_a_service_that_starts(client: Redis, two: Two) -> None:
+    two.jump(-HOUR_MS)
+    two.both[0].look()
+    age(client, -HOUR_MS)
+    two.start()
+    assert two.told() == (0, 2)
+
+
+def test_a_jump_that_was_told_before_redis_came_back_empty_hides_no_later_one(two: Two) -> None:
+    one, other = two.both
+    two.jump(-HOUR_MS)
+    one.look()
+    other.look()
+    two.client.flushall()
+    two.jump(-HOUR_MS)
+    one.look()
+    assert two.told()[1] == 1
 
 
 @pytest.mark.parametrize("ms", [HOUR_MS, 2_500, -2_500, -HOUR_MS])

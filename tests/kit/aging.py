@@ -70,6 +70,11 @@ def age(client: Redis, ms: int) -> None:
 def set_clock(client: Redis, store: Store, ms: int) -> None:
     """Set Redis's clock ahead by so many ms, below 0 back: what is stored and what is expected stay behind."""
     age(client, ms)
+    expect_before(store, ms)
+
+
+def expect_before(store: Store, ms: int) -> None:
+    """Have the store expect of Redis's clock what it did before that was set ahead by so many ms."""
     store.clocks.ahead = {pool: ahead - ms for pool, ahead in store.clocks.ahead.items()}
 
 

@@ -60,7 +60,8 @@ class Numbers(Asking):
         """Leave a sign of life beside each pool, all in one round trip, and learn whether Redis lost anything.
 
         With each pool comes its beat as this service left it last, and the one before; None where it has left none.
-        ``told`` is what has been found: that the clock jumped, or that calls of other pools were lost.
+        ``told`` is what has been found: that the clock jumped, or that calls of other pools were lost. It is found by
+        the beat that was left last; so a jump of which another service has told since the one before is no other.
         """
         replies = self._run_all(
             [
@@ -75,6 +76,7 @@ class Numbers(Asking):
                         "known_ms": last.now if last else 0,
                         "after_loss_ms": pool.after_loss_ms,
                         "told": told,
+                        "known_jumps": (before or last).jumps if last else 0,
                     },
                 )
                 for pool, last, before in beats
