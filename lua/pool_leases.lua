@@ -11,7 +11,8 @@
 -- KEYS[4]  pending       zset    dnis:ani -> time (ms) at which it ends, until somebody asks for it
 -- ARGV[1]  user          whose leases; '' for all
 -- ARGV[2]  dnis          on which number; '' for any
--- ARGV[3]  older_ms      how long ago they were leased at least, integer >= 0
+-- ARGV[3]  older_ms      how long ago they were leased at least, integer >= 0; one of a time that has not come yet, by
+--                        a clock that was set back since, was leased just now
 -- ARGV[4]  after_ms      the page before ended with a number whose calls end at this time (ms), 0: none, integer >= 0
 -- ARGV[5]  after_dnis    and this is the number
 -- ARGV[6]  limit         most leases told, but for more on the last number, integer > 0
@@ -140,7 +141,7 @@ for _, lease in ipairs(all) do
     local held = redis.call('HMGET', call_prefix .. lease.member, 'token', 'lessee', 'leased_ms')
     local leased_ms = tonumber(held[3])
     -- Where the clock was set back, what is over may be listed still, and another user may have it by now.
-    if held[2] == lease.lessee and leased_ms <= now - older_ms then
+    if held[2] == lease.lessee and math.max(now - leased_ms, 0) >= older_ms then
       told = told + 1
       for _, text in ipairs({number, lease.member:sub(#number + 2), lease.lessee, leased_ms, lease.ends, held[1],
         redis.call('ZSCORE', pending, lease.member) and 0 or 1}) do

@@ -72,14 +72,15 @@ def release_all(store: Store, pool: Pool, user: str, ended: list[Leased], *, unt
 
     Each that was ended is put into ``ended`` at once: where Redis fails half-way, it is known what is over by then, but
     for the step whose reply was lost. What is taken meanwhile, or leased anew, is left alone: ``until_ms``, by the
-    server's clock in ms since 1970, is the latest time of a lease that is ended, None now.
+    server's clock in ms since 1970, is the latest time of a lease that is ended, None now. One of a time that has not
+    come yet is of before the clock was set back, and is ended.
     """
     after: Cursor | None = FIRST_PAGE
     most = len(ended) + _MOST_AT_ONCE
     while after and len(ended) < most:
         page = store.pool_leases(pool, user=user, after=after, limit=MOST_RELEASED)
         until_ms = page.now_ms if until_ms is None else until_ms
-        named = [lease for lease in page.leases if lease.leased_ms <= until_ms]
+        named = [lease for lease in page.leases if not until_ms < lease.leased_ms <= page.now_ms]
         tokens = store.release(pool, [(lease.dnis, lease.ani, lease.token) for lease in named])
         ended += [lease for lease, token in zip(named, tokens, strict=True) if token == lease.token]
         after = page.after

@@ -89,6 +89,18 @@ def test_a_page_is_of_one_user_or_one_number_or_of_those_that_have_lasted(
     assert tokens(older_s=22) == []
 
 
+def test_a_lease_of_before_the_clock_was_set_back_is_listed_as_one_that_began_just_now(
+    client: Redis, store: Store, new_pool: MakePool
+) -> None:
+    pool = new_pool("100-104")
+    token = lease(store, pool, "1")
+    age(client, -3_600_000)
+    assert store.read(at(pool, "100"), "1", "y")
+    assert [each.token for each in store.pool_leases(pool).leases] == [token]
+    assert [each.token for each in store.pool_leases(pool, user="x", dnis="100").leases] == [token]
+    assert store.pool_leases(pool, older_s=1).leases == []
+
+
 def test_a_lease_that_is_over_is_not_listed(client: Redis, store: Store, new_pool: MakePool) -> None:
     pool = new_pool("100-104")
     lease(store, pool, "1")

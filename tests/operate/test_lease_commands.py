@@ -217,6 +217,17 @@ def test_what_a_user_leases_while_all_is_ended_stays(
     assert [lease.token for lease in store.pool_leases(pool).leases] == anew
 
 
+@pytest.mark.parametrize("asked", [("--user", "ivr", "--yes"), ("100", "1", "--yes")])
+def test_what_was_leased_before_the_clock_was_set_back_is_ended_too(
+    client: Redis, store: Store, new_pool: MakePool, run: Run, asked: tuple[str, ...]
+) -> None:
+    pool = new_pool("100-104")
+    store.lease(pool, "1", "1", "ivr", 60_000)
+    age(client, -3_600_000)
+    assert run(POOLS, "release", *asked).startswith("released 1")
+    assert not store.pool_leases(pool).leases
+
+
 def test_more_than_one_request_may_end_are_ended_by_the_command(store: Store, new_pool: MakePool, run: Run) -> None:
     pool = new_pool("1000-1999")
     for ani in range(450):

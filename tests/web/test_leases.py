@@ -233,6 +233,15 @@ def test_all_that_a_user_holds_in_the_pool_is_ended_and_nothing_else(
     assert [lease.token for lease in left] == [lease.token for lease in kept]
 
 
+def test_what_was_leased_before_the_clock_was_set_back_is_listed_and_ended(ask: Ask, client: Redis) -> None:
+    post(ask("bot"))
+    age(client, -3_600_000)
+    (listed,) = ask("watcher").simulate_get(LEASES).json["leases"]
+    assert (listed["user"], listed["age_s"]) == ("bot", 0)
+    assert release(ask("admin"), user="bot").json == {"released": 1, "more": False}
+    assert ask("watcher").simulate_get(LEASES).json["leases"] == []
+
+
 @pytest.mark.parametrize(
     ("asked", "fields"),
     [
