@@ -254,13 +254,16 @@ def _of_numbers(
 
 
 def _most_leases(stats: PoolStats) -> str:
-    """Why most of the numbers in use are so, or who has leased most, in a sentence; empty where nobody knows."""
+    """Why most of the numbers in use are so, or who has most leases, in a sentence; empty where nobody knows.
+
+    Leases are not numbers: several callers may share one, and those on the fallback number have none of the pool.
+    """
     if stats.cooling > stats.leased:
         return f"Most cool down after a call, {stats.cooling:,} of them. "
     if not stats.live:
         return ""
     user = max(stats.live, key=lambda name: stats.live[name])
-    return f"Most are leased by user {user}, {stats.live[user]:,} of them. "
+    return f"User {user} has the most leases, {stats.live[user]:,}. "
 
 
 def _of_questions(pool: Pool, done: Done, rules: WatchRules, before: Mapping[Key, Level]) -> Iterator[Attention]:

@@ -84,9 +84,17 @@ def test_a_full_pool_that_refused_is_told_when_a_number_falls_free() -> None:
 @pytest.mark.parametrize(("used", "rejected"), [(80, 0), (100, 3)])
 def test_who_has_leased_most_is_told_of_a_pool_that_is_full_or_nearly_so(used: int, rejected: int) -> None:
     (seen,) = found(stats(used, live={"bot": 9, "ivr": 61, "x": 10}), rejected=rejected)
-    assert " Most are leased by user ivr, 61 of them. " in seen.says
+    assert " User ivr has the most leases, 61. " in seen.says
     (seen,) = found(stats(used), rejected=rejected)
-    assert "leased by" not in seen.says
+    assert "the most leases" not in seen.says
+
+
+@pytest.mark.parametrize("live", [{"x": 30}, {"x": 4, "y": 2}])
+def test_leases_are_not_called_numbers_where_callers_share_them(live: dict[str, int]) -> None:
+    (seen,) = found(stats(5, 5, live=live))
+    assert seen.says.startswith(
+        f"FULL: 5 of 5 numbers in use, 100 %. User x has the most leases, {live['x']}. `cticache advise` tells"
+    )
 
 
 @pytest.mark.parametrize(("used", "rejected"), [(80, 0), (100, 3)])
@@ -94,7 +102,7 @@ def test_of_numbers_that_mostly_cool_down_it_is_not_said_that_they_are_leased(us
     figures = stats(used, live={"ivr": 17})
     (seen,) = found(replace(figures, leased=used - 60, cooling=60), rejected=rejected)
     assert " Most cool down after a call, 60 of them. " in seen.says
-    assert "leased by" not in seen.says
+    assert "the most leases" not in seen.says
 
 
 def test_one_that_refused_with_numbers_free_is_told_otherwise() -> None:

@@ -103,11 +103,11 @@ def test_a_pool_that_one_client_drains_is_told_and_told_worse_and_full(night: Ni
     night.lease(8)
     ((level, said),) = night.look()
     assert level == "WARNING"
-    assert said.startswith("pool system-y: WARN: 8 of 10 numbers in use, 80 %. Most are leased by user ivr, 8 of them.")
+    assert said.startswith("pool system-y: WARN: 8 of 10 numbers in use, 80 %. User ivr has the most leases, 8. ")
     night.lease()
     ((level, said),) = night.look()
     assert level == "WARNING"
-    assert said.startswith("pool system-y: CRIT: 9 of 10 numbers in use, 90 %. Most are leased by user ivr, 9 of them.")
+    assert said.startswith("pool system-y: CRIT: 9 of 10 numbers in use, 90 %. User ivr has the most leases, 9. ")
     night.lease()
     assert night.look() == []
     with pytest.raises(PoolExhausted):

@@ -154,9 +154,9 @@ FAULTS = [
         nothing,
         Night.lease,
         frozenset({"CticachePoolCrit", "CticacheCallsRefused"}),
-        r"CRIT FULL sales FULL: none of 4 numbers is free.* Most are leased by user ivr, 4 of them\.",
-        r" WARNING cticache\.operate\.watch: pool sales: .*(in use|none of 4 numbers is free).* by user ivr",
-        detail="leased by ivr, 4 of them.",
+        r"CRIT FULL sales FULL: none of 4 numbers is free.* User ivr has the most leases, 4\.",
+        r" WARNING cticache\.operate\.watch: pool sales: .*(in use|none of 4 numbers is free).* User ivr has the most",
+        detail="User ivr has the most leases, 4;",
     ),
     Fault(
         "Y's ANI rewritten",
