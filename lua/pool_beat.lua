@@ -53,8 +53,8 @@ local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
 local found = redis.call('HMGET', beat, 'id', 'nth', 'ms', 'lost_ms', 'back')
-local id, nth, last_ms = found[1] or fresh_id, tonumber(found[2] or 0), tonumber(found[3] or 0)
-local lost_ms = tonumber(found[4] or 0)
+local id, nth, last_ms = found[1] or fresh_id, tonumber(found[2]) or 0, tonumber(found[3]) or 0
+local lost_ms = tonumber(found[4]) or 0
 local is_born = not found[1] and not redis.call('HGET', stats, 'leased')
 
 local kind = ''
@@ -67,7 +67,7 @@ elseif known_id ~= '' and id ~= known_id and lost_ms < known_ms then
 elseif id == known_id and nth < least_nth then
   kind = 'older'
 end
-local jumps = tonumber(redis.call('HGET', stats, 'clock_jumps') or 0)
+local jumps = tonumber(redis.call('HGET', stats, 'clock_jumps')) or 0
 local is_jump = (told == 'ahead' or told == 'back') and jumps <= known_jumps
 local is_new = kind ~= '' and (kind ~= 'ahead' or is_jump)
 local is_back = told ~= 'back' and (found[5] or last_ms > now + 1000)

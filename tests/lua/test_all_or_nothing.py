@@ -55,6 +55,17 @@ def release(store: Store, pool: Pool) -> None:
     assert told
 
 
+OPERATIONS = (lend, read, renew, take, take_under_a_key, release)
+
+
+def beat(store: Store, pool: Pool) -> None:
+    store.pool_beat([(pool, None, None)], "back")
+
+
+def keep_the_minute(store: Store, pool: Pool) -> None:
+    store.pool_minute([pool])
+
+
 def spoilt(client: Redis, key: str, field: str) -> None:
     """A field of a hash is no number, or with ``-`` before it is gone; without a field, the key is of another type."""
     if field.startswith("-"):
@@ -86,7 +97,7 @@ def spoils(client: Redis) -> Iterator[tuple[str, str]]:
             yield key, field
 
 
-@pytest.mark.parametrize("operation", [lend, read, renew, take, take_under_a_key, release])
+@pytest.mark.parametrize("operation", [*OPERATIONS, beat, keep_the_minute])
 def test_an_operation_is_done_or_leaves_all_as_it_was(
     client: Redis, store: Store, new_pool: MakePool, operation: Callable[..., Any]
 ) -> None:
@@ -94,6 +105,8 @@ def test_an_operation_is_done_or_leaves_all_as_it_was(
 
     def begin() -> None:
         client.flushall()
+        beat(store, pool)
+        keep_the_minute(store, pool)
         new_pool("100-101", exhausted="share")
         store.lease(pool, "777", VALUE, "x", 3 * HOUR_MS, key="k")
         age(client, HOUR_MS)  # what it holds is booked in an hour that is over
@@ -116,7 +129,7 @@ def test_an_operation_is_done_or_leaves_all_as_it_was(
 
 
 @pytest.mark.parametrize("key", ["stats", "stats:{hour}"])
-@pytest.mark.parametrize("operation", [lend, read, renew, take, take_under_a_key, release])
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_counter_that_is_no_number_keeps_nobody_waiting(
     client: Redis, store: Store, new_pool: MakePool, operation: Callable[..., Any], key: str
 ) -> None:
