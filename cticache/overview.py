@@ -23,6 +23,7 @@ from cticache.numbering.pools import Pools
 from cticache.operate.desk import Desk, Question
 from cticache.operate.fill import Limits
 from cticache.operate.metrics import Processes
+from cticache.operate.roster import Roster
 from cticache.operate.watch import Watch
 from cticache.web.page.shown import View, answer
 
@@ -43,6 +44,7 @@ class Overview:
         self._users = users
         self._sums = Sums()
         self._dispatch = config.server.dispatch
+        self._roster = Roster(store, keeper.registration)
         self._watch = Watch(
             store,
             pools,
@@ -51,6 +53,7 @@ class Overview:
             users=lambda: self._users,
             refused=lambda: self._sums.of("refusals"),
             refused_config=lambda: self._refused_config,
+            roster=self._roster,
         )
         self._desk = Desk(
             store,
@@ -62,7 +65,7 @@ class Overview:
             users=users,
             watch=self._watch,
             thresholds=_thresholds(config),
-            registration=keeper.registration,
+            roster=self._roster,
             config_file=config.source,
             max_age_s=config.server.figures_age / 2,
         )

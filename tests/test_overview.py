@@ -1,8 +1,10 @@
 """What the parent of a service knows, as far as it takes no processes to see."""
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,25 +12,58 @@ from cticache import config
 from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
+from cticache.data.services import Registration
 from cticache.data.store import Store
+from cticache.data.sync import Sync
 from cticache.journal.events import MOST_EVENTS, Event
 from cticache.link.connection import Direct, connect
+from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
-from cticache.operate.desk import Scrape
+from cticache.operate.desk import Scrape, Status
 from cticache.overview import Overview
 from kit.proxy import Proxy
+from kit.samples import make_pool
 
 
 @pytest.fixture
-def overview(tmp_path: Path, proxy: Proxy) -> Iterator[Overview]:
+def behind(proxy: Proxy, store: Store) -> Iterator[Store]:
+    """The store of the service, as the other one, through the proxy."""
+    with connect(proxy.url, 0.5) as through:
+        yield Store(Scripts(Direct(through), read_scripts()), Keys("cti"), retry_after=2)
+
+
+@pytest.fixture
+def keeper(behind: Store) -> Keeper:
+    """The service's own, which has not been started."""
+    return Keeper(behind, Pools([make_pool("100-199")]), interval=3600)
+
+
+@pytest.fixture
+def overview(tmp_path: Path, behind: Store, keeper: Keeper) -> Iterator[Overview]:
     path = tmp_path / "config.ini"
     path.write_text("[pool:system-y]\nnumbers = 100-199\n", "utf-8")
     read = config.read(path, {})
-    with connect(proxy.url, 0.5) as through:
-        store, pools = Store(Scripts(Direct(through), read_scripts()), Keys("cti"), retry_after=2), Pools(read.pools)
-        overview = Overview(read, (), store, pools, Keeper(store, pools, interval=3600))
-        yield overview
-        logging.getLogger().removeHandler(overview._here)
+    overview = Overview(read, (), behind, Pools(read.pools), keeper)
+    yield overview
+    logging.getLogger().removeHandler(overview._here)
+
+
+def of_service(overview: Overview) -> dict[str, Any]:
+    """What its page is made of, once what it was made of before is too old."""
+    overview._answers.clear()
+    overview._desk._figures = overview._desk._figures._replace(read_at=float("-inf"))
+    told = overview.answer(Status(("system-y",), "", names_users=True))
+    assert isinstance(told, bytes)
+    found: dict[str, Any] = json.loads(told)
+    return found
+
+
+def register(store: Store, pool: Pool) -> Registration:
+    """Another service with this pool."""
+    pools = Pools([pool])
+    other = Registration(store, pools, Sync(store, pools, lambda _how_far: None).numbers, 60)
+    other.look()
+    return other
 
 
 def test_what_happens_while_redis_is_away_is_told_once_it_is_back(
@@ -82,3 +117,32 @@ def test_who_asks_the_same_a_moment_later_is_told_the_same(overview: Overview) -
     question = Scrape(("system-y",), names_users=True)
     assert overview.answer(question) is overview.answer(question)
     assert overview.answer(question) is not overview.answer(question._replace(names_users=False))
+
+
+def test_while_redis_is_away_the_services_are_as_the_watch_found_them_last(
+    overview: Overview, keeper: Keeper, store: Store, proxy: Proxy
+) -> None:
+    keeper.registration.look()
+    other = register(store, make_pool("100-199"))
+    assert [node["same"] for node in of_service(overview)["nodes"]] == [True, True]
+    other.leave()
+    overview._watch.look()  # nobody has looked at the page since
+    proxy.cut()
+    told = of_service(overview)
+    assert told["redis"]["up"] is False
+    assert [node["here"] for node in told["nodes"]] == [True]
+    overview._roster._asked_at -= 13
+    assert 13 <= of_service(overview)["nodes_age_s"] < 60
+
+
+def test_a_service_never_differs_from_itself(overview: Overview, keeper: Keeper, proxy: Proxy, tmp_path: Path) -> None:
+    keeper.registration.look()
+    of_service(overview)
+    proxy.cut()
+    (tmp_path / "config.ini").write_text("[pool:system-y]\nnumbers = 100-198\nttl = 61\n", "utf-8")
+    changed = config.read(tmp_path / "config.ini", {})
+    pools = Pools(changed.pools)
+    keeper.registration.change(pools, Sync(keeper._store, pools, lambda _how_far: None).numbers)
+    overview.change(changed, (), pools)
+    (node,) = of_service(overview)["nodes"]
+    assert (node["here"], node["same"], node["rules"]) == (True, True, True)

@@ -83,7 +83,7 @@ class Registration:
             numbers=self.numbers,
             rules=self.rules,
             who=self._who,
-            told=self._told(),
+            told=self.told(),
         )
         self._start_ms, self._is_new = standing.start_ms, False
         if standing.asked and standing.asked != self._asked:
@@ -102,8 +102,8 @@ class Registration:
         if self._start_ms:
             self._store.service_leave(self.service)
 
-    def _told(self) -> str:
-        """What it tells of itself; a service that cannot tell is registered all the same."""
+    def told(self) -> str:
+        """What it tells of itself by now; a service that cannot tell is registered all the same."""
         try:
             told = self._tells()
         except Exception:  # noqa: BLE001 - the calls of all pools depend on the registration

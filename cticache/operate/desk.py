@@ -23,8 +23,7 @@ from cticache.data.condition import Condition
 from cticache.data.counters import KEPT_HOURS
 from cticache.data.outage import Outage
 from cticache.data.paging import several
-from cticache.data.replies import FailedLogins, PoolStats, Registered
-from cticache.data.services import Registration
+from cticache.data.replies import FailedLogins, PoolStats
 from cticache.data.store import Store
 from cticache.data.store.figures import AT_ONCE
 from cticache.errors import BadArgument, Refusal
@@ -38,6 +37,7 @@ from cticache.operate.attention import Attention
 from cticache.operate.fill import Limits
 from cticache.operate.history import HOUR, Done
 from cticache.operate.metrics import Processes, Seen, exposition
+from cticache.operate.roster import Roster
 from cticache.operate.watch import Watch
 
 _MOST_EVENTS = 50
@@ -99,14 +99,13 @@ class ConfigFile(NamedTuple):
 
 
 class Around(NamedTuple):
-    """What Redis said of itself and of the services on it, with how long it took to say so."""
+    """What Redis said of itself and of what happened to the services on it, with how long it took to say so."""
 
     read_at: float
     """By time.monotonic()."""
     info: Mapping[str, str]
     took_s: float | None
     """None where it has never said so."""
-    services: Sequence[Registered]
     events: Sequence[Event]
     """The newest first."""
 
@@ -125,13 +124,13 @@ class Desk:
         limits: Mapping[str, float] | None = None,
         users: Sequence[User] = (),
         watch: Watch | None = None,
-        registration: Registration | None = None,
+        roster: Roster | None = None,
         thresholds: Limits | None = None,
         config_file: Path | None = None,
         max_age_s: float = 0.0,
     ) -> None:
         """``limits`` are those of the configuration by their names; without a ``watch`` nothing needs attention.
-        ``registration`` is that of this service.
+        ``roster``: the services on this Redis.
 
         ``max_age_s``: how old an answer may be.
         """
@@ -143,7 +142,7 @@ class Desk:
         self._limits = limits or {}
         self._users = users
         self._watch = watch
-        self._registration = registration
+        self._roster = roster or Roster(store)
         self._thresholds = thresholds or Limits()
         self._config_file = config_file
         self._max_age_s = max_age_s
@@ -153,7 +152,7 @@ class Desk:
         self._figures = Figures(float("-inf"), {}, None, None)
         self._seen: dict[str, tuple[float, PoolStats]] = {}
         """Pool -> when Redis told of it last, by time.monotonic(), and what."""
-        self._around = Around(float("-inf"), {}, None, (), ())
+        self._around = Around(float("-inf"), {}, None, ())
         self._rates = Rates()
 
     def change(
@@ -255,7 +254,8 @@ class Desk:
                 "serving": len(processes.pids.keys() - {"parent"}),
                 "restarts": processes.restarts,
             },
-            "nodes": [status.of_node(each, self._registration) for each in around.services if asked.names_users],
+            "nodes": self._roster.rows() if asked.names_users else [],
+            "nodes_age_s": self._roster.age_s,
             "attention": [asdict(each) for each in self._attention(asked.pools, names_users=asked.names_users)],
             "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
             "pools": self._rows(figures, asked.pools, latest.done if latest else {}),
@@ -291,7 +291,8 @@ class Desk:
                     took_s = time.monotonic() - now
                     # One whose reply was lost was sent again, and may be there twice.
                     events = dict.fromkeys(self._store.events(_MOST_EVENTS))
-                    self._around = Around(now, info, took_s, self._store.services(), list(events))
+                    self._around = Around(now, info, took_s, list(events))
+                    self._roster.ask()
                 except (Refusal, BadArgument):
                     pass  # the next look at the pools tells why
             return self._around

@@ -46,7 +46,7 @@ def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], f
         found += of_pool(each, users, rules, {}, has_note=any(one.kind == "loss" for one in found))
     return {
         "redis": status.of_redis(info, "", took_s),
-        "services": [status.of_node(each, here) for each in services],
+        "services": status.of_nodes(services, here),
         "attention": [asdict(each) for each in sorted(found, key=lambda each: _LEVELS.index(each.level))],
         "pools": [status.of_pool(each.pool.name, each.stats, each.done, limits) for each in watched],
         "events": [status.of_event(each) for each in events],

@@ -74,8 +74,14 @@ def of_redis(info: Mapping[str, str], trouble: str, took_s: float | None) -> dic
     }
 
 
-def of_node(node: Registered, here: Registration | None) -> dict[str, Any]:
-    """A service on this Redis, beside the one that is ``here``."""
+def of_nodes(services: Sequence[Registered], here: Registration | None) -> list[dict[str, Any]]:
+    """The services on this Redis, the one that rules first, each beside the one that is ``here``."""
+    return [_of_node(each, here) for each in services]
+
+
+def _of_node(node: Registered, here: Registration | None) -> dict[str, Any]:
+    if here and node.service == here.service:  # as it is by now: it does not differ from itself
+        node = node._replace(numbers=here.numbers, rules=here.rules, told=here.told())
     try:
         told = json.loads(node.told)
     except (ValueError, RecursionError):

@@ -20,6 +20,7 @@ from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pools
 from cticache.operate.attention import Attention, Key, Strangers, Watched, WatchRules, attention, of_service
 from cticache.operate.history import READ_BACK, Done, lately
+from cticache.operate.roster import Roster
 
 _log = logging.getLogger(__name__)
 
@@ -70,9 +71,11 @@ class Watch:
         users: Callable[[], Sequence[User]] = tuple,
         refused: Callable[[], Mapping[str, int]] = dict,
         refused_config: Callable[[], str] = str,
+        roster: Roster | None = None,
     ) -> None:
         """``refused``: how often this service has refused with each code since its start. ``refused_config``: what is
-        wrong with the configuration that was read last, if it was refused.
+        wrong with the configuration that was read last, if it was refused. ``roster``: the services on this Redis;
+        each look brings them up to date.
         """
         self._store = store
         self._pools = pools
@@ -81,6 +84,7 @@ class Watch:
         self._users = users
         self._refused = refused
         self._refused_config = refused_config
+        self._roster = roster or Roster(store)
         self._held: dict[Key, tuple[Attention, int]] = {}
         """What needs attention as far as the log was told, and in how many looks it has not been found since."""
         self._met: deque[_Met] = deque()
@@ -113,6 +117,8 @@ class Watch:
         except RedisUnavailable as error:
             self._cannot_look(error)
             return
+        with suppress(RedisUnavailable):  # they are beside no pool: their node of a Cluster may be away
+            self._roster.ask()
         if self._stop.is_set():
             return
         found = attention(

@@ -52,6 +52,7 @@ STATUS: dict[str, Any] = {
         "who": EVIL, "started_at": NOW, "version": EVIL, "workers": 2, "restarts": 0, "config_file": EVIL,
         "config_changed_at": None, "same": True, "rules": False, "here": True,
     }],
+    "nodes_age_s": 1.2,
     "attention": [{"kind": "full", "level": "CRIT", "pool": EVIL, "says": EVIL, "hint": "leases", "about": EVIL}],
     "thresholds": {"warn": 75, "crit": 90},
     "pools": [POOL],
@@ -139,6 +140,13 @@ def test_what_is_known_of_before_is_marked_with_its_age() -> None:
     assert "as last known" not in pools.pools([POOL], STATUS["thresholds"], 1)
     assert "Nothing more is known of the pool support while" in pools.opened(None, NOW, "support")
     assert "Choose a pool" in pools.opened(None, NOW)
+
+
+def test_the_services_are_marked_with_their_age_while_nobody_tells_of_them_now() -> None:
+    assert "1 on this Redis, 1 NOT THE SAME; as last known, 13 s ago" in text_of(
+        of_status(STATUS | {"nodes_age_s": 13.2})
+    )
+    assert "as last known" not in of_status(STATUS)
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

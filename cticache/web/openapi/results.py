@@ -96,9 +96,11 @@ def _status() -> JsonSchema:
             "age_s": {"type": "number", "description": "How old the figures are."},
             **dict.fromkeys(("service", "redis", "workers", "thresholds", "refused_logins"), one),
             **dict.fromkeys(("nodes", "attention", "pools", "requests", "events"), rows),
+            "nodes_age_s": {"type": ["number", "null"], "description": "How old the nodes are; null: never told."},
             "opened": {"type": ["object", "null"], "description": "The pool that was asked for."},
         },
-        *("at", "service", "redis", "workers", "nodes", "attention", "pools", "requests", "events", "opened"),
+        *("at", "service", "redis", "workers", "nodes", "nodes_age_s"),
+        *("attention", "pools", "requests", "events", "opened"),
     )
 
 

@@ -1,6 +1,6 @@
 """The parts of the page that are of the whole service, each made of what /cticache/status says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from cticache.web.page.words import UNKNOWN, count, duration, moment, size
 
 Status = Mapping[str, Any]
 _OLD_S = 5
-"""From how many seconds on the age of the figures is told."""
+"""From how many seconds on the age of what is shown is told."""
 _KINDS = {
     "redis": "REDIS",
     "loss": "CALLS LOST",
@@ -89,7 +89,7 @@ def state(status: Status) -> Html:
         ),
     ]
     listed = element("dl", *[element("div", element("dt", name), element("dd", text)) for name, text in rows])
-    return joined(element("h2", "State", id_="state-head"), head, listed, _nodes(status["nodes"], now))
+    return joined(element("h2", "State", id_="state-head"), head, listed, _nodes(status, now))
 
 
 def _redis(redis: Mapping[str, Any]) -> Html:
@@ -105,7 +105,8 @@ def _redis(redis: Mapping[str, Any]) -> Html:
     )
 
 
-def _nodes(nodes: Sequence[Mapping[str, Any]], now: str) -> Html | None:
+def _nodes(status: Status, now: str) -> Html | None:
+    nodes, age_s = status["nodes"], status["nodes_age_s"]
     if not nodes:
         return None
     rows = [
@@ -123,6 +124,8 @@ def _nodes(nodes: Sequence[Mapping[str, Any]], now: str) -> Html | None:
     heads = ("Service", "Since", "Version", *numbers("Workers", "Restarts"), "Configuration", "Compared")
     differ = sum(not (each["same"] and each["rules"]) for each in nodes)
     summary = f"{len(nodes)} on this Redis" + (f", {differ} NOT THE SAME" if differ else "")
+    if age_s is not None and age_s >= _OLD_S:
+        summary += f"; as last known, {duration(age_s)} ago"
     listed = table("Services on this Redis", heads, rows)
     return element("details", element("summary", f"Services: {summary}"), listed, id_="nodes")
 
