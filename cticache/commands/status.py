@@ -17,6 +17,7 @@ from cticache.numbering.pools import Pools
 from cticache.operate import from_outside
 from cticache.operate.fill import State, next_free, told
 from cticache.operate.report import counted
+from cticache.operate.status import compared
 from cticache.operate.units import duration, mebibytes
 
 _STATES = {"CRIT": State.CRITICAL, "WARN": State.WARNING}
@@ -60,7 +61,7 @@ def _lines(state: State, seen: Mapping[str, Any]) -> Iterator[str]:
     yield told(state, f"{gist[0]}{more}" if gist else well)
     yield f"Redis: {_redis(seen['redis'])}"
     for each in seen["services"]:
-        yield f"Service: {_service(each)}"
+        yield f"Service: {_service(each, is_alone=len(seen['services']) == 1)}"
     ranked = sorted(seen["pools"], key=lambda pool: -(pool["used_percent"] or 0))
     for each in ranked[:_MOST_SHOWN]:
         yield f"Pool: {_pool(each)}"
@@ -89,7 +90,7 @@ def _redis(redis: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _service(service: Mapping[str, Any]) -> str:
+def _service(service: Mapping[str, Any], *, is_alone: bool) -> str:
     known = {
         "version {}": service["version"],
         "workers {}": service["workers"],
@@ -98,8 +99,9 @@ def _service(service: Mapping[str, Any]) -> str:
         "of {}": service["config_changed_at"],
     }
     told = [words.format(what) for words, what in known.items() if what is not None]
-    differs = [] if service["same"] and service["rules"] else ["OTHER POOLS than in this configuration"]
-    return ", ".join([service["who"], f"since {service['started_at']}", *told, *differs])
+    rules = ["rules"] if service["ruler"] and not is_alone else []
+    differs = [f"{compared(service)} than in this configuration"] if compared(service) != "same" else []
+    return ", ".join([service["who"], *rules, f"since {service['started_at']}", *told, *differs])
 
 
 def _pool(pool: Mapping[str, Any]) -> str:

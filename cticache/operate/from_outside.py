@@ -101,12 +101,13 @@ def _of_services(services: Sequence[Registered], here: Registration, file: str) 
             "readyz",
         )
     elif (services[0].numbers, services[0].rules) != (here.numbers, here.rules):
+        other = "rules for its pools" if services[0].numbers == here.numbers else "pools or numbers"
         yield Attention(
             "rules",
             "WARN",
             "",
-            f"{file} has other pools than {counted(len(services), 'service')} on this Redis: if it was changed since, "
-            "restart the service.",
+            f"{file} has other {other} than {counted(len(services), 'service')} on this Redis: if it was changed "
+            "since, run `cticache reload`.",
             "readyz",
         )
 

@@ -76,10 +76,17 @@ def of_redis(info: Mapping[str, str], trouble: str, took_s: float | None) -> dic
 
 def of_nodes(services: Sequence[Registered], here: Registration | None) -> list[dict[str, Any]]:
     """The services on this Redis, the one that rules first, each beside the one that is ``here``."""
-    return [_of_node(each, here) for each in services]
+    return [_of_node(each, here, is_ruler=not at) for at, each in enumerate(services)]
 
 
-def _of_node(node: Registered, here: Registration | None) -> dict[str, Any]:
+def compared(node: Mapping[str, Any]) -> str:
+    """How the pools of one of them are beside those here, in a word or two."""
+    if not node["same"]:
+        return "OTHER NUMBERS"
+    return "same" if node["rules"] else "OTHER RULES"
+
+
+def _of_node(node: Registered, here: Registration | None, *, is_ruler: bool) -> dict[str, Any]:
     if here and node.service == here.service:  # as it is by now: it does not differ from itself
         node = node._replace(numbers=here.numbers, rules=here.rules, told=here.told())
     try:
@@ -94,6 +101,7 @@ def _of_node(node: Registered, here: Registration | None) -> dict[str, Any]:
         **{name: told[name] if isinstance(told.get(name), kind) else None for name, kind in _TOLD.items()},
         "same": node.numbers == here.numbers if here else None,
         "rules": node.rules == here.rules if here else None,
+        "ruler": is_ruler,
         "here": bool(here and node.service == here.service),
     }
 

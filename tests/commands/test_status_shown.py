@@ -103,14 +103,27 @@ def test_a_file_that_was_changed_and_services_that_differ_are_told(
     pool: Pool, registered: Callable[..., None], run: Run
 ) -> None:
     code, out, _ = run(CONFIGURATION + "ttl = 60\n", "status")
-    assert (code, "WARNING - config.ini has other pools than 1 service on this Redis" in out) == (1, True)
-    assert "OTHER POOLS than in this configuration\n" in out
+    assert (code, "WARNING - config.ini has other rules for its pools than 1 service on this" in out) == (1, True)
+    assert ", OTHER RULES than in this configuration\n" in out
+    code, out, _ = run(CONFIGURATION.replace("104", "103"), "status")
+    assert (code, "WARNING - config.ini has other pools or numbers than 1 service on this" in out) == (1, True)
+    assert ", OTHER NUMBERS than in this configuration\n" in out
     registered(make_pool("100-104", name="support", exhausted="reject", ttl_ms=60_000))
     code, out, _ = run(CONFIGURATION, "status")
     assert (code, "have different rules for their pools" in out) == (1, True)
     registered(make_pool("100-105", name="support"))
     code, out, _ = run(CONFIGURATION, "status")
     assert (code, "have different pools or numbers" in out) == (2, True)
+
+
+def test_it_says_which_of_several_services_rules(pool: Pool, registered: Callable[..., None], run: Run) -> None:
+    assert ", rules" not in run(CONFIGURATION, "status")[1]
+    registered(make_pool("100-105", name="support"))
+    lines = [line for line in run(CONFIGURATION, "status")[1].splitlines() if line.startswith("Service: ")]
+    assert [", rules, " in line for line in lines] == [True, False]
+    assert ["OTHER NUMBERS" in line for line in lines] == [True, False]
+    told = json.loads(run(CONFIGURATION, "status", "--json")[1])
+    assert [each["ruler"] for each in told["services"]] == [True, False]
 
 
 def test_with_redis_away_it_says_so_and_that_is_critical(run: Run) -> None:

@@ -50,7 +50,7 @@ STATUS: dict[str, Any] = {
     "workers": {"wanted": 2, "serving": 2, "restarts": 0},
     "nodes": [{
         "who": EVIL, "started_at": NOW, "version": EVIL, "workers": 2, "restarts": 0, "config_file": EVIL,
-        "config_changed_at": None, "same": True, "rules": False, "here": True,
+        "config_changed_at": None, "same": True, "rules": False, "ruler": True, "here": True,
     }],
     "nodes_age_s": 1.2,
     "attention": [{"kind": "full", "level": "CRIT", "pool": EVIL, "says": EVIL, "hint": "leases", "about": EVIL}],
@@ -140,6 +140,16 @@ def test_what_is_known_of_before_is_marked_with_its_age() -> None:
     assert "as last known" not in pools.pools([POOL], STATUS["thresholds"], 1)
     assert "Nothing more is known of the pool support while" in pools.opened(None, NOW, "support")
     assert "Choose a pool" in pools.opened(None, NOW)
+
+
+def test_it_is_said_which_of_several_services_rules() -> None:
+    (node,) = STATUS["nodes"]
+    nodes = [node | {"who": "one", "here": False}, node | {"who": "two", "ruler": False}]
+    text = text_of(of_status(STATUS | {"nodes": nodes}))
+    assert "one (rules)" in text
+    assert "two (this one)" in text
+    assert "(this one, rules)" in text_of(of_status(STATUS | {"nodes": [node, nodes[1] | {"here": False}]}))
+    assert "rules)" not in text_of(of_status(STATUS))
 
 
 def test_the_services_are_marked_with_their_age_while_nobody_tells_of_them_now() -> None:

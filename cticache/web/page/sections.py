@@ -1,9 +1,10 @@
 """The parts of the page that are of the whole service, each made of what /cticache/status says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from cticache.operate.status import compared
 from cticache.web.page.figures import numbers, row, table
 from cticache.web.page.markup import Html, element, joined
 from cticache.web.page.pools import opening
@@ -111,23 +112,29 @@ def _nodes(status: Status, now: str) -> Html | None:
         return None
     rows = [
         row(
-            each["who"] + (" (this one)" if each["here"] else ""),
+            each["who"] + _apart(each, nodes),
             moment(each["started_at"], now),
             each["version"] or UNKNOWN,
             each["workers"],
             each["restarts"],
             joined(each["config_file"] or UNKNOWN, " ", moment(each["config_changed_at"], now)),
-            "same" if each["same"] and each["rules"] else "OTHER NUMBERS" if not each["same"] else "OTHER RULES",
+            compared(each),
         )
         for each in nodes
     ]
     heads = ("Service", "Since", "Version", *numbers("Workers", "Restarts"), "Configuration", "Compared")
-    differ = sum(not (each["same"] and each["rules"]) for each in nodes)
+    differ = sum(compared(each) != "same" for each in nodes)
     summary = f"{len(nodes)} on this Redis" + (f", {differ} NOT THE SAME" if differ else "")
     if age_s is not None and age_s >= _OLD_S:
         summary += f"; as last known, {duration(age_s)} ago"
     listed = table("Services on this Redis", heads, rows)
     return element("details", element("summary", f"Services: {summary}"), listed, id_="nodes")
+
+
+def _apart(node: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """What tells a service from the others."""
+    words = ["this one"] * node["here"] + ["rules"] * (node["ruler"] and len(nodes) > 1)
+    return f" ({', '.join(words)})" if words else ""
 
 
 def attention(status: Status) -> Html:
