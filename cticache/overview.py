@@ -124,6 +124,7 @@ class Overview:
         processes, config = self.processes(), self._desk.config
         told = {
             "version": version("cticache"),
+            "started_at": self._desk.started_at,
             "workers": len(processes.pids.keys() - {"parent"}) or None,  # at the first look they are on their way
             "restarts": processes.restarts,
             "config_file": config.file,

@@ -11,6 +11,7 @@ import pytest
 from cticache import config
 from cticache.data.keeper import Keeper
 from cticache.data.keys import Keys
+from cticache.data.replies import utc
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.services import Registration
 from cticache.data.store import Store
@@ -51,7 +52,8 @@ def overview(tmp_path: Path, behind: Store, keeper: Keeper) -> Iterator[Overview
 def of_service(overview: Overview) -> dict[str, Any]:
     """What its page is made of, once what it was made of before is too old."""
     overview._answers.clear()
-    overview._desk._figures = overview._desk._figures._replace(read_at=float("-inf"))
+    desk, long_ago = overview._desk, float("-inf")
+    desk._figures, desk._around = desk._figures._replace(read_at=long_ago), desk._around._replace(read_at=long_ago)
     told = overview.answer(Status(("system-y",), "", names_users=True))
     assert isinstance(told, bytes)
     found: dict[str, Any] = json.loads(told)
@@ -146,3 +148,25 @@ def test_a_service_never_differs_from_itself(overview: Overview, keeper: Keeper,
     overview.change(changed, (), pools)
     (node,) = of_service(overview)["nodes"]
     assert (node["here"], node["same"], node["rules"]) == (True, True, True)
+
+
+def test_when_a_service_was_started_and_since_when_its_pools_are_in_force_are_two_things(
+    overview: Overview, keeper: Keeper
+) -> None:
+    keeper._registration._tells = overview.tells
+    keeper.registration.look()
+    before = of_service(overview)
+    keeper.registration.change(Pools([make_pool("100-198")]), "other numbers")
+    keeper.registration.look()
+    (first,), (second,) = before["nodes"], of_service(overview)["nodes"]
+    assert first["started_at"] == second["started_at"] == before["service"]["started_at"]
+    assert first["in_force_at"] < second["in_force_at"] == utc(keeper.registration._start_ms)
+
+
+def test_when_a_service_of_an_older_release_was_started_is_not_known(
+    overview: Overview, keeper: Keeper, store: Store
+) -> None:
+    register(store, make_pool("100-199"))
+    (node,) = of_service(overview)["nodes"]
+    assert node["started_at"] is None
+    assert node["in_force_at"].endswith("Z")

@@ -92,6 +92,8 @@ def _redis(redis: Mapping[str, Any]) -> str:
 
 def _service(service: Mapping[str, Any], *, is_alone: bool) -> str:
     known = {
+        "started {}": service["started_at"],
+        "pools in force since {}": service["in_force_at"],
         "version {}": service["version"],
         "workers {}": service["workers"],
         "restarted {}": service["restarts"],
@@ -101,7 +103,7 @@ def _service(service: Mapping[str, Any], *, is_alone: bool) -> str:
     told = [words.format(what) for words, what in known.items() if what is not None]
     rules = ["rules"] if service["ruler"] and not is_alone else []
     differs = [f"{compared(service)} than in this configuration"] if compared(service) != "same" else []
-    return ", ".join([service["who"], *rules, f"since {service['started_at']}", *told, *differs])
+    return ", ".join([service["who"], *rules, *told, *differs])
 
 
 def _pool(pool: Mapping[str, Any]) -> str:

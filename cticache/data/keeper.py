@@ -41,12 +41,12 @@ _OVERRULED = (
     "Give both the same pools and numbers, or stop that one."
 )
 _RULES = (
-    "Another cticache with the same numbers and other rules for them was started last on this Redis: {who}. "
+    "Another cticache on this Redis has the same numbers and other rules for them, which came into force last: {who}. "
     "Give both the same pools."
 )
 _OVER: Mapping[Kind, str] = {
     "overruled": "The pools are as configured here again.",
-    "rules": "The service that was started last has the same rules again.",
+    "rules": "The service that rules has the same rules for its pools again.",
 }
 
 
@@ -228,6 +228,7 @@ class Keeper:
             self._bar.learn(self._outages.now)
             if change:
                 self._end(change)
+                continue  # at the next look the service tells others of what is in force by now
             self._rest(until_woken=until_woken)
             self._woken.clear()
 
@@ -284,7 +285,7 @@ class Keeper:
         is_agreed = ruler.numbers == self._registration.numbers
         overruled = self._sync.run(take_over=is_agreed, known=standing.ruling)
         # By one that has come since the registration if that did not tell of it.
-        who = _NEWER if overruled and is_agreed else f"{ruler.who}, started {utc(ruler.start_ms)}"
+        who = _NEWER if overruled and is_agreed else f"{ruler.who}, its pools in force since {utc(ruler.start_ms)}"
         with self._told:
             self._overruled, self._ruler = overruled, who
             if overruled:

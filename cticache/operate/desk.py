@@ -239,7 +239,7 @@ class Desk:
                 "version": version("cticache"),
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "started_at": status.to_the_second(self._started),
+                "started_at": self.started_at,
                 "ready": condition.in_place and not trouble,
                 "says": " ".join(condition.notes.values()) if condition.in_place else condition.why_not(),
                 "dispatch": processes.dispatch,
@@ -274,6 +274,11 @@ class Desk:
                 stale_s = None if name in figures.stats else round(time.monotonic() - told_at, 1)
                 rows.append(status.of_pool(name, stats, done.get(name), self._thresholds, stale_s))
         return rows
+
+    @property
+    def started_at(self) -> str:
+        """When the service was started."""
+        return status.to_the_second(self._started)
 
     @property
     def config(self) -> ConfigFile:

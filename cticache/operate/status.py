@@ -23,6 +23,7 @@ from cticache.operate.report import advice_lines
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 _ASKED = ("exact", "suffix", "sole", "uui")
 _TOLD = {
+    "started_at": str,
     "version": str,
     "workers": int,
     "restarts": int,
@@ -97,7 +98,7 @@ def _of_node(node: Registered, here: Registration | None, *, is_ruler: bool) -> 
         told = {}
     return {
         "who": node.who,
-        "started_at": utc(node.start_ms),
+        "in_force_at": utc(node.start_ms),
         **{name: told[name] if isinstance(told.get(name), kind) else None for name, kind in _TOLD.items()},
         "same": node.numbers == here.numbers if here else None,
         "rules": node.rules == here.rules if here else None,

@@ -21,7 +21,14 @@ from kit.samples import make_pool
 Run = Callable[..., tuple[int, str, str]]
 CONFIGURATION = "[pool:support]\nnumbers = 100-104\nexhausted = reject\n"
 POOL = make_pool("100-104", name="support", exhausted="reject", ttl_ms=300_000)
-TELLS = {"version": "1.2", "workers": 2, "restarts": 1, "config_file": "own.ini", "config_changed_at": "2026-11-28"}
+TELLS = {
+    "started_at": "2026-11-27",
+    "version": "1.2",
+    "workers": 2,
+    "restarts": 1,
+    "config_file": "own.ini",
+    "config_changed_at": "2026-11-28",
+}
 
 
 @pytest.fixture
@@ -51,7 +58,8 @@ def test_where_all_is_well_one_screen_says_so(pool: Pool, run: Run) -> None:
     assert redis.startswith("Redis: UP, ")
     assert ", answers in " in redis
     assert service.startswith("Service: process ")
-    assert service.endswith(", version 1.2, workers 2, restarted 1, configuration own.ini, of 2026-11-28")
+    assert ", started 2026-11-27, pools in force since 20" in service
+    assert service.endswith("Z, version 1.2, workers 2, restarted 1, configuration own.ini, of 2026-11-28")
     assert pools == ["Pool: support 0 % ok, 5 of 5 free, next now"]
 
 

@@ -176,6 +176,14 @@ def test_a_number_that_moves_is_lent_by_the_other_pool_only_after_its_call(
     assert pools.leaving == {"system-y": ["100"]}
 
 
+def test_once_a_change_is_in_force_the_service_tells_of_it(start: Start, store: Store) -> None:
+    told = ["the file before"]
+    keeper = start([one("100")], tells=lambda: told[-1])
+    until(keeper.synced.is_set)
+    assert not changed(keeper, Pools([one("200")]), lambda _news: told.append("the new file"))
+    until(lambda: [each.told for each in store.services()] == ["the new file"])
+
+
 def test_a_change_counts_as_a_start_among_the_services_unless_nothing_has_changed(
     client: Redis, store: Store, start: Start
 ) -> None:

@@ -238,7 +238,7 @@ def test_who_rules_is_named_with_what_differs(store: Store, service: Service, ca
     assert not first._look()
     condition = first.condition
     assert condition.overruled == set(names)
-    assert condition.ruler == f"{last._registration._who}, started {utc(last._registration._start_ms)}"
+    assert condition.ruler == f"{last._registration._who}, its pools in force since {utc(last._registration._start_ms)}"
     (record,) = caplog.records
     assert record.getMessage() == condition.notes["overruled"]
     assert (

@@ -579,7 +579,7 @@ def test_a_canary_with_other_numbers_that_came_and_went_leaves_every_worker_as_i
     first, base = service("100-999")
     until(lambda: {status for status, _ in told(base)} == {200, 201})
     canary, _ = service("5000-5999")
-    who = f"process {canary.process.pid} on {socket.gethostname()}, started "
+    who = f"process {canary.process.pid} on {socket.gethostname()}, its pools in force since "
 
     def is_overruled() -> bool:
         return all(status == 503 and f"rules this Redis: {who}" in said for status, said in told(base))

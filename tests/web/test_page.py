@@ -49,7 +49,8 @@ STATUS: dict[str, Any] = {
     },
     "workers": {"wanted": 2, "serving": 2, "restarts": 0},
     "nodes": [{
-        "who": EVIL, "started_at": NOW, "version": EVIL, "workers": 2, "restarts": 0, "config_file": EVIL,
+        "who": EVIL, "started_at": NOW, "in_force_at": "2026-11-29T12:34:56.789Z", "version": EVIL,
+        "workers": 2, "restarts": 0, "config_file": EVIL,
         "config_changed_at": None, "same": True, "rules": False, "ruler": True, "here": True,
     }],
     "nodes_age_s": 1.2,
@@ -157,6 +158,11 @@ def test_the_services_are_marked_with_their_age_while_nobody_tells_of_them_now()
         of_status(STATUS | {"nodes_age_s": 13.2})
     )
     assert "as last known" not in of_status(STATUS)
+
+
+def test_of_a_service_its_start_and_since_when_its_pools_are_in_force_are_told() -> None:
+    assert "Started Pools in force since Version" in text_of(of_status(STATUS))
+    assert "12:00:00Z 12:34:56Z" in text_of(of_status(STATUS))
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

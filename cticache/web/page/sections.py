@@ -114,6 +114,7 @@ def _nodes(status: Status, now: str) -> Html | None:
         row(
             each["who"] + _apart(each, nodes),
             moment(each["started_at"], now),
+            moment(each["in_force_at"], now),
             each["version"] or UNKNOWN,
             each["workers"],
             each["restarts"],
@@ -122,7 +123,8 @@ def _nodes(status: Status, now: str) -> Html | None:
         )
         for each in nodes
     ]
-    heads = ("Service", "Since", "Version", *numbers("Workers", "Restarts"), "Configuration", "Compared")
+    since = ("Started", "Pools in force since")
+    heads = ("Service", *since, "Version", *numbers("Workers", "Restarts"), "Configuration", "Compared")
     differ = sum(compared(each) != "same" for each in nodes)
     summary = f"{len(nodes)} on this Redis" + (f", {differ} NOT THE SAME" if differ else "")
     if age_s is not None and age_s >= _OLD_S:
