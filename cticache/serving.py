@@ -174,7 +174,7 @@ def serve_on(
             loop,
             asking,
             passwords.Verifier(**_logins(site, hub), wait=wait, report=store.login_failed),
-            Refused(config.refusal_lines, config.refusal_burst, counts),
+            Refused(config.refusal_lines, config.refusal_burst, counts, site.config.log.repeat),
             Notices(site.config.log.repeat),
             counts,
             partial(create_app, store, keeper=keeper, is_ending=lambda: loop.letting_go, ask=asks, wait=wait),
@@ -230,8 +230,8 @@ class _BySite:
         with self._changing:
             self.site, self._app = site, app
             self.verifier.change(**_logins(site, self.loop if isinstance(self.loop, Hub) else None))
-            self.refused.change(config.refusal_lines, config.refusal_burst)
-            self.notices.repeat_s = site.config.log.repeat
+            self.refused.change(config.refusal_lines, config.refusal_burst, site.config.log.repeat)
+            self.notices.change(site.config.log.repeat)
             self.loop.stop_s, self.asking.most_s = config.stop_timeout, site.patience_s
             if self._server:
                 self.door.change(_limits(config))

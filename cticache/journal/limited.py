@@ -34,10 +34,11 @@ class Limited:
         clock: Callable[[], float] = time.monotonic,
         *,
         is_told_soon: bool = True,
+        level: int = logging.WARNING,
     ) -> None:
         """``left_out``: the line that tells how many of which kind were left out, with a place for each.
 
-        Unless ``is_told_soon``, that is told at ``close`` alone, and as an INFO.
+        Unless ``is_told_soon``, that is told at ``close`` alone. ``level``: that of this line.
         """
         self._logger = logger
         self._left_out = left_out
@@ -45,6 +46,7 @@ class Limited:
         self._burst = burst
         self._clock = clock
         self._is_told_soon = is_told_soon
+        self._level = level
         self._kinds: dict[str, _Kind] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -79,8 +81,7 @@ class Limited:
             for kind in left_out:
                 self._kinds[kind].left_out = 0
         for kind, count in left_out.items():
-            level = logging.WARNING if self._is_told_soon else logging.INFO
-            self._logger.log(level, self._left_out, f"{count:,}", kind)
+            self._logger.log(self._level, self._left_out, f"{count:,}", kind)
 
     def _tell_soon(self) -> None:
         if self._is_told_soon and not self._timer:

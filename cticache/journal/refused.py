@@ -1,5 +1,8 @@
 """Every refused request: a line in the log, as far as there are not too many, and a count.
 
+Of what goes on, Redis that is away or the pools that are not in place, the first line is a warning; what repeats it is
+none, or it would drown the lines that tell why, and when it is over.
+
     id=bc259e291c000001 user=- address=192.0.2.1 method=GET route=- code=unauthorized status=401 ms=0.2
 
 Nothing in it is a client's own text: a name is there only if it is a user's, the route is the pattern that a URL
@@ -8,10 +11,13 @@ there.
 """
 
 import logging
+import time
+from collections.abc import Callable
 
-from cticache.errors import RedisUnavailable, Refusal, refusals
+from cticache.errors import NotReady, RedisRefuses, RedisUnavailable, Refusal, refusals
 from cticache.journal.counts import Counts
 from cticache.journal.limited import Limited
+from cticache.journal.spells import Spells
 from cticache.logs import NO_NUMBERS, Fields
 
 _log = logging.getLogger("cticache.refused")
@@ -26,16 +32,27 @@ _LINE = Fields("a refused request", "id", "user", "address", "method", "route", 
 class Refused:
     """Tells of refused requests."""
 
-    def __init__(self, lines_per_s: float = 20, burst: int = 200, counts: Counts | None = None) -> None:
-        """The limits hold for each code."""
+    def __init__(
+        self,
+        lines_per_s: float = 20,
+        burst: int = 200,
+        counts: Counts | None = None,
+        repeat_s: float = 600,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """The limits hold for each code. What goes on is warned of again once it has been over for ``repeat_s``."""
         self._counts = counts or Counts()
         self._lines = Limited(_log, _LEFT_OUT, lines_per_s, burst)
-        self._planned = Limited(_log, _LEFT_OUT, 0, 1, is_told_soon=False)
-        self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst)
+        self._lasting = Limited(_log, _LEFT_OUT, lines_per_s, burst, level=logging.INFO)
+        self._planned = Limited(_log, _LEFT_OUT, 0, 1, is_told_soon=False, level=logging.INFO)
+        self._causes = Limited(_log, "%s causes of %s were not logged", lines_per_s, burst, level=logging.INFO)
+        self._spells = Spells(repeat_s, clock)
 
-    def change(self, lines_per_s: float, burst: int) -> None:
+    def change(self, lines_per_s: float, burst: int, repeat_s: float) -> None:
         """Other limits hold from now on."""
         self._lines.change(lines_per_s, burst)
+        self._lasting.change(lines_per_s, burst)
+        self._spells.repeat_s = repeat_s
         self._causes.change(lines_per_s, burst)
 
     def count(self, refusal: Refusal) -> None:
@@ -46,7 +63,8 @@ class Refused:
         if refusal.__cause__ and refusal.status >= 500:
             why = refusal.why if isinstance(refusal, RedisUnavailable) else ""
             cause = f"{why} ({refusal.__cause__})" if why else refusal.__cause__
-            self._causes.log(refusal.code, logging.WARNING, "%s: %s", refusal.code, cause)
+            level = self._level(refusal)
+            self._causes.log(refusal.code, level, "%s: %s", refusal.code, cause)
 
     def log(
         self,
@@ -59,16 +77,27 @@ class Refused:
         route: str = "",
         ms: float | None = None,
     ) -> None:
-        """Write its line: a fault on this side as a warning, what is planned once and not as a warning.
+        """Write its line: a fault on this side as a warning, the first one of what goes on, and what is planned once.
 
         ``ms``: how long the request took; None for one that the server refused before its turn came.
         """
         is_ours = refusal.status >= 500 and refusal.status not in _OF_CLIENTS and not refusal.is_planned
-        level = logging.WARNING if is_ours else logging.INFO
+        level = self._level(refusal) if is_ours else logging.INFO
         texts = (text or "-" for text in (request_id, user, address, method, route))
         fields = (*texts, refusal.code, refusal.status, "-" if ms is None else ms)
-        lines = self._planned if refusal.is_planned else self._lines
-        lines.log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
+        self._lines_of(refusal).log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
+
+    def _lines_of(self, refusal: Refusal) -> Limited:
+        if refusal.is_planned:
+            return self._planned
+        return self._lasting if _lasts(refusal) else self._lines
+
+    def _level(self, refusal: Refusal) -> int:
+        """That of a line about a fault on this side."""
+        if not _lasts(refusal):
+            return logging.WARNING
+        why = refusal.why if isinstance(refusal, RedisRefuses) else ""  # in which way Redis is away is no matter
+        return logging.INFO if self._spells.untold((refusal.code, why)) is None else logging.WARNING
 
     def totals(self) -> dict[str, int]:
         """How often this process has answered each code."""
@@ -77,5 +106,11 @@ class Refused:
     def close(self) -> None:
         """Tell what has not been logged."""
         self._lines.close()
+        self._lasting.close()
         self._planned.close()
         self._causes.close()
+
+
+def _lasts(refusal: Refusal) -> bool:
+    """Whether it goes on for everybody, until what is behind it is over."""
+    return isinstance(refusal, RedisUnavailable | NotReady)

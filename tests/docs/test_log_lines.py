@@ -78,7 +78,7 @@ class Module:
                         yield "", at + 1
             case ast.Attribute(ast.Attribute(_, "_closed"), "note"):
                 yield "WARNING", 0
-            case ast.Name("Limited"):
+            case ast.Name("Limited") if "logging.INFO" not in [ast.unparse(each.value) for each in call.keywords]:
                 yield "WARNING", 1
             case ast.Name("ScriptError"):
                 yield "ERROR", 0

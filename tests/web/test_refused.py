@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from falcon.testing import Result, TestClient
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from cticache.access.networks import Networks
 from cticache.access.passwords import Verifier
+from cticache.data.outage import Outage
 from cticache.errors import (
     BadRequest,
     HeadersTooLarge,
@@ -28,10 +30,15 @@ from cticache.errors import (
 )
 from cticache.journal.closed import CAUSES
 from cticache.journal.refused import Refused
+from cticache.link.connection import Direct
+from cticache.link.connection import connect as connected
+from cticache.link.trouble import trouble
 from cticache.logs import _FORMATTERS, AUDIT, FORMATS
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
 from kit.checkout import ROOT
+from kit.monotonic import Monotonic
+from kit.proxy import Proxy
 from kit.running import MAX_BODY, Service
 from kit.samples import PASSWORD, USERS, basic
 from kit.talk import BODY, CALL, CALLS, Talk, get, posting, request
@@ -226,6 +233,47 @@ def test_what_redis_said_is_told_within_limits_beside_each_requests_line_in_the_
     assert sum("WRONGTYPE" in said for said in told) == 3
     left_out = [int(said.partition(" ")[0]) for said in told if "causes of redis_unavailable were not logged" in said]
     assert sum(left_out) == 7
+    warned = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    assert len(warned) == 1, "what repeats it is none"
+    assert "WRONGTYPE" in warned[0]
+
+
+@pytest.mark.parametrize("audit", [True, False])
+def test_of_an_outage_a_process_warns_once_and_of_the_next_one_again(
+    service: Service, proxy: Proxy, caplog: pytest.LogCaptureFixture, clock: Monotonic, audit: bool
+) -> None:
+    """The lines that matter stand between these: that Redis is away, and that it came back empty."""
+    caplog.set_level(logging.INFO)
+    refused = Refused(repeat_s=600, clock=clock)
+    with connected(proxy.url, 0.3) as through:
+        service.store._scripts._runner = Direct(through)
+        client = api(service, enabled=audit, refused=refused)
+        for seconds in (1, 1, 599, 600):
+            for asked in ("GET /readyz", f"GET {CALL}"):
+                proxy.cut()
+                assert ask(client, asked).json["error"] == "redis_unavailable"
+                proxy.drop_replies()  # in whatever way it is away
+                assert ask(client, asked).json["error"] == "redis_unavailable"
+            clock.now += seconds
+        warned = [record for record in caplog.records if record.levelno > logging.INFO]
+        assert [record.getMessage().partition(": ")[0] for record in warned] == ["redis_unavailable"]
+        caplog.clear()
+        assert ask(client, "GET /readyz").status_code == 503
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_each_way_in_which_redis_refuses_is_a_warning_and_each_fault_of_this_program(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    refused = Refused()
+    refusals = []
+    for code in ("OOM", "NOPERM", "OOM"):
+        refusals.append(Outage(trouble(ResponseError(code)), 1).refusal())
+    for refusal in (*refusals, NotReady("Not yet."), NotReady("Not yet."), Internal(), Internal()):
+        refused.log(refusal, "id", address=HOST)
+    levels = ["WARNING", "WARNING", "INFO", "WARNING", "INFO", "WARNING", "WARNING"]
+    assert [record.levelname for record in caplog.records] == levels
 
 
 @pytest.mark.parametrize("format_", FORMATS)
