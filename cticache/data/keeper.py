@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from cticache.data.clock import Clocks
 from cticache.data.condition import KINDS, Condition, Kind
+from cticache.data.difference import by_last_digits
 from cticache.data.follower import NOT_HELD, News
 from cticache.data.format import Bar, OtherFormat, trouble
 from cticache.data.heartbeat import Heartbeat
@@ -97,6 +98,7 @@ class Keeper:
         self._clocks = store.clocks
         self._bar = store.bar
         self._notes: Mapping[Kind, str] = {}
+        self._logged: dict[Kind, str] = {}
         self._registered_at = self._progress_told_at = 0.0
         self.synced = threading.Event()
         """Set while the pools are as configured here; not while another configuration rules."""
@@ -293,9 +295,18 @@ class Keeper:
             elif not self._woken.is_set():  # else a pool has turned out not to be in place meanwhile
                 self.synced.set()
         has_other_rules = is_agreed and not overruled and ruler.rules != self._registration.rules
-        self._log_and_note("overruled", _OVERRULED.format(who=who, pools=_some(overruled)) if overruled else "")
+        self._log_and_note(
+            "overruled",
+            _OVERRULED.format(who=who, pools=_some(overruled)) if overruled else "",
+            _OVERRULED.format(who=who, pools=_some(overruled) + self._differing(overruled)) if overruled else "",
+        )
         self._log_and_note("rules", _RULES.format(who=who) if has_other_rules else "")
         return not overruled
+
+    def _differing(self, overruled: frozenset[str]) -> str:
+        """Of the first of them the first number that differs, as far as that is known, to stand after their names."""
+        found = self._sync.difference(sorted(overruled)[:_MOST_NAMED])
+        return f" ({found.says('there', 'here', by_last_digits)})" if found else ""
 
     def _register(self) -> Standing:
         self._registered_at = time.monotonic()
@@ -313,11 +324,12 @@ class Keeper:
             self.note("sync", how_far)
             _log.info("%s", how_far)
 
-    def _log_and_note(self, kind: Kind, sentence: str) -> None:
-        """Note it, and log it when that is new."""
-        if sentence != self._notes.get(kind, ""):
-            _log.warning("%s", sentence or _OVER[kind], extra=NO_NUMBERS)
-        self.note(kind, sentence)
+    def _log_and_note(self, kind: Kind, sentence: str, in_full: str = "") -> None:
+        """Note it, in full if there is more to say, and log that when the sentence is new."""
+        if sentence != self._logged.get(kind, ""):
+            _log.warning("%s", in_full or sentence or _OVER[kind], extra=NO_NUMBERS)
+        self._logged[kind] = sentence
+        self.note(kind, in_full or sentence)
 
 
 def _some(names: Collection[str]) -> str:

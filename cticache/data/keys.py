@@ -204,6 +204,10 @@ class Keys:
             pool, "numbers", "shared", "leaving", "promised", "synced", "in_place", "pending", "stats", "callers:"
         )
 
+    def pool_ranges(self, pool: str) -> list[str]:
+        """KEYS of pool_ranges.lua."""
+        return self._of(pool, "synced", "in_place", "ranges:")
+
     def pool_beat(self, pool: str) -> list[str]:
         """KEYS of pool_beat.lua."""
         return self._of(pool, "beat", "lost", "stats", "stats:")

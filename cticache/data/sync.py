@@ -15,11 +15,12 @@ nothing.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from cticache.data.difference import Difference, difference
 from cticache.data.paging import several
 from cticache.data.replies import Ruling
 from cticache.data.store import Store
@@ -116,6 +117,10 @@ class Sync:
                 self._store.pool_claim("forget", claims={task.pool.name: ruling.former[task.pool.name]})
                 _log.info("pool %s is no longer configured, and now gone", task.pool.name)
         return frozenset()
+
+    def difference(self, names: Collection[str]) -> Difference | None:
+        """In which number the first of these pools differs from the one in Redis; None where that is not known."""
+        return difference(self._store, [pool for pool in self._pools if pool.name in names])
 
     def learn_leaving(self) -> None:
         """Learn which numbers are leaving, also those of pools that another configuration has; change nothing."""

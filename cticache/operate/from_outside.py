@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cticache.access.users import User
+from cticache.data.difference import difference
 from cticache.data.replies import LastMinutes, Registered, utc
 from cticache.data.services import Registration
 from cticache.data.store import Store
@@ -41,7 +42,8 @@ def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], f
         Watched(pool, figures, lately(last, figures)) for pool, figures, last in zip(pools, stats, minutes, strict=True)
     ]
     limits = Limits(rules.warn, rules.crit)
-    found = [*_of_memory(info), *_of_services(services, here, file), *_of_losses(pools, minutes)]
+    number = "" if not services or services[0].numbers == here.numbers else _first_number(store, pools, file)
+    found = [*_of_memory(info), *_of_services(services, here, file, number), *_of_losses(pools, minutes)]
     for each in watched:
         found += of_pool(each, users, rules, {}, has_note=any(one.kind == "loss" for one in found))
     return {
@@ -73,7 +75,14 @@ def _of_memory(info: Mapping[str, str]) -> Iterator[Attention]:
         yield Attention("redis", "CRIT", "", f"{full}.", "readyz")
 
 
-def _of_services(services: Sequence[Registered], here: Registration, file: str) -> Iterator[Attention]:
+def _first_number(store: Store, pools: Pools, file: str) -> str:
+    """In which the configuration differs from Redis, as a sentence; empty where that is not known."""
+    found = difference(store, pools)
+    says = found.says("in Redis", f"in {file}") if found else ""
+    return f" {says[:1].upper()}{says[1:]}." if says else ""
+
+
+def _of_services(services: Sequence[Registered], here: Registration, file: str, number: str) -> Iterator[Attention]:
     if not services:
         yield Attention(
             "redis",
@@ -89,7 +98,8 @@ def _of_services(services: Sequence[Registered], here: Registration, file: str) 
             "overruled",
             "CRIT",
             "",
-            f"The services on this Redis have different pools or numbers ({listed(names)}): give them the same.",
+            f"The services on this Redis have different pools or numbers ({listed(names)}): give them the "
+            f"same.{number}",
             "readyz",
         )
     elif len({each.rules for each in services}) > 1:
@@ -107,7 +117,7 @@ def _of_services(services: Sequence[Registered], here: Registration, file: str) 
             "WARN",
             "",
             f"{file} has other {other} than {counted(len(services), 'service')} on this Redis: if it was changed "
-            "since, run `cticache reload`.",
+            f"since, run `cticache reload`.{number}",
             "readyz",
         )
 

@@ -10,7 +10,7 @@ from redis import Redis
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.services import Registration
 from cticache.data.store import Store
-from cticache.data.sync import Sync
+from cticache.data.sync import Sync, sync
 from cticache.errors import PoolExhausted
 from cticache.journal.events import Event
 from cticache.numbering.pool import Pool
@@ -35,8 +35,8 @@ TELLS = {
 def registered(store: Store) -> Callable[..., None]:
     """Registers a service with this pool, as a running one does."""
 
-    def registered(pool: Pool = POOL) -> None:
-        pools = Pools([pool])
+    def registered(*several: Pool) -> None:
+        pools = Pools(several or [POOL])
         numbers = Sync(store, pools, lambda _how_far: None).numbers
         Registration(store, pools, numbers, 60, tells=lambda: json.dumps(TELLS)).look()
 
@@ -113,7 +113,8 @@ def test_a_file_that_was_changed_and_services_that_differ_are_told(
     code, out, _ = run(CONFIGURATION + "ttl = 60\n", "status")
     assert (code, "WARNING - config.ini has other rules for its pools than 1 service on this" in out) == (1, True)
     assert ", OTHER RULES than in this configuration\n" in out
-    code, out, _ = run(CONFIGURATION.replace("104", "103"), "status")
+    code, out, _ = run(CONFIGURATION.replace("104", "103, 5551234567"), "status")
+    assert "Of pool support the first only in Redis is 104, the first only in config.ini is 5551234567.\n" in out
     assert (code, "WARNING - config.ini has other pools or numbers than 1 service on this" in out) == (1, True)
     assert ", OTHER NUMBERS than in this configuration\n" in out
     registered(make_pool("100-104", name="support", exhausted="reject", ttl_ms=60_000))
@@ -122,6 +123,17 @@ def test_a_file_that_was_changed_and_services_that_differ_are_told(
     registered(make_pool("100-105", name="support"))
     code, out, _ = run(CONFIGURATION, "status")
     assert (code, "have different pools or numbers" in out) == (2, True)
+
+
+def test_the_number_that_differs_is_found_in_whichever_of_many_pools(
+    store: Store, registered: Callable[..., None], run: Run
+) -> None:
+    pools = [make_pool(f"{nth}00-{nth}09", name=f"p{nth}") for nth in range(1, 31)]
+    registered(*pools)
+    sync(store, Pools(pools), take_over=True)
+    configured = "".join(f"[pool:{pool.name}]\nnumbers = {pool.numbers}\n" for pool in pools)
+    out = run(configured.replace("2800-2809", "2800-2808"), "status")[1]
+    assert "Of pool p28 the first only in Redis is 2809.\n" in out
 
 
 def test_it_says_which_of_several_services_rules(pool: Pool, registered: Callable[..., None], run: Run) -> None:

@@ -231,7 +231,7 @@ def test_one_whose_pools_another_configuration_rules_is_not_in_place_and_says_so
         assert keeper.condition.overruled == {"system-y"}
         assert said(caplog, keeper.condition.notes["overruled"]) == 1
         unnamed = said(caplog, "rules this Redis: it has just been started")  # by who looks before it is known
-        assert said(caplog, "Not as configured here: system-y.") - unnamed == times
+        assert said(caplog, "Not as configured here: system-y") - unnamed == times
         canary.stop()
         assert keeper.synced.wait(10)
         assert client.zrange(NUMBERS, 0, -1) == ["100"]

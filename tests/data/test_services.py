@@ -247,6 +247,48 @@ def test_who_rules_is_named_with_what_differs(store: Store, service: Service, ca
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [
+        ("5551234500-5551234599", "5551234500-5551234600", "the first only there is \N{HORIZONTAL ELLIPSIS}600"),
+        ("5551234500-5551234599", "5551234501-5551234599", "the first only here is \N{HORIZONTAL ELLIPSIS}500"),
+        ("100-104, 200", "100-103, 300", "the first only there is 300, the first only here is 104"),
+    ],
+)
+def test_the_first_number_that_differs_is_named_by_its_last_digits_and_logged_once(
+    service: Service, caplog: pytest.LogCaptureFixture, first: str, last: str, says: str
+) -> None:
+    keeper = service(first)
+    service(last)
+    for _ in range(3):
+        assert not keeper._look()
+    (record,) = caplog.records
+    assert f"Not as configured here: system-y (of pool system-y {says}). Give both" in record.getMessage()
+    assert keeper.condition.notes["overruled"] == record.getMessage()
+
+
+@pytest.mark.parametrize("ranges", ["", "100", "x", "9-1"])
+def test_no_number_is_named_where_it_is_not_certain_which_are_in_place(
+    client: Redis, service: Service, ranges: str
+) -> None:
+    first = service("100")
+    service("200")
+    client.set("cti:{system-y}:in_place", ranges)
+    assert not first._look()
+    assert "Not as configured here: system-y. Give both" in first.condition.notes["overruled"]
+
+
+def test_what_somebody_else_has_put_in_the_place_of_the_ranges_keeps_no_service_from_looking(
+    client: Redis, service: Service
+) -> None:
+    first = service("100")
+    service("200")
+    client.delete("cti:{system-y}:in_place")
+    client.hset("cti:{system-y}:in_place", "x", "y")
+    assert not first._look()
+    assert first.condition.overruled == {"system-y"}
+
+
 def test_of_a_service_that_has_not_claimed_yet_nobody_takes_the_pools(client: Redis, service: Service) -> None:
     first = service("100")
     last = service("200", look=False)

@@ -29,7 +29,7 @@ BELOW = {"logging.DEBUG", "logging.INFO"}
 COMPUTED = {
     "announce.py: UNHEEDED": (UNHEEDED,),
     "data/heartbeat.py: told": tuple(_LOST.values()),
-    "data/keeper.py: sentence or _OVER[kind]": (_OVERRULED, _RULES, *_OVER.values()),
+    "data/keeper.py: in_full or sentence or _OVER[kind]": (_OVERRULED, _RULES, *_OVER.values()),
     "data/outage.py: said": (
         *(f"{AWAY.says} (%s)", f"{SILENT.says} (%s)", "Redis refuses to work: %s"),
         *(NEWER, OLDER),

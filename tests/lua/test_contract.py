@@ -271,7 +271,8 @@ def test_a_script_declares_a_key_that_never_exists_beside_others(name: str) -> N
 @pytest.mark.parametrize(
     "name",
     sorted(
-        set(SOURCES) - {"data_format", "login_failures", "pool_claim", "pool_sync", "service_answer", "service_leave"}
+        set(SOURCES)
+        - {"data_format", "login_failures", "pool_claim", "pool_ranges", "pool_sync", "service_answer", "service_leave"}
     ),
 )
 @pytest.mark.parametrize("wrong", ["", "x", "-1", "1.5", "nan", "inf"])
@@ -342,6 +343,7 @@ def every_script(store: Store) -> list[Callable[[], object]]:
         store.data_format,
         lambda: store.event_tell([Event(1, "ERROR", "cticache.test", "x", "n")]),
         store.events,
+        lambda: store.pool_ranges([pool]),
         lambda: store.pool_beat([(pool, Beat("lost", 1, 0), None)]),
         lambda: store.pool_rescore(pool, "rescore", dnises=[("100", 0)]),
         lambda: store.pool_stats([pool]),
@@ -391,6 +393,7 @@ def test_a_script_at_work_writes_only_what_its_header_lists(
         "pool_hours",
         "pool_leases",
         "pool_minutes",
+        "pool_ranges",
         "server_info",
         "service_answers",
         "services",

@@ -52,6 +52,11 @@ class Numbers(Asking):
             ]
         )
 
+    def pool_ranges(self, pools: Sequence[Pool]) -> list[tuple[str, str]]:
+        """Of each pool the fingerprint of the numbers that are in place, and those put in place last, as ranges."""
+        replies = self._run_all([("pool_ranges", self._keys.pool_ranges(pool.name), {}) for pool in pools])
+        return [(fingerprint, ranges) for fingerprint, ranges in replies]
+
     def pool_beat(
         self,
         beats: Sequence[tuple[Pool, Beat | None, Beat | None]],
