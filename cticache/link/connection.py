@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from cticache.link.redis_url import addresses, kind
 from cticache.link.sentinels import Sentinels, cut
+from cticache.link.trouble import NOT_TEXT, NotOurs
 
 _MOST_CONNECTIONS = 512
 """More than the threads that can ask at once ([server] threads); by itself redis-py refuses the 101st."""
@@ -182,10 +183,13 @@ def copied(error: RedisError) -> RedisError:
 
 
 def _reply(connection: Any) -> Any:
+    """The next reply; it is for the caller to close the connection on what is raised."""
     try:
-        return connection.read_response()
+        return connection.read_response(disconnect_on_error=False)
     except ResponseError as error:
         return error.with_traceback(None)  # by which it would refer to whoever keeps it
+    except UnicodeDecodeError:  # the reply has been read to its end
+        return NotOurs(NOT_TEXT)
 
 
 def dial(client: Redis) -> socket.socket:

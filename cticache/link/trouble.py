@@ -16,10 +16,22 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+class NotOurs(ResponseError):
+    """What is in Redis is none of cticache's, for all that its type is right: somebody else has written it there.
+
+    Its text quotes nothing of it.
+    """
+
+
+NOT_TEXT = "it has a text that is not UTF-8"
+"""Why a reply is not ours."""
 
 
 class Trouble(NamedTuple):
@@ -65,8 +77,9 @@ _KINDS: dict[type[RedisError], str] = {
     BusyLoadingError: "LOADING",
     TryAgainError: "TRYAGAIN",
     AskError: "MOVED",
+    NotOurs: "WRONGTYPE",
 }
-"""Of redis-py, which takes the code away from the text of these."""
+"""Of redis-py, which takes the code away from the text of these; and what has none."""
 _CODE = re.compile(rf"\b({'|'.join(REFUSALS)})\b")
 _PHRASES = {
     "user executing the script": "NOPERM",  # Redis 6.2, from within a script

@@ -5,7 +5,8 @@ way at once. Connecting (name resolution, TLS, AUTH, Sentinel) is left to redis-
 
 Invariants:
 
-- Any error or time-out closes the connection and fails exactly the commands that were on it: nobody knows whether they
+- A reply that is no text is an error in its place: what somebody else has written into one key costs that key's call.
+- Any other error or time-out closes the connection and fails exactly the commands that were on it: nobody knows whether they
   ran, so none is repeated.
 - A command waits no longer than the time-out, the wait for a connection included. While Redis stays away commands fail
   at once; a probe in the thread finds out when it is back.
@@ -28,6 +29,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Command, Runner, copied
+from cticache.link.trouble import NOT_TEXT, NotOurs
 from cticache.link.waits import Waits
 from cticache.loop.dispatch import Hub
 from cticache.loop.redis_reader import new_reader
@@ -242,7 +244,13 @@ class RedisChannel:
                 return
             self._reader.feed(data)
             now = time.monotonic()
-            while (reply := self._reader.gets()) is not False:
+            while True:
+                try:
+                    reply = self._reader.gets()
+                except UnicodeDecodeError:  # it has been read to its end, and those behind it are sound
+                    reply = NotOurs(NOT_TEXT)
+                if reply is False:
+                    break
                 self._hand_out(reply, now)
             if len(data) < _CHUNK and not isinstance(self._socket, ssl.SSLSocket):
                 return

@@ -14,6 +14,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cticache.link.connection import Direct, connect, dial
+from cticache.link.trouble import NotOurs
 from kit.proxy import Impostor
 from kit.running import files_open, until
 from kit.servers import as_admin
@@ -55,6 +56,17 @@ local turns = 0
 repeat turns = turns + 1 until turns == 2e7
 return redis.call('GETDEL', KEYS[1])
 """
+
+
+def test_a_reply_that_is_no_text_stands_in_its_place_and_costs_no_connection(redis_url: str, client: Redis) -> None:
+    client.set("odd", b"\xff", px=60_000)
+    with connect(redis_url, 5.0) as pooled:
+        direct = Direct(pooled)
+        first, odd, nested, last = direct.run([("ECHO", "1"), ("GET", "odd"), ("MGET", "odd", "none"), ("ECHO", "2")])
+        assert (first, last) == ("1", "2")
+        assert [type(odd), type(nested)] == [NotOurs, NotOurs]
+        assert direct.run([("ECHO", "3")]) == ["3"]
+        assert len(pooled.connection_pool._available_connections) == 1
 
 
 def test_a_connection_that_is_in_use_is_not_dropped_with_the_others(redis_url: str, client: Redis) -> None:

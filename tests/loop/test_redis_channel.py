@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from cticache.link.connection import Command, connect, dial
+from cticache.link.trouble import NOT_TEXT
 from cticache.loop.redis_channel import RedisChannel
 from kit.proxy import Impostor
 from kit.running import Served, Watched, until
@@ -112,9 +113,20 @@ def test_a_call_that_cannot_be_sent_takes_nobody_elses_reply(client: Redis, star
     assert [text for status, text in answers if status == 200] == ["/1 2", "/2 2", "/3 2", "/4 2", "/5 2"]
 
 
+def test_a_reply_that_is_no_text_costs_its_own_call_alone(client: Redis, start: Start, talks: Talks) -> None:
+    client.set("odd", b"\xff\xfe", px=60_000)
+    asker = start(lambda: dial(client))
+    asker.asks = lambda path: [("ECHO", path), ("GET", "odd") if path == "/bad" else ("ECHO", "2")]
+    made = talks(asker, 5)
+    asker.burst(made, ["/1", "/bad", "/2", "/bad", "/3"])
+    answers = [text for _, text in contents(made)]
+    assert answers[::2] == ["/1 2", "/2 2", "/3 2"]
+    assert answers[1] == answers[3] == f"/bad {NOT_TEXT}"
+    assert asker.channel.is_away is False
+
+
 GARBAGE = {
     "no RESP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
-    "not UTF-8": b"$2\r\n\xff\xfe\r\n",
     "a length out of range": b"$-9\r\n",
     "one reply too many": b"+a\r\n" * 4,
     "a reply with half a reply behind it": b"+a\r\n+b\r\n+c\r\n$9\r\nhalf",
