@@ -19,7 +19,8 @@
 -- Includes  from, whole, ms, clock
 --
 -- Returns  1 when it is kept now; 0 when somebody has kept this minute before.
--- Errors   BADARG  a number in ARGV is not an integer in its range.
+-- Errors   BADARG     a number in ARGV is not an integer in its range.
+--          WRONGTYPE  a counter in stats is no whole number: kept, it could not be read for as long as the minutes are.
 
 local numbers, stats, minutes, minutes_prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local rest_ms, most_kept = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -48,6 +49,9 @@ local counts = redis.call('HMGET', stats, unpack(counters))
 local text = {ms(now % 60000), ms(size), ms(size - busy), ms(leased), ms(#counters)}
 for at, counter in ipairs(counters) do
   if counts[at] then
+    if not counts[at]:find('^%-?%d+$') then
+      return redis.error_reply('WRONGTYPE a counter of the pool is no whole number')
+    end
     text[#text + 1] = counter .. '=' .. counts[at]
   end
 end

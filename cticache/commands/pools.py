@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from time import sleep
@@ -12,20 +12,22 @@ from typing import Any, NoReturn
 from redis.exceptions import RedisError
 
 from cticache.commands import document
-from cticache.commands.command import WELL, Command
+from cticache.commands.command import TROUBLE, WELL, Command
 from cticache.commands.failure import Failure
 from cticache.commands.opening import configured, opened
 from cticache.commands.screen import Screen
 from cticache.config import Config
 from cticache.data.store import Store
 from cticache.errors import RedisUnavailable, UserError
+from cticache.logs import escaped
 from cticache.loop.signals import ended_by_signals
 from cticache.numbering.pool import Pool
 from cticache.operate.fill import Limits, State, state, status_line, used, worst
 from cticache.operate.from_outside import memory_full
-from cticache.operate.history import READ_BACK, lately, told
+from cticache.operate.history import lately, told
 from cticache.operate.pool_table import WIDTH, marks, pool_lines
 from cticache.operate.report import listed
+from cticache.operate.unread import listed_unread, looked_at, told_of
 
 _WARN, _CRIT = "--warn", "--crit"
 _EVERY_S = 5.0
@@ -86,13 +88,13 @@ def _run(arguments: argparse.Namespace) -> int:
         store = opened(settings, stack)
         if is_monitoring:
             full = memory_full(store.server_info())
-            return _monitored(_figures(store, [pool for pool in pools if pool.numbers]), full, limits, arguments)
-        rows = _figures(store, pools)
+            return _monitored(*_figures(store, [pool for pool in pools if pool.numbers]), full, limits, arguments)
+        rows, unread = _figures(store, pools)
     if arguments.json:
-        document.write({"pools": rows})
+        document.write({"pools": rows, "unread": listed_unread(unread)})
     else:
-        print("\n".join(_lines(rows, _limits(settings), arguments)))
-    return WELL
+        print("\n".join(_lines(rows, unread, _limits(settings), arguments)))
+    return TROUBLE if unread else WELL
 
 
 def _limits(settings: Config) -> Limits:
@@ -108,18 +110,24 @@ def _chosen(settings: Config, names: Sequence[str]) -> list[Pool]:
     return [pool for pool in settings.pools if not names or pool.name in names]
 
 
-def _figures(store: Store, pools: Sequence[Pool]) -> list[dict[str, Any]]:
-    """Each pool as /cticache/pools answers with it, and what was done with it lately; None where that is not known."""
-    stats, minutes = store.pool_stats(pools), store.pool_minutes(pools, READ_BACK)
+def _figures(store: Store, pools: Sequence[Pool]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Each pool as /cticache/pools answers with it, and what was done with it lately; None where that is not known.
+
+    And why others cannot be read, in words; raised where Redis refuses it for all.
+    """
+    read, unread = looked_at(store, pools)
     return [
-        {"pool": pool.name, **figures.figures(), "last_10_minutes": told(lately(last, figures))}
-        for pool, figures, last in zip(pools, stats, minutes, strict=True)
-    ]
+        {"pool": pool.name, **figures.figures(), "last_10_minutes": last and told(lately(last, figures))}
+        for pool, figures, last in read
+    ], told_of(unread, len(pools))
 
 
-def _lines(rows: Sequence[dict[str, Any]], limits: Limits, arguments: argparse.Namespace) -> list[str]:
+def _lines(
+    rows: Sequence[dict[str, Any]], unread: Mapping[str, str], limits: Limits, arguments: argparse.Namespace
+) -> list[str]:
     width, counters = None if arguments.wide else WIDTH, arguments.counters or bool(arguments.names)
-    return list(pool_lines(rows, marks(sys.stdout.encoding), limits, width=width, counters=counters))
+    table = pool_lines(rows, marks(sys.stdout.encoding), limits, width=width, counters=counters)
+    return [*(table if rows or not unread else ()), *(escaped(f"{name}: {why}") for name, why in unread.items())]
 
 
 def _watch(
@@ -133,13 +141,14 @@ def _watch(
             now = datetime.now(UTC)
             try:
                 store = store or open_store()
-                rows = _figures(store, pools)
+                rows, unread = _figures(store, pools)
             except (RedisUnavailable, RedisError) as error:
                 failure = Failure.of(error)
                 seen: dict[str, Any] = {"error": failure.error, "detail": failure.detail}
                 lines = [failure.detail]
             else:
-                seen, lines = {"pools": rows}, _lines(rows, limits, arguments)
+                seen = {"pools": rows, "unread": listed_unread(unread)}
+                lines = _lines(rows, unread, limits, arguments)
             if arguments.json:
                 document.write({"time": now, **seen}, in_a_line=True)
             else:
@@ -147,16 +156,19 @@ def _watch(
             sleep(arguments.watch)
 
 
-def _monitored(rows: Sequence[dict[str, Any]], full: str, limits: Limits, arguments: argparse.Namespace) -> int:
+def _monitored(
+    rows: Sequence[dict[str, Any]], unread: Mapping[str, str], full: str, limits: Limits, arguments: argparse.Namespace
+) -> int:
     """Print the one line, or the document; the plugin's exit code. ``full``: why Redis takes no new data, if so."""
     states = [state(row, limits) for row in rows]
-    found = State.CRITICAL if full else worst(states)
+    found = State.CRITICAL if full else worst([*states, *[State.UNKNOWN] * len(unread)])
     if arguments.json:
         judged = zip(rows, states, strict=True)
         shown = [{**row, "used_percent": used(row), "state": each.name} for row, each in judged]
-        document.write({"state": found.name, "redis": full, "warn": limits.warn, "crit": limits.crit, "pools": shown})
+        seen = {"state": found.name, "redis": full, "warn": limits.warn, "crit": limits.crit, "pools": shown}
+        document.write({**seen, "unread": [{**each, "state": State.UNKNOWN.name} for each in listed_unread(unread)]})
     else:
-        print(status_line(rows, limits, full))
+        print(escaped(status_line(rows, limits, full, unread)))
     return found
 
 

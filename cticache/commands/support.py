@@ -21,7 +21,7 @@ from redis import Redis
 
 from cticache.check import check
 from cticache.commands import document, redacted
-from cticache.commands.advise import advices
+from cticache.commands.advise import advices, unread_lines
 from cticache.commands.command import WELL, Command
 from cticache.commands.failure import TOLD, Failure
 from cticache.commands.opening import configured, opened, reached
@@ -36,6 +36,7 @@ from cticache.logs import AUDIT, escaped
 from cticache.numbering.ani import masked
 from cticache.operate import doctor
 from cticache.operate.report import advice_lines, complaint_lines
+from cticache.operate.unread import listed_unread, parted, told_of
 
 _MOST_LOG = 262_144
 """Bytes of the end of a log."""
@@ -150,21 +151,26 @@ def _checked(settings: Config) -> str:
 
 def _pools(settings: Config) -> Mapping[str, Any]:
     with ExitStack() as stack:
-        stats = opened(settings, stack).pool_stats(settings.pools)
-    rows = zip(settings.pools, stats, strict=True)
-    return {"pools": [redacted.figures({"pool": pool.name, **figures.figures()}) for pool, figures in rows]}
+        told = opened(settings, stack).each_pool_stats(settings.pools)
+    rows, not_read = parted(zip(settings.pools, told, strict=True))
+    unread = told_of(not_read, len(settings.pools))
+    return {
+        "pools": [redacted.figures({"pool": pool.name, **figures.figures()}) for pool, figures in rows],
+        "unread": [{**each, "says": without_numbers(each["says"])} for each in listed_unread(unread)],
+    }
 
 
 def _advised(settings: Config) -> str:
     with ExitStack() as stack:
+        advised, unread = advices(opened(settings, stack), settings.pools)
         lines = [
             line
-            for pool, advice in advices(opened(settings, stack), settings.pools)
+            for pool, advice in advised
             for line in advice_lines(
                 replace(advice, suspects={masked(dnis): count for dnis, count in advice.suspects.items()}), pool.name
             )
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *unread_lines(unread)])
 
 
 def _happened(settings: Config) -> str:

@@ -16,6 +16,10 @@ _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free
 """The first list of pool_stats.lua."""
 
 
+_MOST = 2**53
+"""The numbers of a script are whole up to there."""
+
+
 class Lease(NamedTuple):
     """A number lent."""
 
@@ -143,7 +147,7 @@ class FailedLogins(NamedTuple):
     def of(cls, reply: Sequence[Any]) -> "FailedLogins":
         """What login_failures.lua returns."""
         addresses, *counts = reply
-        return cls(addresses, {user: int(count) for user, count in pairs(counts)})
+        return cls(addresses, {user: count_of(count) for user, count in pairs(counts)})
 
 
 NONE_FAILED = FailedLogins(0, {})
@@ -195,7 +199,7 @@ class Minute(NamedTuple):
             int(free),
             int(leased),
             int(kinds),
-            {field: int(float(count)) for field, _, count in named},
+            {field: count_of(count) for field, _, count in named},
         )
 
 
@@ -315,14 +319,14 @@ class PoolStats:
     @classmethod
     def of(cls, figures: list[int], counters: list[str], missed: list[str], live: list[Any]) -> "PoolStats":
         """Made of the four lists that pool_stats.lua returns."""
-        counts = {field: int(float(count)) for field, count in pairs(counters)}
+        counts = {field: count_of(count) for field, count in pairs(counters)}
         transits = ((TRANSIT.fullmatch(field), count) for field, count in counts.items())
         return cls(
             **dict(zip(_FIGURES, figures, strict=True)),
             peak=counts.get(PEAK, 0),
             counts={counter.figure: counts.get(counter.field, 0) for counter in COUNTERS},
             transits=dict(sorted((int(step[1]), count) for step, count in transits if step)),
-            missed={dnis: int(float(count)) for dnis, count in pairs(missed)},
+            missed={dnis: count_of(count) for dnis, count in pairs(missed)},
             live=dict(zip(live[::2], live[1::2], strict=True)),
         )
 
@@ -338,6 +342,14 @@ class PoolStats:
         for name, value in vars(self).items():
             flat |= value if name == "counts" else {name: value}
         return flat
+
+
+def count_of(text: str) -> int:
+    """A count as Redis writes it; ValueError or OverflowError for what is none, or more than a script can count to."""
+    count = int(float(text))
+    if abs(count) > _MOST:
+        raise OverflowError
+    return count
 
 
 def pairs(flat: Iterable[Any]) -> Iterator[tuple[Any, Any]]:

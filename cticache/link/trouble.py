@@ -68,6 +68,8 @@ REFUSALS = {
 }
 """By the code with which Redis begins its error, or by what stands for one."""
 
+NOT_OURS = Trouble(REFUSALS["WRONGTYPE"])
+"""It is one key's trouble, and no other's."""
 _KINDS: dict[type[RedisError], str] = {
     NoPermissionError: "NOPERM",
     OutOfMemoryError: "OOM",

@@ -6,8 +6,8 @@ way at once. Connecting (name resolution, TLS, AUTH, Sentinel) is left to redis-
 Invariants:
 
 - A reply that is no text is an error in its place: what somebody else has written into one key costs that key's call.
-- Any other error or time-out closes the connection and fails exactly the commands that were on it: nobody knows whether they
-  ran, so none is repeated.
+- Any other error or time-out closes the connection and fails exactly the commands that were on it: nobody knows whether
+  they ran, so none is repeated.
 - A command waits no longer than the time-out, the wait for a connection included. While Redis stays away commands fail
   at once; a probe in the thread finds out when it is back.
 - A connection that is lost is dialled again at once if it had answered a command, else after ``probe`` seconds: a

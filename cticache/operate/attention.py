@@ -113,13 +113,16 @@ def attention(
     rules: WatchRules,
     before: Mapping[Key, Level],
     refused_config: str = "",
+    unread: Mapping[str, str] = {},
 ) -> list[Attention]:
     """All that needs attention, the worst first and then in the order of the pools.
 
     ``before``: what did when it was looked at last. That does until it is clearly better. ``refused_config``: what is
-    wrong with the configuration that was read last, if it was refused.
+    wrong with the configuration that was read last, if it was refused. ``unread``: the pools that cannot be read, with
+    why, in a sentence without its full stop.
     """
     found = [*of_service(condition, strangers, rules, before, refused_config)]
+    found += [of_unread(pool, why) for pool, why in unread.items()]
     for each in watched:
         found += of_pool(each, users, rules, before, has_note="loss" in condition.notes)
     return sorted(found, key=lambda each: each.level != "CRIT")
@@ -172,6 +175,11 @@ def of_service(
             "user and the address, at not_found: compare the numbers with those under [pool].",
             "log",
         )
+
+
+def of_unread(pool: str, why: str) -> Attention:
+    """That a pool cannot be read, ``why`` in a sentence without its full stop: of no other alarm of it is known."""
+    return Attention("redis", "CRIT", pool, f"What is kept of it in Redis cannot all be read. {why}.", "log")
 
 
 def of_pool(

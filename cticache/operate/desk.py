@@ -25,11 +25,11 @@ from cticache.data.outage import Outage
 from cticache.data.paging import several
 from cticache.data.replies import FailedLogins, PoolStats
 from cticache.data.store import Store
+from cticache.data.store.asking import Unread
 from cticache.data.store.figures import AT_ONCE
 from cticache.errors import BadArgument, Refusal
 from cticache.journal.counts import Sums
 from cticache.journal.events import Event
-from cticache.link.trouble import trouble as trouble_of
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
 from cticache.operate import status
@@ -38,6 +38,7 @@ from cticache.operate.fill import Limits
 from cticache.operate.history import HOUR, Done
 from cticache.operate.metrics import Processes, Seen, exposition
 from cticache.operate.roster import Roster
+from cticache.operate.unread import of_all, parted, why
 from cticache.operate.watch import Watch
 
 _MOST_EVENTS = 50
@@ -85,7 +86,9 @@ class Figures(NamedTuple):
     failed: FailedLogins | None
     """None where nobody knows."""
     trouble: Outage | None
-    """Why it has not said all."""
+    """Why it has not said all, unless that is of single pools."""
+    unread: Mapping[str, Outage]
+    """Pool -> why it has not said anything of that one, while it tells of others."""
 
 
 class ConfigFile(NamedTuple):
@@ -149,7 +152,7 @@ class Desk:
         self._config_changed_at = _changed_at(config_file)
         self._started = self._read = datetime.now(UTC)
         self._lock = threading.Lock()
-        self._figures = Figures(float("-inf"), {}, None, None)
+        self._figures = Figures(float("-inf"), {}, None, None, {})
         self._seen: dict[str, tuple[float, PoolStats]] = {}
         """Pool -> when Redis told of it last, by time.monotonic(), and what."""
         self._around = Around(float("-inf"), {}, None, ())
@@ -173,9 +176,7 @@ class Desk:
             case Scrape(names, names_users):
                 return self._scrape(figures, names, names_users=names_users)
             case Fill(names):
-                if figures.trouble and not all(name in figures.stats for name in names):
-                    return figures.trouble
-                return _json({"pools": [{"pool": name, **figures.stats[name].figures()} for name in names]})
+                return self._fill(figures, names)
             case Status():
                 return _json(self._status(figures, question))
         return None
@@ -191,18 +192,37 @@ class Desk:
 
     def _asked(self) -> Figures:
         stats: dict[str, PoolStats] = {}
+        unread: dict[str, Unread] = {}
         failed: FailedLogins | None = None
         trouble: Outage | None = None
         for some in several(self._pools, AT_ONCE):
             try:
                 told, failed = self._store.figures(some)
             except (Refusal, BadArgument) as error:  # what Redis may say, though no script that runs there says it
-                trouble = Outage(trouble_of(error.__cause__), self._store.retry_after)
+                trouble = self._outage(error)
             else:
-                stats.update(zip((pool.name for pool in some), told, strict=True))
+                read, not_read = parted(zip(some, told, strict=True))
+                stats |= {pool.name: each for pool, each in read}
+                unread |= not_read
+        if refused := of_all(unread, len(list(self._pools))):
+            trouble, unread = self._outage(refused), {}
         now = time.monotonic()
         self._seen.update({name: (now, each) for name, each in stats.items()})
-        return Figures(now, stats, failed, trouble)
+        return Figures(now, stats, failed, trouble, {name: self._outage(each) for name, each in unread.items()})
+
+    def _outage(self, error: Unread) -> Outage:
+        return Outage(why(error), self._store.retry_after)
+
+    @staticmethod
+    def _fill(figures: Figures, names: Sequence[str]) -> bytes | Outage:
+        known = [name for name in names if name in figures.stats]
+        unread = {name: figures.unread[name] for name in names if name in figures.unread}
+        if figures.trouble and len(known) + len(unread) < len(names):
+            return figures.trouble
+        if unread and not known:
+            return next(iter(unread.values()))
+        rows = [{"pool": name, **figures.stats[name].figures()} for name in known]
+        return _json({"pools": rows, "unread": _unread(unread)})
 
     def _scrape(self, figures: Figures, names: Sequence[str], *, names_users: bool) -> bytes:
         return exposition(
@@ -259,6 +279,7 @@ class Desk:
             "attention": [asdict(each) for each in self._attention(asked.pools, names_users=asked.names_users)],
             "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
             "pools": self._rows(figures, asked.pools, latest.done if latest else {}),
+            "unread": _unread({name: each for name, each in figures.unread.items() if name in asked.pools}),
             "requests": self._rates.told(status.by_status(self._sums.answers())),
             "refused_logins": self._sums.of("logins"),
             "events": [status.of_event(each) for each in around.events] if asked.names_users else [],
@@ -345,6 +366,10 @@ def _changed_at(file: Path | None) -> str | None:
         return status.to_the_second(datetime.fromtimestamp(file.stat().st_mtime, UTC)) if file else None
     except OSError:
         return None
+
+
+def _unread(unread: Mapping[str, Outage]) -> list[dict[str, str]]:
+    return [{"pool": name, "says": f"{each.trouble.says}."} for name, each in unread.items()]
 
 
 def _json(what: Any) -> bytes:

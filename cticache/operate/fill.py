@@ -68,15 +68,20 @@ def worst(states: Sequence[State]) -> State:
     return max(states, key=_BY_WEIGHT.index, default=State.UNKNOWN)
 
 
-def status_line(pools: Sequence[Mapping[str, Any]], limits: Limits, trouble: str = "") -> str:
+def status_line(
+    pools: Sequence[Mapping[str, Any]], limits: Limits, trouble: str = "", unread: Mapping[str, str] = {}
+) -> str:
     """What a plugin of Nagios prints: the state, a text for people, and the figures for graphs.
 
-    ``trouble``: what makes the state critical whatever the pools are like, in words.
+    ``trouble``: what makes the state critical whatever the pools are like, in words. ``unread``: the pools whose state
+    is unknown, since they cannot be read, with why.
     """
     states = [state(pool, limits) for pool in pools]
-    text = _text(pools, states)
-    line = told(State.CRITICAL, f"{trouble}; {text}") if trouble else told(worst(states), text)
-    return f"{line} | {' '.join(_figure(pool, limits) for pool in pools)}"
+    text = _text(pools, states, unread)
+    found = worst([*states, *[State.UNKNOWN] * len(unread)])
+    line = told(State.CRITICAL, f"{trouble}; {text}") if trouble else told(found, text)
+    figures = [_figure(pool["pool"], used(pool), limits) for pool in pools]
+    return f"{line} | {' '.join([*figures, *(_figure(name, None, limits) for name in unread)])}"
 
 
 def told(found: State, text: str) -> str:
@@ -84,15 +89,15 @@ def told(found: State, text: str) -> str:
     return f"CTICACHE {found.name} - {' '.join(text.split()).replace('|', '/')}"
 
 
-def _text(pools: Sequence[Mapping[str, Any]], states: Sequence[State]) -> str:
-    ranked = sorted(
-        zip(pools, states, strict=True), key=lambda each: (-_BY_WEIGHT.index(each[1]), -(used(each[0]) or 0))
-    )
-    bad = [_said(pool) for pool, found in ranked if found is not State.OK]
+def _text(pools: Sequence[Mapping[str, Any]], states: Sequence[State], unread: Mapping[str, str]) -> str:
+    told = [(found, used(pool) or 0, _said(pool)) for pool, found in zip(pools, states, strict=True)]
+    told += [(State.UNKNOWN, 100, f"{name}: {why}") for name, why in unread.items()]
+    ranked = sorted(told, key=lambda each: (-_BY_WEIGHT.index(each[0]), -each[1]))
+    bad = [said for found, _, said in ranked if found is not State.OK]
     if bad:
         more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
         return "; ".join(bad[:_MOST_NAMED]) + more
-    return f"{counted(len(pools), 'pool')}, fullest {_said(ranked[0][0])}" if pools else "no pool has numbers to lease"
+    return f"{counted(len(pools), 'pool')}, fullest {ranked[0][2]}" if pools else "no pool has numbers to lease"
 
 
 def _said(pool: Mapping[str, Any]) -> str:
@@ -103,8 +108,7 @@ def _said(pool: Mapping[str, Any]) -> str:
     return f"{pool['pool']} {share} % ({pool['free']:,} of {pool['size']:,} free{wait})"
 
 
-def _figure(pool: Mapping[str, Any], limits: Limits) -> str:
+def _figure(pool: str, share: int | None, limits: Limits) -> str:
     """label=value;warn;crit;min;max, where U is a value that is not known."""
-    share = used(pool)
     warn, crit = ("" if limit is None else limit for limit in limits)
-    return f"{pool['pool']}={'U' if share is None else f'{share}%'};{warn};{crit};0;100"
+    return f"{pool}={'U' if share is None else f'{share}%'};{warn};{crit};0;100"

@@ -4,7 +4,7 @@ What a service alone knows is not in it: its processes, its logins, its requests
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,10 +18,11 @@ from cticache.link.trouble import REFUSALS
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
 from cticache.operate import status
-from cticache.operate.attention import LOST, Attention, Watched, WatchRules, of_pool
+from cticache.operate.attention import LOST, Attention, Watched, WatchRules, of_pool, of_unread
 from cticache.operate.fill import Limits
-from cticache.operate.history import LATELY, MINUTE_MS, READ_BACK, lately
+from cticache.operate.history import LATELY, MINUTE_MS, NOTHING, lately
 from cticache.operate.report import counted, listed
+from cticache.operate.unread import looked_at, told_of
 
 _MOST_EVENTS = 5
 _LEVELS = ("CRIT", "WARN")
@@ -35,15 +36,19 @@ def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], f
     before = time.monotonic()
     info = store.server_info()
     took_s = time.monotonic() - before
-    stats, minutes = store.pool_stats(list(pools)), store.pool_minutes(list(pools), READ_BACK)
+    read, not_read = looked_at(store, list(pools))
+    unread = told_of(not_read, len(list(pools)))
     here = Registration(store, pools, Sync(store, pools, lambda _how_far: None).numbers, 0)
     services, events = store.services(), store.events(_MOST_EVENTS)
-    watched = [
-        Watched(pool, figures, lately(last, figures)) for pool, figures, last in zip(pools, stats, minutes, strict=True)
-    ]
+    watched = [Watched(pool, figures, lately(last, figures) if last else NOTHING) for pool, figures, last in read]
     limits = Limits(rules.warn, rules.crit)
     number = "" if not services or services[0].numbers == here.numbers else _first_number(store, pools, file)
-    found = [*_of_memory(info), *_of_services(services, here, file, number), *_of_losses(pools, minutes)]
+    found = [
+        *_of_memory(info),
+        *_of_services(services, here, file, number),
+        *_of_losses([(pool, last) for pool, _, last in read if last]),
+    ]
+    found += [of_unread(name, why) for name, why in unread.items()]
     for each in watched:
         found += of_pool(each, users, rules, {}, has_note=any(one.kind == "loss" for one in found))
     return {
@@ -122,11 +127,9 @@ def _of_services(services: Sequence[Registered], here: Registration, file: str, 
         )
 
 
-def _of_losses(pools: Pools, minutes: Sequence[LastMinutes]) -> Iterator[Attention]:
+def _of_losses(minutes: Iterable[tuple[Pool, LastMinutes]]) -> Iterator[Attention]:
     lost: dict[Pool, int] = {
-        pool: last.lost_ms
-        for pool, last in zip(pools, minutes, strict=True)
-        if last.lost_ms > last.now_ms - LATELY * MINUTE_MS
+        pool: last.lost_ms for pool, last in minutes if last.lost_ms > last.now_ms - LATELY * MINUTE_MS
     }
     if lost:
         yield Attention(

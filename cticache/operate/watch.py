@@ -14,13 +14,15 @@ from cticache.data.condition import Condition
 from cticache.data.paging import several
 from cticache.data.replies import PoolStats
 from cticache.data.store import Store
+from cticache.data.store.asking import Unread
 from cticache.data.store.figures import AT_ONCE
-from cticache.errors import NoSuchCall, RedisUnavailable
+from cticache.errors import BadArgument, NoSuchCall, RedisUnavailable, Refusal
 from cticache.logs import NO_NUMBERS
 from cticache.numbering.pools import Pools
 from cticache.operate.attention import Attention, Key, Strangers, Watched, WatchRules, attention, of_service
-from cticache.operate.history import READ_BACK, Done, lately
+from cticache.operate.history import NOTHING, Done, lately
 from cticache.operate.roster import Roster
+from cticache.operate.unread import looked_at, of_all, why
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ _CALM_LOOKS = 6
 _MEMORY_S = 60.0
 """The time that what came from strangers is counted of."""
 _TOLD_ELSEWHERE = frozenset({"redis", "clock", "overruled", "rules", "config"})
-"""The log has them in the same words, from who has found them, when they begin and when they are over."""
+"""The log has them in the same words, from who has found them, when they begin and when they are over; but see
+``_is_told_elsewhere``."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class _Met(NamedTuple):
     """User -> wrong passwords ever."""
     in_vain: int
     """Questions that this service has answered with 404 since its start."""
-    missed: int
-    """Those of them that were for a pool's number, in all services."""
+    missed: Mapping[str, int]
+    """Pool -> those of them that were for a number of it, in all services."""
 
 
 class Watch:
@@ -113,8 +116,8 @@ class Watch:
         with suppress(RedisUnavailable):  # a full Redis takes nothing more, and can still be read
             self._store.pool_minute(list(self._pools))
         try:
-            now_ms, watched = self._read()
-        except RedisUnavailable as error:
+            now_ms, watched, unread = self._read()
+        except (Refusal, BadArgument) as error:
             self._cannot_look(error)
             return
         with suppress(RedisUnavailable):  # they are beside no pool: their node of a Cluster may be away
@@ -129,6 +132,7 @@ class Watch:
             rules=self._rules,
             before={key: held.level for key, (held, _) in self._held.items()},
             refused_config=self._refused_config(),
+            unread={pool: why(error).says for pool, error in unread.items()},
         )
         self.latest = Look(
             now_ms,
@@ -136,30 +140,31 @@ class Watch:
             {each.pool.name: each.done for each in watched},
             tuple(found),
         )
-        self._tell(found)
+        self._tell(found, unread)
 
-    def _read(self) -> tuple[int, list[Watched]]:
-        """The time of Redis, and the pools of which it tells: all but those whose node of a Cluster is away."""
-        now_ms, watched, met = 0, list[Watched](), None
+    def _read(self) -> tuple[int, list[Watched], dict[str, Unread]]:
+        """The time of Redis, the pools of which it tells, and why it does not of others.
+
+        Those whose node of a Cluster is away are in neither. What it refuses for all pools alike is raised.
+        """
+        now_ms, watched, unread, met = 0, list[Watched](), dict[str, Unread](), None
         for some in several(self._pools, AT_ONCE):
             if self._stop.is_set():
                 break
             try:
-                stats = self._store.pool_stats(some)
-                minutes = self._store.pool_minutes(some, READ_BACK)
+                read, not_read = looked_at(self._store, some)
             except RedisUnavailable as error:
                 met = error
                 continue
-            for pool, figures, last in zip(some, stats, minutes, strict=True):
-                now_ms = max(now_ms, last.now_ms)
-                watched.append(Watched(pool, figures, lately(last, figures)))
-        if met and not watched:
-            raise met
-        return now_ms, watched
+            unread |= not_read
+            for pool, figures, last in read:
+                now_ms = max(now_ms, last.now_ms if last else 0)
+                watched.append(Watched(pool, figures, lately(last, figures) if last else NOTHING))
+        if refused := met if met and not (watched or unread) else of_all(unread, len(list(self._pools))):
+            raise refused
+        return now_ms, watched, unread
 
     def _strangers(self, watched: Sequence[Watched]) -> Strangers:
-        if len(watched) < len(list(self._pools)):
-            return Strangers()  # what was missed in the others is not known
         try:
             failed = self._store.login_failures()
         except RedisUnavailable:  # they are beside no pool: their node of a Cluster may be away
@@ -168,33 +173,44 @@ class Watch:
             time.monotonic(),
             failed.by_user,
             self._refused().get(NoSuchCall.code, 0),
-            sum(each.stats.counts["missed_total"] for each in watched),
+            {each.pool.name: each.stats.counts["missed_total"] for each in watched},
         )
         self._met.append(now)
         while len(self._met) > 1 and self._met[1].at_s <= now.at_s - _MEMORY_S:
             self._met.popleft()
         then = self._met[0]
-        return Strangers(
-            Counter(now.failed) - Counter(then.failed),
-            failed.addresses,
-            max(now.in_vain - then.in_vain - max(now.missed - then.missed, 0), 0),
-        )
+        # What was missed in a pool that could not be read then or now is not known: it may be all that was in vain.
+        in_vain = 0
+        if now.missed.keys() == then.missed.keys() == {pool.name for pool in self._pools}:
+            missed = sum(now.missed.values()) - sum(then.missed.values())
+            in_vain = max(now.in_vain - then.in_vain - max(missed, 0), 0)
+        return Strangers(Counter(now.failed) - Counter(then.failed), failed.addresses, in_vain)
 
-    def _cannot_look(self, error: RedisUnavailable) -> None:
+    def _cannot_look(self, error: Unread) -> None:
         """Redis cannot be asked: what is known of the service alone needs attention. Nothing is said to be over."""
         found = [*of_service(self._condition(), Strangers(), self._rules, {}, self._refused_config())]
         if not any(each.kind == "redis" for each in found):
-            found.insert(0, Attention("redis", "CRIT", "", f"{error.why}.", "readyz"))
+            met = why(error)
+            found.insert(0, Attention("redis", "CRIT", "", f"{met.says}.", "readyz" if met.is_away else "log"))
+            self._begin(found[0], error)
         self.latest = replace(self.latest, attention=tuple(found))
 
-    def _tell(self, found: Sequence[Attention]) -> None:
-        for each in found:
-            held, _ = self._held.get(each.key, (None, 0))
-            if each.kind not in _TOLD_ELSEWHERE and (held is None or (held.level, each.level) == ("WARN", "CRIT")):
+    def _begin(self, each: Attention, met: Unread | None) -> None:
+        """Say it, if it is new or has become worse. ``met``: what was met that it tells of."""
+        held, _ = self._held.get(each.key, (None, 0))
+        if not _is_told_elsewhere(each) and (held is None or (held.level, each.level) == ("WARN", "CRIT")):
+            if met:
+                _log.warning("%s (%s)", _said(each), met.__cause__)
+            else:
                 level = logging.ERROR if each.kind == "loss" else logging.WARNING
                 _log.log(level, "%s", _said(each), extra=_numbers(each))
-            self._held[each.key] = each, 0
-        keys, unread = {each.key for each in found}, {pool.name for pool in self._pools} - self.latest.stats.keys()
+        self._held[each.key] = each, 0
+
+    def _tell(self, found: Sequence[Attention], not_read: Mapping[str, Unread]) -> None:
+        for each in found:
+            self._begin(each, not_read.get(each.pool) if each.kind == "redis" else None)
+        keys = {each.key for each in found}
+        unread = {pool.name for pool in self._pools} - self.latest.stats.keys() | not_read.keys()
         for _, pool, about in [key for key in keys if key[0] == "full"]:
             self._held.pop(("used", pool, about), None)  # it has become worse, and is not over
         for key, (each, looks) in [*self._held.items()]:
@@ -203,7 +219,7 @@ class Watch:
             self._held[key] = each, looks + 1
             if looks + 1 >= _CALM_LOOKS:
                 del self._held[key]
-                if each.kind not in _TOLD_ELSEWHERE:
+                if not _is_told_elsewhere(each):
                     _log.info("over: %s", _said(each).partition(". ")[0], extra=_numbers(each))
 
     def _run(self) -> None:
@@ -218,6 +234,11 @@ class Watch:
                     )
                 self._failed_as = type(error).__name__
             self._stop.wait(self._rules.interval)
+
+
+def _is_told_elsewhere(each: Attention) -> bool:
+    """What Redis refuses to a look at the pools has been met by nobody else; that leads to the log."""
+    return each.kind in _TOLD_ELSEWHERE and (each.kind, each.hint) != ("redis", "log")
 
 
 def _said(each: Attention) -> str:

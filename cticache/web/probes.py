@@ -6,7 +6,10 @@ from falcon import Request, Response
 
 from cticache.data.follower import InPlace
 from cticache.data.store import Store
+from cticache.data.store.asking import Unread
+from cticache.data.store.figures import AT_ONCE
 from cticache.errors import NotReady, RedisUnavailable, Stopping
+from cticache.link.trouble import NOT_OURS, trouble
 from cticache.numbering.pools import Pools
 from cticache.web.allowing import Allowing
 
@@ -38,7 +41,7 @@ class Ready(Allowing):
         if self._is_ending():
             raise Stopping(retry_after=1)
         try:
-            self._store.pool_stats(list(self._pools)[:1])
+            self._ask()
         except RedisUnavailable as error:
             raise error.told() from error.__cause__
         condition = self._keeper.condition
@@ -48,5 +51,19 @@ class Ready(Allowing):
         if condition.outage and condition.outage.trouble.is_away:
             notes.pop("redis", None)  # it was, at the last look, and has just answered
         resp.media = {"status": "ready"} | ({"notes": notes} if notes else {})
+
+    def _ask(self) -> None:
+        """Ask Redis of a pool; of others, too, where somebody else has written into a key of that one.
+
+        That costs this pool. A load balancer that took the service for away would have it cost them all.
+        """
+        first, others = list(self._pools)[:1], list(self._pools)[1:AT_ONCE]
+        try:
+            self._store.pool_stats(first)
+        except RedisUnavailable as error:
+            if trouble(error.__cause__) != NOT_OURS:
+                raise
+            if all(isinstance(each, Unread) for each in self._store.each_pool_stats(others)):
+                raise
 
     on_head = on_get

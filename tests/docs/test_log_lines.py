@@ -43,6 +43,7 @@ COMPUTED = {
     "journal/limited.py: line": (),
     "journal/limited.py: self._left_out": (),
     "operate/watch.py: _said(each)": (),
+    "operate/watch.py: %s (%s)": (),
 }
 """Where a line is logged whose text is not written there -> what may be logged there."""
 

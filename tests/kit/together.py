@@ -16,7 +16,8 @@ def together(store: Store, *questions: Callable[[], Any]) -> list[Any]:
 
     Each is called twice: to learn what it would run, and to be given the reply.
     """
-    run = store._run_all
+    scripts = store._scripts
+    run = scripts.run
     noted: list[Sequence[Invocation]] = []
 
     def note(invocations: Sequence[Invocation]) -> list[Any]:
@@ -24,14 +25,14 @@ def together(store: Store, *questions: Callable[[], Any]) -> list[Any]:
         raise _NotedError
 
     try:
-        store._run_all = note  # type: ignore[method-assign]
+        scripts.run = note  # type: ignore[method-assign]
         for question in questions:
             _called(question)
         replies: Iterator[Any] = iter(run([each for invocations in noted for each in invocations]))
-        store._run_all = lambda invocations: [next(replies) for _ in invocations]  # type: ignore[method-assign]
+        scripts.run = lambda invocations: [next(replies) for _ in invocations]  # type: ignore[method-assign]
         return [question() for question in questions]
     finally:
-        del store._run_all
+        del scripts.run
 
 
 def _called(question: Callable[[], Any]) -> None:

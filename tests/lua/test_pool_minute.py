@@ -9,7 +9,7 @@ from cticache.data.counters import BY_MINUTE, COUNTERS, KEPT_MINUTES
 from cticache.data.keys import Keys
 from cticache.data.replies import LastMinutes
 from cticache.data.store import Store
-from cticache.errors import RedisUnavailable
+from cticache.errors import RedisRefuses, RedisUnavailable
 from cticache.numbering.pool import Pool
 from kit.aging import early_in_a_minute, everything, minutes_pass, now_ms
 from kit.samples import at, make_pool
@@ -152,9 +152,19 @@ def test_a_key_of_the_wrong_type_stops_it_before_it_writes(client: Redis, store:
 def test_many_pools_are_asked_some_at_a_time(client: Redis, store: Store) -> None:
     pools = [make_pool(f"{at}", name=f"p{at}") for at in range(1, 102)]
     asked = []
-    run, store._run_all = store._run_all, lambda some: asked.append(len(some)) or run(some)  # type: ignore
+    run, store._replies = store._replies, lambda some: asked.append(len(some)) or run(some)  # type: ignore
     assert store.pool_minute(pools) == len(store.pool_minutes(pools, 1)) == 101
     assert asked == [50, 50, 1] * 2
     asked.clear()
     store.pool_minutes(pools, KEPT_MINUTES)
     assert max(asked) * KEPT_MINUTES <= 400
+
+
+def test_a_counter_that_is_no_number_is_not_kept_and_keeps_no_other_pool_from_it(client: Redis, store: Store) -> None:
+    pools = [make_pool(f"{at}", name=f"p{at}") for at in range(1, 61)]
+    client.hset("cti:{p3}:stats", "leased", "abc")
+    with pytest.raises(RedisRefuses):
+        store.pool_minute(pools)
+    assert [len(last.kept) for last in store.pool_minutes(pools, 1)] == [1, 1, 0, *[1] * 57]
+    client.hdel("cti:{p3}:stats", "leased")
+    assert store.pool_minute(pools) == 1

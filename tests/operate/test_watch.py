@@ -16,6 +16,7 @@ from cticache.data.keys import Keys
 from cticache.data.replies import PoolStats
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
+from cticache.data.store.asking import Unread
 from cticache.data.sync import sync
 from cticache.errors import PoolExhausted, RedisUnavailable, TooManyLive
 from cticache.link.connection import Direct, connect
@@ -25,7 +26,7 @@ from cticache.operate import watch as module
 from cticache.operate.attention import WatchRules
 from cticache.operate.watch import Look, Watch
 from kit.aging import age, early_in_a_minute, minutes_pass
-from kit.proxy import Proxy
+from kit.proxy import Impostor, Proxy
 from kit.running import until
 from kit.samples import at, make_pool, user
 
@@ -303,9 +304,9 @@ def test_a_full_redis_can_still_be_looked_at(night: Night, memory: str) -> None:
 
 def test_pools_that_cannot_be_read_are_not_said_to_be_well(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a Cluster, a node may be away while the others answer."""
-    ask = night.store.pool_stats
+    ask = night.store.each_pool_stats
 
-    def one_node_is_away(pools: list[Pool]) -> list[PoolStats]:
+    def one_node_is_away(pools: list[Pool]) -> list[PoolStats | Unread]:
         if night.pool in pools:
             raise RedisUnavailable
         return ask(pools)
@@ -313,12 +314,75 @@ def test_pools_that_cannot_be_read_are_not_said_to_be_well(night: Night, monkeyp
     night.lease(8)
     assert len(night.look()) == 1
     monkeypatch.setattr(module, "AT_ONCE", 1)
-    monkeypatch.setattr(night.store, "pool_stats", one_node_is_away)
+    monkeypatch.setattr(night.store, "each_pool_stats", one_node_is_away)
     assert night.look(8) == []
     assert night.watch.latest.stats.keys() == {"other"}
-    monkeypatch.setattr(night.store, "pool_stats", ask)
+    monkeypatch.setattr(night.store, "each_pool_stats", ask)
     assert night.look() == []
     assert night.kinds() == ["used"]
+
+
+JUNK = {
+    "a key of another type": "lessees",
+    "a counter that is no number": "stats",
+    "a minute that is none": "minutes",
+}
+
+
+@pytest.mark.parametrize("key", JUNK.values(), ids=JUNK.keys())
+def test_what_somebody_else_has_written_costs_its_pool_alone(night: Night, key: str) -> None:
+    """It is told once, with its reason, and so is its end; the others are looked at all the while."""
+    name = f"cti:{{other}}:{key}"
+    before = night.client.copy(name, f"{name}:before")
+    if key == "lessees":
+        night.client.set(name, "the junk", px=60_000)
+    else:
+        night.client.hset(name, "leased" if key == "stats" else str(night.client.time()[0] // 60 - 2), "the junk")
+        night.client.expire(name, 60)
+    ((level, said),) = night.look()
+    assert level == "WARNING"
+    assert said.startswith(
+        "pool other: What is kept of it in Redis cannot all be read. A key of cticache holds what somebody else has "
+        "put there: give cticache a Redis of its own. ("
+    )
+    assert "the junk" not in said
+    night.lease(8)
+    assert [said[:21] for _, said in night.look()] == ["pool system-y: WARN: "]
+    assert [(each.kind, each.level, each.pool) for each in night.watch.latest.attention] == [
+        ("redis", "CRIT", "other"),
+        ("used", "WARN", "system-y"),
+    ]
+    assert night.look(8) == []
+    night.client.rename(f"{name}:before", name) if before else night.client.delete(name)
+    assert night.look(5) == []
+    assert night.look() == [("INFO", "over: pool other: What is kept of it in Redis cannot all be read")]
+
+
+def test_while_a_pool_cannot_be_read_wrong_passwords_are_told_and_strangers_are_not(night: Night) -> None:
+    night.client.set("cti:{other}:lessees", "junk", px=60_000)
+    night.look()
+    for _ in range(40):
+        night.store.login_failed("ivr", "203.0.113.1")
+    night.refused["not_found"] += 40  # all of which may have been missed in that pool
+    ((_, said),) = night.look()
+    assert said.startswith("40 wrong passwords in the last minute")
+
+
+def test_what_redis_refuses_for_all_pools_alike_is_told_once_of_the_service(night: Night) -> None:
+    def saying(asked: bytes) -> bytes:
+        if b"return 1" in asked:
+            return b":1\r\n"
+        return b"-NOPERM User x has no permissions\r\n" * asked.count(b"EVALSHA\r\n")
+
+    impostor = Impostor(saying)
+    with connect(impostor.url, 5.0) as refused:
+        runner, night.store._scripts._runner = night.store._scripts._runner, Direct(refused)
+        told = night.look(3)
+        night.store._scripts._runner = runner
+    impostor.close()
+    assert [level for level, _ in told] == ["WARNING"]
+    assert told[0][1].startswith("Redis refuses its user a command or a key (NOPERM): see what `cticache check` says")
+    assert [level for level, _ in night.look(6)] == ["INFO"]
 
 
 def test_a_redis_that_is_away_is_seen_and_nothing_is_over_or_lost_by_it(
@@ -349,20 +413,20 @@ def test_the_thread_outlives_what_it_does_not_expect_says_so_once_and_stops_at_o
     night: Night, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = threading.Semaphore(0)
-    ask, night.watch._rules = night.store.pool_stats, WatchRules(interval=0.005)
+    ask, night.watch._rules = night.store.each_pool_stats, WatchRules(interval=0.005)
 
     def broken(*_: object) -> None:
         looks.release()
         raise ZeroDivisionError
 
-    monkeypatch.setattr(night.store, "pool_stats", broken)
+    monkeypatch.setattr(night.store, "each_pool_stats", broken)
     night.watch.latest = Look()
     caplog.clear()
     night.watch.start()
     for _ in range(3):
         assert looks.acquire(timeout=10)
     assert len([record for record in caplog.records if "could not be found out" in record.getMessage()]) == 1
-    monkeypatch.setattr(night.store, "pool_stats", ask)
+    monkeypatch.setattr(night.store, "each_pool_stats", ask)
     until(lambda: night.watch.latest.at_ms)
     night.watch._rules = WatchRules(interval=3600)
     time.sleep(0.02)
@@ -379,8 +443,8 @@ def test_one_that_was_never_started_can_be_stopped(store: Store) -> None:
 def test_many_pools_are_asked_some_at_a_time(client: Redis, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     pools: list[Pool] = [make_pool(f"{number}", name=f"p{number}") for number in range(101, 202)]
     asked: list[int] = []
-    run = store._run_all
-    monkeypatch.setattr(store, "_run_all", lambda some: asked.append(len(some)) or run(some))
+    run = store._replies
+    monkeypatch.setattr(store, "_replies", lambda some: asked.append(len(some)) or run(some))
     watch = Watch(store, Pools(pools), RULES, condition=Condition)
     watch.look()
     assert max(asked) == 50

@@ -96,7 +96,7 @@ def test_a_fresh_pool_is_all_free(api: TestClient) -> None:
 
 def test_all_pools_are_listed_in_the_order_of_the_file(api: TestClient) -> None:
     other = FRESH | {"pool": "other", "size": 1, "free": 1}
-    assert api.simulate_get(POOLS).json == {"pools": [FRESH, other]}
+    assert api.simulate_get(POOLS).json == {"pools": [FRESH, other], "unread": []}
 
 
 def test_a_number_goes_from_free_to_leased_to_cooling_to_free(api: TestClient, client: Redis) -> None:

@@ -1,8 +1,8 @@
 """How the store runs scripts, and what an error of Redis means to who asked."""
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -11,12 +11,16 @@ from cticache.data.format import Bar
 from cticache.data.keys import Keys
 from cticache.data.outage import Outage
 from cticache.data.scripts import Argument, Invocation, Scripts
-from cticache.errors import BadArgument, refusals
-from cticache.link.trouble import trouble
+from cticache.errors import BadArgument, Refusal, refusals
+from cticache.link.trouble import NotOurs, trouble
 
 _REFUSALS = {kind.script: kind for kind in refusals() if kind.script}
 """By the code under which a script reports them."""
 _CODE = re.compile(r"-?\b([A-Z]{4,})\b")
+_T = TypeVar("_T")
+
+Unread = Refusal | BadArgument
+"""Why Redis has not told something; what it said is its cause."""
 
 
 class Asking:
@@ -50,10 +54,53 @@ class Asking:
             raise self._refusal(error) from error
         for reply in replies:
             if isinstance(reply, RedisError):
-                raise self._refusal(reply) from reply
+                raise self._unread(invocations[replies.index(reply)][0], reply)
         return replies
 
-    def _refusal(self, error: RedisError) -> Exception:
+    def _run_each(self, invocations: Sequence[Invocation], made: Callable[[Any], _T]) -> list[_T | Unread]:
+        """What ``made`` makes of each reply, and in the place of one that it cannot be made of, why.
+
+        What Redis refuses, or somebody else has written into a key, costs what is asked of that key and nothing else.
+        Raises RedisUnavailable where Redis is away.
+        """
+        replies = self._replies(invocations)
+        return [self._made(script, reply, made) for (script, *_), reply in zip(invocations, replies, strict=True)]
+
+    def _made(self, script: str, reply: Any, made: Callable[[Any], _T]) -> _T | Unread:
+        """What ``made`` makes of a reply; in its place why it cannot be made."""
+        try:
+            return self._read(script, reply, made)
+        except (Refusal, BadArgument) as error:
+            return error.with_traceback(None)
+
+    def _read(self, script: str, reply: Any, made: Callable[[Any], _T]) -> _T:
+        """The same; raises why not. ``made`` raises ValueError or OverflowError for what no script has written."""
+        if isinstance(reply, RedisError):
+            raise self._unread(script, reply)
+        try:
+            return made(reply)
+        except (ValueError, OverflowError):
+            pass  # whose text may quote what was read
+        raise self._unread(script, NotOurs("it has a number or a form that cticache does not write"))
+
+    def _replies(self, invocations: Sequence[Invocation]) -> list[Any]:
+        """The replies, an error reply in its place; raises RedisUnavailable where there are none."""
+        if self.bar.outage:
+            raise self.bar.outage.refusal()
+        try:
+            return self._scripts.run(invocations)
+        except RedisError as error:
+            raise self._refusal(error) from error
+
+    def _unread(self, script: str, error: RedisError) -> Unread:
+        """What an error in the place of a script's reply means to the caller."""
+        if isinstance(error, NotOurs):
+            error = NotOurs(f"read by {script}: {error}")
+        refusal = self._refusal(error)
+        refusal.__cause__ = error
+        return refusal
+
+    def _refusal(self, error: RedisError) -> Unread:
         """What a Redis error means to the caller. Its text carries the script's sha and stays in the log."""
         if isinstance(error, ResponseError):
             for code in _CODE.findall(str(error)):

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 from cticache.data.counters import BY_MINUTE, KEPT_MINUTES
 from cticache.data.paging import several
-from cticache.data.replies import FailedLogins, LastMinutes, PoolStats, pairs
+from cticache.data.replies import FailedLogins, LastMinutes, PoolStats, count_of, pairs
 from cticache.data.scripts import Invocation
-from cticache.data.store.asking import Asking
+from cticache.data.store.asking import Asking, Unread
 from cticache.errors import RedisUnavailable
 from cticache.numbering.pool import Pool
 
@@ -26,20 +27,29 @@ class Figures(Asking):
     """What is counted of the pools."""
 
     def pool_stats(self, pools: Sequence[Pool]) -> list[PoolStats]:
-        """How full each of the pools is, all in one round trip."""
-        return [PoolStats.of(*reply) for reply in self._run_all(self._asked_of(pools))]
+        """How full each of the pools is, all in one round trip; raises why, where one cannot be read."""
+        return [self._read("pool_stats", reply, _stats) for reply in self._replies(self._asked_of(pools))]
 
-    def figures(self, pools: Sequence[Pool]) -> tuple[list[PoolStats], FailedLogins | None]:
+    def each_pool_stats(self, pools: Sequence[Pool]) -> list[PoolStats | Unread]:
+        """The same; why not, in the place of a pool that cannot be read."""
+        return self._run_each(self._asked_of(pools), _stats)
+
+    def figures(self, pools: Sequence[Pool]) -> tuple[list[PoolStats | Unread], FailedLogins | None]:
         """How full each of the pools is, and how many wrong passwords there have been, all in one round trip.
 
-        The latter are beside no pool: None where their node of a Cluster is away.
+        Why not, in the place of a pool that cannot be read. The passwords are beside no pool: None where they cannot
+        be read, or their node of a Cluster is away.
         """
         asked = self._asked_of(pools)
         try:
-            *stats, failed = self._run_all([*asked, ("login_failures", self._keys.login_failures(), {})])
+            *stats, last = self._replies([*asked, ("login_failures", self._keys.login_failures(), {})])
         except RedisUnavailable:
-            return [PoolStats.of(*reply) for reply in self._run_all(asked)], None
-        return [PoolStats.of(*reply) for reply in stats], FailedLogins.of(failed)
+            return self.each_pool_stats(pools), None
+        failed = self._made("login_failures", last, FailedLogins.of)
+        return (
+            [self._made("pool_stats", reply, _stats) for reply in stats],
+            None if isinstance(failed, Unread) else failed,
+        )
 
     def _asked_of(self, pools: Sequence[Pool]) -> list[Invocation]:
         """The invocations for the figures of these pools."""
@@ -66,42 +76,66 @@ class Figures(Asking):
         found: dict[int, dict[str, int]] = {}
         # The latest first: where an hour begins meanwhile, none is missed.
         for skip in range(0, hours, _HOURS_AT_ONCE):
-            reply = iter(self._run("pool_hours", keys, hours=min(skip + _HOURS_AT_ONCE, hours), skip=skip))
-            for hour, size in zip(reply, reply, strict=False):
-                found[hour] = {name: int(float(count)) for name, count in pairs(islice(reply, 2 * size))}
+            reply = self._run("pool_hours", keys, hours=min(skip + _HOURS_AT_ONCE, hours), skip=skip)
+            found.update(self._read("pool_hours", reply, _hours))
         return sorted(found.items())
 
     def pool_minute(self, pools: Sequence[Pool]) -> int:
         """Keep how full each pool is and what was done with it by now, unless somebody has in this minute.
 
-        Returns of how many pools it was kept. One round trip for each AT_ONCE pools: others are served in between.
+        Returns of how many pools it was kept; a refusal of one is raised once all have been asked. One round trip for
+        each AT_ONCE pools: others are served in between.
         """
-        kept = 0
+        told: list[int | Unread] = []
         for some in several(pools, AT_ONCE):
-            kept += sum(
-                self._run_all(
-                    [
-                        (
-                            "pool_minute",
-                            self._keys.pool_minute(pool.name),
-                            {"rest_ms": pool.rest_ms, "most_kept": KEPT_MINUTES, "counters": BY_MINUTE},
-                        )
-                        for pool in some
-                    ]
-                )
+            told += self._run_each(
+                [
+                    (
+                        "pool_minute",
+                        self._keys.pool_minute(pool.name),
+                        {"rest_ms": pool.rest_ms, "most_kept": KEPT_MINUTES, "counters": BY_MINUTE},
+                    )
+                    for pool in some
+                ],
+                int,
             )
-        return kept
+        for each in told:
+            if isinstance(each, Unread):
+                raise each
+        return sum(each for each in told if not isinstance(each, Unread))
 
     def pool_minutes(self, pools: Sequence[Pool], back: int) -> list[LastMinutes]:
         """What was kept of each pool in the last ``back`` minutes, the one that runs included: up to KEPT_MINUTES.
 
-        As many round trips as it takes for others to be served in between.
+        As many round trips as it takes for others to be served in between. Raises why, where one cannot be read.
         """
+        replies = self._replies_of_minutes(pools, back)
+        return [self._read("pool_minutes", reply, LastMinutes.of) for reply in replies]
+
+    def each_pool_minutes(self, pools: Sequence[Pool], back: int) -> list[LastMinutes | Unread]:
+        """The same; why not, in the place of a pool that cannot be read."""
+        replies = self._replies_of_minutes(pools, back)
+        return [self._made("pool_minutes", reply, LastMinutes.of) for reply in replies]
+
+    def _replies_of_minutes(self, pools: Sequence[Pool], back: int) -> list[Any]:
         at_once = min(_MINUTES_AT_ONCE // max(back, 1), AT_ONCE)
         return [
-            LastMinutes.of(reply)
+            reply
             for some in several(pools, at_once)
-            for reply in self._run_all(
+            for reply in self._replies(
                 [("pool_minutes", self._keys.pool_minutes(pool.name), {"back": back}) for pool in some]
             )
         ]
+
+
+def _stats(reply: Any) -> PoolStats:
+    return PoolStats.of(*reply)
+
+
+def _hours(reply: Any) -> dict[int, dict[str, int]]:
+    """What pool_hours.lua returns: hours since 1970 -> counter -> count."""
+    items = iter(reply)
+    return {
+        hour: {name: count_of(count) for name, count in pairs(islice(items, 2 * size))}
+        for hour, size in zip(items, items, strict=False)
+    }

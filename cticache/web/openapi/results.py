@@ -34,6 +34,11 @@ _REFUSED: dict[str, JsonSchema] = {
     "status": _STATUS,
     "transfer_to": {"type": "string", "description": "The number to which the call may go without its data."},
 }
+_UNREAD: JsonSchema = {
+    "type": "array",
+    "items": {"type": "object", "properties": {"pool": _TEXT, "says": _TEXT}, "required": ["pool", "says"]},
+    "description": "Pools of which Redis does not tell, while it tells of others, and why.",
+}
 _FIELDS: JsonSchema = {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}}
 
 
@@ -50,7 +55,11 @@ def results() -> dict[str, JsonSchema]:
         "RefusedInText": _in_text("false", _REFUSED, "error", "detail", "status"),
         "MissedInText": _in_text("false", _REFUSED, "error", "detail", "status"),
         "Figures": _figures(),
-        "Pools": _object({"pools": {"type": "array", "items": {"$ref": "#/components/schemas/Figures"}}}, "pools"),
+        "Pools": _object(
+            {"pools": {"type": "array", "items": {"$ref": "#/components/schemas/Figures"}}, "unread": _UNREAD},
+            "pools",
+            "unread",
+        ),
         "Explained": _explained(),
         "Status": _status(),
         "Leases": _leases(),
@@ -97,10 +106,11 @@ def _status() -> JsonSchema:
             **dict.fromkeys(("service", "redis", "workers", "thresholds", "refused_logins"), one),
             **dict.fromkeys(("nodes", "attention", "pools", "requests", "events"), rows),
             "nodes_age_s": {"type": ["number", "null"], "description": "How old the nodes are; null: never told."},
+            "unread": _UNREAD,
             "opened": {"type": ["object", "null"], "description": "The pool that was asked for."},
         },
         *("at", "service", "redis", "workers", "nodes", "nodes_age_s"),
-        *("attention", "pools", "requests", "events", "opened"),
+        *("attention", "pools", "unread", "requests", "events", "opened"),
     )
 
 

@@ -20,10 +20,17 @@ def opening(pool: str) -> Html:
     return element("a", pool, href=f"?{urlencode({'pool': pool})}#opened")
 
 
-def pools(rows: Sequence[Mapping[str, Any]], thresholds: Mapping[str, int], count_of_all: int) -> Html:
-    """These pools, a row each."""
+def pools(
+    rows: Sequence[Mapping[str, Any]],
+    thresholds: Mapping[str, int],
+    count_of_all: int,
+    unread: Sequence[Mapping[str, str]] = (),
+) -> Html:
+    """These pools, a row each; and below them why others cannot be read."""
+    why = [element("li", opening(each["pool"]), f": {each['says']}") for each in unread]
+    listed = element("ul", *why, class_="unread") if why else None
     if not count_of_all:
-        return element("p", "Nothing is known of the pools.")
+        return joined(element("p", "Nothing is known of the pools."), listed)
     heads = (
         "Pool",
         "Used",
@@ -36,7 +43,7 @@ def pools(rows: Sequence[Mapping[str, Any]], thresholds: Mapping[str, int], coun
         caption = counted(count_of_all, "pool")
     if stale := [each["stale_s"] for each in rows if each["stale_s"] is not None]:
         caption += f"; {len(stale):,} of them as last known, {duration(max(stale))} ago: Redis does not tell now"
-    return table(caption, heads, [_pool(each, thresholds) for each in rows], class_="pools")
+    return joined(table(caption, heads, [_pool(each, thresholds) for each in rows], class_="pools"), listed)
 
 
 def _pool(pool: Mapping[str, Any], thresholds: Mapping[str, int]) -> Html:

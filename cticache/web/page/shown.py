@@ -46,7 +46,7 @@ def _parts(status: Mapping[str, Any], view: View) -> dict[str, str]:
         "filter": view.part,
         "shows": _options(SHOWS, view.show),
         "sorts": _options(SORTS, view.sort),
-        "pools": pools.pools(_chosen_pools(status, view), status["thresholds"], len(status["pools"])),
+        "pools": pools.pools(_chosen_pools(status, view), status["thresholds"], len(status["pools"]), status["unread"]),
         "opened": pools.opened(status["opened"], status["at"], opened),
         "names": _options({each["pool"]: each["pool"] for each in status["pools"]}, opened),
         "events": sections.events(status),
