@@ -75,7 +75,8 @@ for at = 1, #known, 2 do
 end
 
 if start_ms == 0 then
-  start_ms = math.max(include('clock')(), (tonumber(known[2]) or 0) + 1)
+  -- Up to 2^53 a number is whole, and is the same when the service says it again; no service began beyond.
+  start_ms = math.min(math.max(include('clock')(), (tonumber(known[2]) or 0) + 1), 9007199254740992)
 end
 for _, dead in ipairs(gone) do
   redis.call('ZREM', services, dead)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from cticache.data import uui
@@ -18,6 +18,9 @@ _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free
 
 _MOST = 2**53
 """The numbers of a script are whole up to there."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_000
+"""The first and the last second of the years 1 to 9999."""
 
 
 class Lease(NamedTuple):
@@ -352,12 +355,24 @@ def count_of(text: str) -> int:
     return count
 
 
+def time_of(text: str) -> int:
+    """A time in ms as Redis writes it; one that no script has written is cut to what a script can count to."""
+    return int(min(max(float(text), -_MOST), _MOST))
+
+
 def pairs(flat: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Names and values that come one after the other."""
     items = iter(flat)
     return zip(items, items, strict=True)
 
 
-def utc(ms: int) -> str:
-    """A time in ms since 1970 as RFC 3339 writes it."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def utc(ms: float) -> str:
+    """A time in ms since 1970 as RFC 3339 writes it; the first or the last one that can be written, where it is none.
+
+    So a time that somebody else has put into Redis is told, and stops nobody.
+    """
+    try:
+        at = datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # the last for each one before 1970, on Windows
+        at = _EPOCH + timedelta(milliseconds=min(max(ms, _FIRST_MS), _LAST_MS))
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

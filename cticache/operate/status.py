@@ -22,6 +22,8 @@ from cticache.operate.report import advice_lines
 
 _FIGURES = ("size", "free", "leased", "cooling", "shared", "leaving", "next_free_ms")
 _ASKED = ("exact", "suffix", "sole", "uui")
+_MOST = 2**53
+"""Beyond it a number is none that a service counts."""
 _TOLD = {
     "started_at": str,
     "version": str,
@@ -99,12 +101,17 @@ def _of_node(node: Registered, here: Registration | None, *, is_ruler: bool) -> 
     return {
         "who": node.who,
         "in_force_at": utc(node.start_ms),
-        **{name: told[name] if isinstance(told.get(name), kind) else None for name, kind in _TOLD.items()},
+        **{name: _of_kind(told.get(name), kind) for name, kind in _TOLD.items()},
         "same": node.numbers == here.numbers if here else None,
         "rules": node.rules == here.rules if here else None,
         "ruler": is_ruler,
         "here": bool(here and node.service == here.service),
     }
+
+
+def _of_kind(what: object, kind: type) -> Any:
+    """What a service tells, where it is of this kind; else None, whoever has written it."""
+    return what if isinstance(what, kind) and not (isinstance(what, int) and not 0 <= what <= _MOST) else None
 
 
 def of_event(event: Event) -> dict[str, Any]:

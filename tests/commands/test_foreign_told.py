@@ -95,3 +95,14 @@ def test_status_names_the_pool_and_tells_the_rest(run: Run) -> None:
     assert redis.startswith("Redis: UP, ")
     assert service.startswith("Service: process ")
     assert pool == "Pool: sales 0 % ok, 4 of 4 free, next now"
+
+
+@pytest.mark.parametrize("start", ["-9e15", "1e300", "-inf", "inf"])
+def test_a_service_that_began_at_no_time_is_listed(client: Redis, run: Run, start: str) -> None:
+    client.zadd("cti:{@all}:services", {"other": start})
+    client.hset("cti:{@all}:service:other", "who", "somebody")
+    client.expire("cti:{@all}:service:other", 60)
+    _, out, _ = run(TWO, "status")
+    when = "0001-01-01T00:00:00.000Z" if start.startswith("-") else "9999-12-31T23:59:59"
+    (line,) = (line for line in out.splitlines() if line.startswith("Service: somebody, "))
+    assert f"pools in force since {when}" in line

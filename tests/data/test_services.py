@@ -450,3 +450,15 @@ def test_what_a_service_tells_of_itself_is_asked_for_at_each_check(store: Store)
     keeper._look()
     assert len(asked) >= 2
     assert [each.told for each in store.services()] == ["{}"]
+
+
+@pytest.mark.parametrize("start", ["1e300", "inf", "9007199254740993"])
+def test_one_that_began_at_no_time_is_told_and_holds_up_no_look(client: Redis, service: Service, start: str) -> None:
+    client.zadd(SERVICES, {"other": start})
+    client.hset("cti:{@all}:service:other", mapping={"numbers": "x", "rules": "y", "who": "somebody"})
+    keeper = service("100")
+    for _ in range(3):
+        keeper._look()
+    assert keeper._registration._start_ms > 0
+    client.delete("cti:{@all}:service:other")
+    assert keeper._look()

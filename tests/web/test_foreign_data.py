@@ -115,3 +115,16 @@ def test_a_value_that_is_no_text_costs_its_own_call(
     assert causes == {
         f"redis_unavailable: {WHY[:-1]} (read by {each}: it has a text that is not UTF-8)" for each in ("read", "take")
     }
+
+
+@pytest.mark.parametrize("start", ["-9e15", "1e300", "inf"])
+def test_what_a_service_tells_of_itself_is_shown_where_it_can_be(api: TestClient, client: Redis, start: str) -> None:
+    client.zadd("cti:{@all}:services", {"other": start})
+    told = '{"version": "9.9", "restarts": -1, "workers": 1' + 400 * "0" + "}"
+    client.hset("cti:{@all}:service:other", mapping={"who": "somebody", "told": told})
+    client.expire("cti:{@all}:service:other", 60)
+    (node,) = api.simulate_get("/cticache/status").json["nodes"]
+    assert (node["version"], node["workers"], node["restarts"]) == ("9.9", None, None)
+    assert node["in_force_at"][:4] in {"0001", "9999"}
+    page = api.simulate_get("/cticache/")
+    assert (page.status_code, "somebody" in page.text) == (200, True)

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from cticache.data import format as formats
-from cticache.data.replies import DataFormat, Registered, Ruler, Ruling, Standing, pairs
+from cticache.data.replies import DataFormat, Registered, Ruler, Ruling, Standing, pairs, time_of
 from cticache.data.store.asking import Asking
 
 MOST_SERVICES = 1000
@@ -57,7 +57,7 @@ class Services(Asking):
         """The services that live on this Redis, the one that was started last first."""
         reply = iter(self._run("services", self._keys.services(), most_services=MOST_SERVICES))
         return [
-            Registered(service, int(start), *rest)
+            Registered(service, time_of(start), *rest)
             for service, start, *rest in zip(*[reply] * _OF_A_SERVICE, strict=True)
         ]
 

@@ -12,7 +12,9 @@ def count(number: float | None) -> str:
     """A number, its thousands set apart."""
     if number is None:
         return UNKNOWN
-    return f"{number:,.1f}" if isinstance(number, float) and 0 < number < 10 else f"{number:,.0f}"
+    if isinstance(number, int):
+        return f"{number:,}"  # of any length
+    return f"{number:,.1f}" if 0 < number < 10 else f"{number:,.0f}"
 
 
 def duration(seconds: float | None) -> str:
