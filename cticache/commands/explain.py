@@ -9,6 +9,7 @@ from cticache.commands.opening import configured, opened
 from cticache.data.sync import learn_leaving
 from cticache.errors import NoSuchCall, UserError
 from cticache.handover import places
+from cticache.logs import escaped
 from cticache.numbering.ani import read
 from cticache.numbering.pools import Pools, readings
 from cticache.operate.explain import explain
@@ -44,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         document.write({"dnis": arguments.dnis, "ani": arguments.ani, "places": explained})
     else:
-        print("\n".join(line for place in explained for line in explain_lines(place)))
+        print("\n".join(escaped(line) for place in explained for line in explain_lines(place)))
     return WELL
 
 

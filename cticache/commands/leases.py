@@ -12,6 +12,7 @@ from cticache.data.replies import FIRST_PAGE, Cursor
 from cticache.data.store import Store
 from cticache.data.sync import learn_leaving
 from cticache.errors import UserError
+from cticache.logs import escaped
 from cticache.numbering.pools import Pools
 from cticache.operate.leases import spelled, told
 from cticache.web.audit import Audit
@@ -47,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
             document.write({"leases": [*found]})
         else:
             for lease in found:
-                print(_line(lease))
+                print(escaped(_line(lease)))
     return WELL
 
 

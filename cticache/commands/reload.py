@@ -12,6 +12,7 @@ from cticache.commands.opening import configured, opened
 from cticache.config.sections import Config
 from cticache.data.store import Store
 from cticache.data.tokens import token
+from cticache.logs import escaped
 from cticache.reloading import Reloaded
 
 _LOOK_S = 0.1
@@ -36,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
         for answer in _answers(settings, opened(settings, stack)):
             answers.append(answer)
             if not arguments.json:
-                print(f"{answer.who}: {answer.says}", flush=True)
+                print(escaped(f"{answer.who}: {answer.says}"), flush=True)
     is_well = bool(answers) and all(answer.reloaded for answer in answers)
     if arguments.json:
         document.write({"well": is_well, "services": [answer._asdict() for answer in answers]})

@@ -13,6 +13,7 @@ from cticache.commands.failure import Failure
 from cticache.commands.opening import configured, opened
 from cticache.config import Config
 from cticache.errors import RedisUnavailable
+from cticache.logs import escaped
 from cticache.numbering.pools import Pools
 from cticache.operate import from_outside
 from cticache.operate.fill import State, next_free, told
@@ -36,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         document.write({"state": state.name, **seen})
     else:
-        print("\n".join(_lines(state, seen)))
+        print("\n".join(map(escaped, _lines(state, seen))))
     return state
 
 

@@ -97,6 +97,19 @@ def test_status_names_the_pool_and_tells_the_rest(run: Run) -> None:
     assert pool == "Pool: sales 0 % ok, 4 of 4 free, next now"
 
 
+def test_a_terminal_obeys_nothing_that_is_in_redis(client: Redis, store: Store, pools: Pools, run: Run) -> None:
+    odd = "\x1b[2J\r\nCTICACHE OK\x9b"
+    store.lease(next(iter(pools)), "5551234", "1", odd, 60_000)
+    client.zadd("cti:{@all}:services", {"other": 1e300})
+    client.hset("cti:{@all}:service:other", mapping={"who": odd, "told": json.dumps({"version": odd})})
+    client.expire("cti:{@all}:service:other", 60)
+    for arguments in (("status",), ("leases",), ("explain", "100", "5551234")):
+        _, out, err = run(TWO, *arguments)
+        assert "\\x1b[2J\\r\\nCTICACHE OK\\x9b" in out, arguments
+        assert not {"\x1b", "\r", "\x9b"} & set(out), arguments
+        assert err == ""
+
+
 @pytest.mark.parametrize("start", ["-9e15", "1e300", "-inf", "inf"])
 def test_a_service_that_began_at_no_time_is_listed(client: Redis, run: Run, start: str) -> None:
     client.zadd("cti:{@all}:services", {"other": start})
