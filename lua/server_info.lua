@@ -20,7 +20,8 @@ if not include('whole')(most_services, 1) then
 end
 
 local live = 0
-for _, service in ipairs(redis.call('ZRANGE', services, 0, most_services - 1, 'REV')) do
+-- An error, where somebody else has written there, has no service in it: the server tells of itself all the same.
+for _, service in ipairs(redis.pcall('ZRANGE', services, 0, most_services - 1, 'REV')) do
   live = live + redis.call('EXISTS', service_prefix .. service)
 end
 local told = {}

@@ -4,9 +4,9 @@ What a service alone knows is not in it: its processes, its logins, its requests
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from cticache.access.users import User
 from cticache.data.difference import difference
@@ -14,6 +14,7 @@ from cticache.data.replies import LastMinutes, Registered, utc
 from cticache.data.services import Registration
 from cticache.data.store import Store
 from cticache.data.sync import Sync
+from cticache.errors import RedisRefuses
 from cticache.link.trouble import REFUSALS
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
@@ -22,8 +23,9 @@ from cticache.operate.attention import LOST, Attention, Watched, WatchRules, of_
 from cticache.operate.fill import Limits
 from cticache.operate.history import LATELY, MINUTE_MS, NOTHING, lately
 from cticache.operate.report import counted, listed
-from cticache.operate.unread import looked_at, told_of
+from cticache.operate.unread import in_words, looked_at, told_of
 
+_T = TypeVar("_T")
 _MOST_EVENTS = 5
 _LEVELS = ("CRIT", "WARN")
 
@@ -39,13 +41,16 @@ def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], f
     read, not_read = looked_at(store, list(pools))
     unread = told_of(not_read, len(list(pools)))
     here = Registration(store, pools, Sync(store, pools, lambda _how_far: None).numbers, 0)
-    services, events = store.services(), store.events(_MOST_EVENTS)
+    untold: list[Attention] = []
+    services = _unless_refused(store.services, untold, "Which services there are")
+    events = _unless_refused(lambda: store.events(_MOST_EVENTS), untold, "What happened last") or []
     watched = [Watched(pool, figures, lately(last, figures) if last else NOTHING) for pool, figures, last in read]
     limits = Limits(rules.warn, rules.crit)
     number = "" if not services or services[0].numbers == here.numbers else _first_number(store, pools, file)
     found = [
         *_of_memory(info),
-        *_of_services(services, here, file, number),
+        *(() if services is None else _of_services(services, here, file, number)),
+        *untold,
         *_of_losses([(pool, last) for pool, _, last in read if last]),
     ]
     found += [of_unread(name, why) for name, why in unread.items()]
@@ -53,11 +58,20 @@ def seen(store: Store, pools: Pools, rules: WatchRules, users: Sequence[User], f
         found += of_pool(each, users, rules, {}, has_note=any(one.kind == "loss" for one in found))
     return {
         "redis": status.of_redis(info, "", took_s),
-        "services": status.of_nodes(services, here),
+        "services": status.of_nodes(services or (), here),
         "attention": [asdict(each) for each in sorted(found, key=lambda each: _LEVELS.index(each.level))],
         "pools": [status.of_pool(each.pool.name, each.stats, each.done, limits) for each in watched],
         "events": [status.of_event(each) for each in events],
     }
+
+
+def _unless_refused(ask: Callable[[], list[_T]], untold: list[Attention], what: str) -> list[_T] | None:
+    """What is told; None where Redis refuses it, or somebody else has written there, which is added to what is not."""
+    try:
+        return ask()
+    except RedisRefuses as error:
+        untold.append(Attention("redis", "CRIT", "", f"{what} cannot be read. {in_words(error)}.", "log"))
+        return None
 
 
 def away(why: str) -> dict[str, Any]:

@@ -119,3 +119,19 @@ def test_a_service_that_began_at_no_time_is_listed(client: Redis, run: Run, star
     when = "0001-01-01T00:00:00.000Z" if start.startswith("-") else "9999-12-31T23:59:59"
     (line,) = (line for line in out.splitlines() if line.startswith("Service: somebody, "))
     assert f"pools in force since {when}" in line
+
+
+@pytest.mark.parametrize("key", ["services", "events"])
+def test_status_tells_of_the_pools_where_what_they_share_cannot_be_read(client: Redis, run: Run, key: str) -> None:
+    client.hdel("cti:{support}:stats", "leased")
+    client.delete(f"cti:{{@all}}:{key}")
+    client.set(f"cti:{{@all}}:{key}", "junk", px=60_000)
+    code, out, err = run(TWO, "status")
+    assert (code, err) == (2, "")
+    what = "Which services there are" if key == "services" else "What happened last"
+    assert out.startswith(
+        f"CTICACHE CRITICAL - {what} cannot be read. A key of cticache holds what somebody else has put"
+    )
+    assert "\nRedis: UP, " in out
+    assert out.count("\nPool: ") == 2
+    assert run(TWO, "pools", "--crit", "90")[0] == 0
