@@ -90,11 +90,13 @@ def test_each_worker_tells_the_figures_of_all(start: Callable[..., Service]) -> 
     for _ in range(20):
         assert asked(service.port, f"GET {CALLS} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).status == 401
     until(lambda: service.scrape()['cticache_refusals_total{code="unauthorized"}'] == 20)
+    connections = [f'cticache_connections{{worker="{worker}"}}' for worker in (1, 2)]
+    until(lambda: service.scrape().keys() >= {*connections})  # one that has refused nobody may tell of itself last
     scraped = service.scrape()
     assert scraped['cticache_refused_logins_total{reason="missing"}'] == 20
     for process in ("parent", 1, 2):
         assert scraped[f'cticache_process_resident_memory_bytes{{process="{process}"}}'] > 1_000_000
-    assert sum(scraped[f'cticache_connections{{worker="{worker}"}}'] for worker in (1, 2)) >= 1
+    assert sum(scraped[name] for name in connections) >= 1
 
 
 def test_the_parent_writes_the_log_of_its_workers_to_the_last_line(start: Callable[..., Service]) -> None:
