@@ -2,6 +2,9 @@
 
 This process counts its own. Each is also told to whoever counts for all processes, in a thread, so that nobody waits
 for it; the counts that come back are what is acted on to spare the machine, and are forgotten when nobody answers.
+
+Those that come again while they are known to be wrong are no guesses: they are told so that somebody mends the client,
+many in one, and make nobody wait but their own site.
 """
 
 import logging
@@ -21,11 +24,15 @@ UNKNOWN = "@unknown"
 _WINDOW_S = 60.0
 _IDLE_S = 5.0
 """The thread ends when there has been nothing to tell for this long."""
+_AGAIN_S = 1.0
+"""What came again is told of one name at a time, this long after the last: a client in a loop costs Redis nothing."""
 _MOST_UNTOLD = 100
 """Failures that may wait to be told; no more are told while Redis hangs."""
 
-Report = Callable[[str, str], tuple[int, int]]
-"""Counts a failure of a name and a site for all processes; returns how many each has had lately."""
+Report = Callable[[str, str, int], tuple[int, int]]
+"""Counts a failure of a name and a site for all processes or, from 1 on, so many that were known to be failures;
+returns how many each has had lately without those.
+"""
 
 
 class _Count:
@@ -50,6 +57,8 @@ class Failures:
         self._sites: OrderedDict[str, _Count] = OrderedDict()
         self._lock = threading.Lock()
         self._untold: Queue[tuple[str, str]] = Queue(_MOST_UNTOLD)
+        self._again: dict[str, tuple[str, int]] = {}
+        """Name -> the site that it came from last, and how many came again and are not told yet."""
         self._telling = False
 
     def add(self, name: str, site: str) -> None:
@@ -62,14 +71,22 @@ class Failures:
                     self._untold.put_nowait((name, site))
                 except Full:
                     return
-                if not self._telling:
-                    self._telling = True
-                    threading.Thread(target=self._tell, name="failures", daemon=True).start()
+                self._see_to_telling()
 
-    def again(self, site: str) -> None:
-        """Count a password that was known to be wrong: this process alone needs to know."""
+    def again(self, name: str, site: str) -> None:
+        """Count a password that was known to be wrong: it makes its site alone busy, in this process."""
         with self._lock:
             self._of_site(site).here += 1
+        self.along(name, site)
+
+    def along(self, name: str, site: str) -> None:
+        """Tell of a password that was found to be wrong for somebody else who brought it at the same time."""
+        if not self._report:
+            return
+        with self._lock:
+            _, times = self._again.get(name, (site, 0))
+            self._again[name] = site, times + 1
+            self._see_to_telling()
 
     def rank(self, name: str, site: str, *, asked_before: bool) -> int:
         """How a check of this name for this site ranks among those who wait."""
@@ -104,28 +121,46 @@ class Failures:
             self._sites.popitem(last=False)
         return count
 
+    def _see_to_telling(self) -> None:
+        if not self._telling:
+            self._telling = True
+            threading.Thread(target=self._tell, name="failures", daemon=True).start()
+
     def _tell(self) -> None:
+        again_at = busy_at = time.monotonic()
         while True:
             try:
-                name, site = self._untold.get(timeout=_IDLE_S)
+                self._learn(*self._untold.get(timeout=_AGAIN_S))
+                busy_at = time.monotonic()
             except Empty:
-                with self._lock:
-                    if self._untold.empty():
-                        self._telling = False
-                        return
-                continue
-            self._learn(name, site)
+                pass
+            now = time.monotonic()
+            if now - again_at >= _AGAIN_S and self._again:
+                self._learn(*self._next_again())
+                again_at = busy_at = now
+            with self._lock:
+                if now - busy_at >= _IDLE_S and self._untold.empty() and not self._again:
+                    self._telling = False
+                    return
 
-    def _learn(self, name: str, site: str) -> None:
+    def _next_again(self) -> tuple[str, str, int]:
+        """Whose turn it is to be told of: who has waited longest."""
+        with self._lock:
+            name = next(iter(self._again))
+            return name, *self._again.pop(name)
+
+    def _learn(self, name: str, site: str, again: int = 0) -> None:
         assert self._report  # noqa: S101 - for the type checker
         try:
-            of_name, of_site = self._report(name, site)
+            of_name, of_site = self._report(name, site, again)
         except Refusal:
             self._forget()
         except Exception as error:  # noqa: BLE001 - the next one is told all the same
             _log.error("a failed login could not be counted: %s", type(error).__name__)
             self._forget()
         else:
+            if again:
+                return  # they make nobody wait, nor wait longer
             with self._lock:
                 self._of_name(name).shared = of_name
                 self._of_site(site).shared = of_site

@@ -170,7 +170,7 @@ class Verifier:
             return of_token
         lane, place = user.name if user else UNKNOWN, site(where())
         if time.monotonic() < self._wrong.get(digest, 0.0):
-            self._failures.again(place)
+            self._failures.again(lane, place)
             if self._failures.is_busy(place):
                 self._pause(lane)
             return None
@@ -181,6 +181,7 @@ class Verifier:
             if digest in self._right:
                 return True
             if time.monotonic() < self._wrong.get(digest, 0.0):
+                self._failures.along(lane, place)
                 return False
             since = self._put_off.get(digest)
             first = next(self._arrivals) if since is None else since
@@ -188,6 +189,7 @@ class Verifier:
                 self._put_off_to_later(digest, first)
                 raise TooManyLogins(retry_after=1)
             job = self._underway.get(digest)
+            comes_along = job is not None
             if not job:
                 rank = self._failures.rank(lane, place, asked_before=since is not None)
                 work = partial(self._work_out, digest, lane, place, user, password, nth=self._nth)
@@ -209,7 +211,10 @@ class Verifier:
                     self._put_off_to_later(digest, first)
         if not job.future.done():
             raise TooManyLogins(retry_after=1)
-        return job.future.result()
+        verdict = job.future.result()
+        if comes_along and not verdict:
+            self._failures.along(lane, place)
+        return verdict
 
     def _pause(self, lane: str) -> None:
         """Keep who sends the same wrong password over and over from taking all of the machine's time."""

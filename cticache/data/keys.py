@@ -43,7 +43,8 @@ begin the script.
   ``sync_interval``, from look to look
 - ``cti:{@all}:events``, a list: what happened to the services, the newest first, 200 at most; 30 days
 - ``cti:{@logins}:failed``, a hash: user -> wrong passwords, ``@unknown`` for names that are no user's; for ever
-- ``cti:{@logins}:minute:MINUTE``, a hash: the same of one minute since 1970, and by bucket of addresses; two minutes
+- ``cti:{@logins}:minute:MINUTE``, a hash: those checked in one minute since 1970, and by bucket of addresses; two
+  minutes
 """
 
 import re

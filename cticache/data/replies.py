@@ -139,7 +139,7 @@ class Explanation(NamedTuple):
 
 
 class FailedLogins(NamedTuple):
-    """Wrong passwords that were checked, in all services on this Redis."""
+    """Wrong passwords, in all services on this Redis."""
 
     addresses: int
     """From how many addresses in the last minute, up to a bound."""

@@ -141,7 +141,7 @@ def _logins(seen: Seen) -> Iterator[Metric]:
     if seen.failed_logins is None:
         return
     if seen.names_users:
-        family = CounterMetricFamily("cticache_failed_logins", "Wrong passwords that were checked", labels=["user"])
+        family = CounterMetricFamily("cticache_failed_logins", "Wrong passwords", labels=["user"])
         for user, count in sorted(seen.failed_logins.by_user.items()):
             family.add_metric([user], count)
         yield family

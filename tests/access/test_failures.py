@@ -43,14 +43,14 @@ def test_what_is_no_users_name_is_never_calm() -> None:
 def test_a_password_known_to_be_wrong_counts_for_its_site_alone() -> None:
     known = Failures(MANY, 100)
     for _ in range(MANY):
-        known.again("here")
+        known.again("bob", "here")
     assert known.is_busy("here")
     assert not known.is_busy("there")
     assert rank(known, "bob", "there") == CALM
 
 
 def test_after_a_minute_all_are_calm_again(clock: list[float]) -> None:
-    known = Failures(MANY, 100, lambda _name, _site: (99, 99))
+    known = Failures(MANY, 100, lambda _name, _site, _again: (99, 99))
     for _ in range(MANY):
         known.add("bob", "here")
     until(lambda: known.are_many("bob", "there"))
@@ -64,7 +64,7 @@ def test_after_a_minute_all_are_calm_again(clock: list[float]) -> None:
 def test_what_other_processes_have_seen_counts_too() -> None:
     told: list[tuple[str, str]] = []
 
-    def report(name: str, site: str) -> tuple[int, int]:
+    def report(name: str, site: str, _again: int) -> tuple[int, int]:
         told.append((name, site))
         return (MANY, 1) if name == "bob" else (1, MANY)
 
@@ -85,7 +85,7 @@ def test_what_nobody_keeps_up_any_more_is_not_acted_on(error: Exception) -> None
     answers: list[Exception | None] = [None, error]
     told: list[str] = []
 
-    def report(name: str, _site: str) -> tuple[int, int]:
+    def report(name: str, _site: str, _again: int) -> tuple[int, int]:
         told.append(name)
         if answer := answers.pop(0):
             raise answer
@@ -102,6 +102,53 @@ def test_what_nobody_keeps_up_any_more_is_not_acted_on(error: Exception) -> None
     assert not known.are_many("bob", "here")
 
 
+def test_what_comes_again_is_told_together_and_puts_nobody_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str, int]] = []
+
+    def report(name: str, site: str, again: int) -> tuple[int, int]:
+        told.append((name, site, again))
+        return 99, 99
+
+    monkeypatch.setattr(failures, "_AGAIN_S", 3600.0)
+    known = Failures(MANY, 100, report)
+    for at in range(500):
+        known.again("bob", "here" if at else "there")
+        known.again(UNKNOWN, "there")
+    known.along("bob", "here")
+    assert told == []
+    monkeypatch.setattr(failures, "_AGAIN_S", 0.0)
+    known.add("eve", "elsewhere")  # the thread looks again
+    until(lambda: len(told) == 3)
+    assert told == [("eve", "elsewhere", 0), ("bob", "here", 501), (UNKNOWN, "there", 500)]
+    assert not known.are_many("bob", "here")
+    assert rank(known, "bob", "nowhere") == CALM
+
+
+def test_what_comes_again_is_told_at_most_once_a_second(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "_AGAIN_S", 0.01)
+    told: list[int] = []
+    known = Failures(MANY, 100, lambda _name, _site, again: (told.append(again) or 1, 1))
+    known.again("bob", "here")
+    known.add("bob", "here")
+    until(lambda: len(told) >= 1)
+    assert told == [0]
+    known.again("bob", "here")
+    clock[0] += 0.02
+    until(lambda: len(told) >= 2)
+    assert told == [0, 2]
+    known.again("bob", "here")
+    known.again("eve", "here")
+    known.add("bob", "here")
+    until(lambda: len(told) >= 3)
+    assert told == [0, 2, 0]
+    clock[0] += 0.02
+    until(lambda: len(told) >= 4)
+    assert told == [0, 2, 0, 1]
+    clock[0] += 0.02
+    until(lambda: len(told) >= 5)
+    assert told == [0, 2, 0, 1, 1]
+
+
 def test_it_knows_of_so_many_sites_and_forgets_those_that_were_longest_quiet() -> None:
     known = Failures(1, 100)
     for at in range(300):
@@ -114,7 +161,7 @@ def test_it_knows_of_so_many_sites_and_forgets_those_that_were_longest_quiet() -
 def test_the_thread_that_tells_ends_and_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failures, "_IDLE_S", 0.01)
     told: list[str] = []
-    known = Failures(MANY, 100, lambda name, _site: (told.append(name) or 1, 1))
+    known = Failures(MANY, 100, lambda name, _site, _again: (told.append(name) or 1, 1))
     for name in ("bob", "eve"):
         known.add(name, "here")
         until(lambda name=name: name in told and not known._telling)

@@ -26,7 +26,7 @@ class Door:
         self.checked: list[str] = []
         self._may = threading.Semaphore(1000)
         self._clients = ThreadPoolExecutor(100)
-        self.reported: list[tuple[str, str]] = []
+        self.reported: list[tuple[str, str, int]] = []
         monkeypatch.setattr(passwords, "_matches", self._matches)
 
     def opened(self, **limits: Any) -> "Door":
@@ -34,8 +34,8 @@ class Door:
         self.verifier = Verifier(users, 60, 1000, **{"many": MANY, "report": self._report} | limits)
         return self
 
-    def _report(self, name: str, site: str) -> tuple[int, int]:
-        self.reported.append((name, site))
+    def _report(self, name: str, site: str, again: int) -> tuple[int, int]:
+        self.reported.append((name, site, again))
         return 0, 0
 
     def _matches(self, stored: str, password: str) -> bool:
@@ -241,18 +241,30 @@ def test_who_sends_the_same_wrong_password_over_and_over_is_answered_slowly(door
     assert not door.verifier._room.taken
 
 
-def test_a_wrong_password_is_told_once_and_no_other_is(door: Door) -> None:
-    door.opened()
-    for _ in range(2):
+def test_a_wrong_password_is_told_and_how_often_it_came_again_and_no_other_is(door: Door) -> None:
+    door.opened(many=1000)
+    for _ in range(3):
         door.verifier.user("bob", "wrong", lambda: "2001:db8::7")
         door.verifier.user("nobody", "wrong", lambda: "203.0.113.1")
         door.verifier.user("eve", RIGHT, lambda: "203.0.113.1")
+    until(lambda: len(door.reported) == 4)
+    first = [("bob", "2001:db8::/64"), (UNKNOWN, "203.0.113.1")]
+    assert door.reported == [(*each, again) for again in (0, 2) for each in first]
+
+
+def test_who_waits_along_with_the_same_wrong_password_is_told_too(door: Door) -> None:
+    door.opened()
+    door.hold()
+    asked = [door.ask("bob", "wrong") for _ in range(5)]
+    door.let()
+    assert [each.result(20) for each in asked] == [None] * 5
     until(lambda: len(door.reported) == 2)
-    assert door.reported == [("bob", "2001:db8::/64"), (UNKNOWN, "203.0.113.1")]
+    assert door.reported == [("bob", "203.0.113.1", 0), ("bob", "203.0.113.1", 4)]
+    assert not door.verifier._failures.is_busy("203.0.113.1")  # it was one guess
 
 
 def test_hashes_rest_when_all_processes_have_seen_many(door: Door) -> None:
-    door.opened(report=lambda _name, _site: (MANY, 1)).attack("bob", 1)
+    door.opened(report=lambda _name, _site, _again: (MANY, 1)).attack("bob", 1)
     rests = door.verifier._turns._rest_s
     until(lambda: rests(Job(0, "bob", "198.51.100.1", bool)) > 0)
     assert rests(Job(0, "eve", "198.51.100.1", bool)) == 0

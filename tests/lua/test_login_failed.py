@@ -26,6 +26,14 @@ def test_a_user_and_an_address_are_counted_by_themselves(store: Store) -> None:
     assert (failed.addresses, failed.by_user) == (2, {"bob": 2, "eve": 1, "@unknown": 1})
 
 
+def test_what_was_known_to_be_wrong_is_told_of_its_user_and_is_no_guess(client: Redis, store: Store) -> None:
+    assert store.login_failed("bob", HERE) == (1, 1)
+    assert store.login_failed("bob", HERE, 40) == (1, 1)
+    assert store.login_failed("@unknown", THERE, 2) == (0, 0)
+    failed = store.login_failures()
+    assert (failed.addresses, failed.by_user) == (2, {"bob": 41, "@unknown": 2})
+
+
 def test_counts_are_of_this_minute_and_the_one_before(client: Redis, store: Store) -> None:
     begun = None
     while begun != (begun := client.time()[0] // 60):  # once more if a minute ended meanwhile

@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 from redis import Redis
 
+from cticache.access.passwords import Verifier
 from cticache.data.condition import Condition
 from cticache.data.heartbeat import Heartbeat
 from cticache.data.keys import Keys
@@ -205,6 +206,18 @@ def test_a_guesser_of_passwords_is_told(night: Night) -> None:
     ((level, said),) = night.look()
     assert (level, said[:65]) == ("WARNING", "41 wrong passwords in the last minute, most for user ivr, from 1 ")
     assert night.look(2) == []
+
+
+def test_a_client_with_one_old_password_is_told(night: Night) -> None:
+    verifier = Verifier([user("agents"), user("ivr")], 60, 1000, many=1000, report=night.store.login_failed)
+    assert not verifier.user("ivr", "wrong", lambda: "203.0.113.2")
+    until(lambda: night.store.login_failures().by_user == {"ivr": 1})
+    assert night.look() == []
+    for _ in range(60):
+        assert not verifier.user("agents", "old", lambda: "203.0.113.1")
+    until(lambda: night.store.login_failures().by_user.get("agents") == 60)
+    ((level, said),) = night.look()
+    assert (level, said[:68]) == ("WARNING", "61 wrong passwords in the last minute, most for user agents, from 2 ")
 
 
 def test_who_asks_for_numbers_of_no_pool_is_told_and_who_misses_a_call_is_not(night: Night) -> None:

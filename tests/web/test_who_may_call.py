@@ -141,12 +141,12 @@ def test_wrong_passwords_are_counted_for_all_processes_and_shown(service: Servic
             for _ in range(2):  # the second is known to be wrong
                 assert asked(api, basic(name, "wrong"), "203.0.113.9").status_code == 401
         assert asked(api, basic("username")).status_code == 200
-    until(lambda: sum(store.login_failures().by_user.values()) == 8)
+    until(lambda: sum(store.login_failures().by_user.values()) == 16)
     scraped = one.simulate_get("/metrics", headers={"Authorization": basic("username")}).text
     assert [line for line in scraped.splitlines() if line.startswith("cticache_failed_login")] == [
-        'cticache_failed_logins_total{user="@unknown"} 4.0',
-        'cticache_failed_logins_total{user="username"} 2.0',
-        'cticache_failed_logins_total{user="x-only"} 2.0',
+        'cticache_failed_logins_total{user="@unknown"} 8.0',
+        'cticache_failed_logins_total{user="username"} 4.0',
+        'cticache_failed_logins_total{user="x-only"} 4.0',
         "cticache_failed_login_addresses 1.0",
     ]
 

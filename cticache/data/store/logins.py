@@ -12,14 +12,19 @@ _SITE_BUCKETS = 4096
 class Logins(Asking):
     """What is counted of wrong passwords."""
 
-    def login_failed(self, user: str, site: str) -> tuple[int, int]:
+    def login_failed(self, user: str, site: str, again: int = 0) -> tuple[int, int]:
         """Count a wrong password of a user (``@unknown``: a name that is no user's) and of the site it came from.
 
-        Returns how many both have had in this minute and the one before, in all services on this Redis; sites share
-        a bounded number of counts.
+        ``again``: count so many instead that were known to be wrong, which are no guesses. Returns how many guesses
+        both have had in this minute and the one before, in all services on this Redis; sites share a bounded number of
+        counts.
         """
         of_user, of_site = self._run(
-            "login_failed", self._keys.login_failed(), user=user, bucket=crc32(site.encode()) % _SITE_BUCKETS
+            "login_failed",
+            self._keys.login_failed(),
+            user=user,
+            bucket=crc32(site.encode()) % _SITE_BUCKETS,
+            again=again,
         )
         return of_user, of_site
 
