@@ -136,6 +136,8 @@ class Explanation(NamedTuple):
     """When a loss was told last; 0 if none was."""
     loss: Literal["empty", "older", "ahead", ""]
     """Its kind; empty for none, and for one that an older release told."""
+    ended_ms: int
+    """When a call of this very ANI ended of which Redis has not that it was taken or released; 0 for none."""
 
 
 class FailedLogins(NamedTuple):

@@ -29,7 +29,12 @@ _LOST = {
     "": "Redis lost calls at {at}: what was posted before it may be gone.",
 }
 """By the kind of a loss."""
-_BORN = "Redis has calls of this pool since {at} only: what was posted before is not in it."
+_BORN = "If it was posted before {at}, it is lost: Redis has calls of this pool since then only."
+_ENDED = "A call of this ANI on this number ended at {at}"
+_TOO_LATE = (
+    "without being taken: System Y asks too late, or the lease is too short. The audit's line of it has its ttl."
+)
+_FORGOTTEN = "; by now it is not known whether it was taken."
 _DAY_MS = 86_400_000
 """How long after a loss somebody may ask for a call that was lost."""
 _UNLIKE = {
@@ -69,12 +74,21 @@ def _sentence(place: Place, found: Explanation, canonical: str) -> str:
     gone_ms = int(found.found) if found.grade == "gone" else 0
     when = f"{'released' if gone_ms < 0 else 'taken'}, at {utc(abs(gone_ms))}"
     outcome = _OUTCOMES[found.grade].format(digits=place.pool.match_digits, rule=place.rule, when=when)
-    said = [outcome, _loss(found)]
+    said = [outcome, _ended(place.pool, found) or _loss(found)]
     if found.rule != place.rule and found.grade not in ("exact", "gone"):
         said.append(_CAREFUL)
     elif found.kind:
         said.append(_near_miss(place.pool, found, canonical))
     return " ".join(filter(None, said))
+
+
+def _ended(pool: Pool, found: Explanation) -> str:
+    """That there was such a call, which is over; empty where the number remembers none."""
+    if not found.ended_ms:
+        return ""
+    # A number may rest for longer than it is remembered of a call that it was taken.
+    is_known = found.now_ms - found.ended_ms < pool.remember_ms
+    return _ENDED.format(at=utc(found.ended_ms)) + (f" {_TOO_LATE}" if is_known else _FORGOTTEN)
 
 
 def _loss(found: Explanation) -> str:

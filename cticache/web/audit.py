@@ -1,10 +1,10 @@
 """The audit: one line in the log for each operation on a call, to tell hours later where a call's data went.
 
 A line has the request's id, the user, what was asked, pool, DNIS, the ANI's last digits and a digest of it, the token
-of the lease, the outcome and the time it took, and where that is a refusal the client's address; never a value. As JSON
-it has the address, the method and the route in any case. The digest is keyed (BLAKE2b, RFC 7693), since there are so
-few telephone numbers that a plain hash could be reversed. With a configured key it is the same in every process and
-after a restart.
+of the lease, the outcome and the time it took, for how long a lease lasts, and where that is a refusal the client's
+address; never a value. As JSON it has the address, the method and the route in any case. The digest is keyed (BLAKE2b,
+RFC 7693), since there are so few telephone numbers that a plain hash could be reversed. With a configured key it is the
+same in every process and after a restart.
 """
 
 import hashlib
@@ -36,7 +36,8 @@ _HEADER = "HTTP_X_REQUEST_ID"
 _CALL = ("id", "user", "op", "pool", "dnis", "ani", "digest", "token", "outcome", "status")
 _WHAT = "an operation on a call"
 _DONE, _NOT_DONE = Fields(_WHAT, *_CALL, "ms"), Fields(_WHAT, *_CALL, "ms", "address")
-_IN_FULL = Fields(_WHAT, *_CALL, "ms", "address", "method", "route")
+_LASTS = Fields(_WHAT, *_CALL, "ttl", "ms")
+_IN_FULL = Fields(_WHAT, *_CALL, "ttl", "ms", "address", "method", "route")
 
 
 class Audit:
@@ -135,14 +136,16 @@ class Audit:
             call.get("token", "-"),
             call.get("outcome", "-"),
             resp.status_code,
-            _ms(took_s),
         )
+        ttl, ms = call.get("ttl", "-"), _ms(took_s)
         if self._in_full:
-            _log.info(_IN_FULL, *told, address(req) or "-", _method(req) or "-", req.uri_template or "-")
+            _log.info(_IN_FULL, *told, ttl, ms, address(req) or "-", _method(req) or "-", req.uri_template or "-")
         elif is_refused:
-            _log.info(_NOT_DONE, *told, address(req) or "-")
+            _log.info(_NOT_DONE, *told, ms, address(req) or "-")
+        elif "ttl" in call:
+            _log.info(_LASTS, *told, ttl, ms)
         else:
-            _log.info(_DONE, *told)
+            _log.info(_DONE, *told, ms)
 
 
 def _ms(seconds: float) -> float:
@@ -178,7 +181,7 @@ def each_ended(req: Request, calls: list[tuple[str, str, str]]) -> None:
         req.context.call["each"] = calls
 
 
-def became(req: Request, outcome: str, **more: str) -> None:
-    """Note what became of the request: a word, and the token of the lease."""
+def became(req: Request, outcome: str, **more: str | int) -> None:
+    """Note what became of the request: a word, the token of the lease and, in s, for how long it lasts from now."""
     if told(req):
         req.context.call.update(more, outcome=outcome)

@@ -88,7 +88,8 @@ class _OneCall(Allowing):
             if not told(req):  # no place was asked
                 about(req, op, NO_POOL, shown(dnis, is_ours=self._calls.knows(dnis)), shown(ani).removeprefix("+"))
             raise
-        became(req, "replayed" if held.replayed else held.grade, token=held.token)
+        lasts = {"ttl": held.left_ms // 1000} if op == "renew" else {}
+        became(req, "replayed" if held.replayed else held.grade, token=held.token, **lasts)
         members = [("value", held.value), *_detail(req, place.pool, held.grade, held.leased_ms, held.left_ms)]
         reply(req, resp, Hit(members, "value", dnis, sent))
         resp.etag = held.token
@@ -200,7 +201,7 @@ class Calls(_OneCall):
             key=_key(req, asked, key),
             looking=partial(about, req, "lease"),
         )
-        became(req, lease.outcome, dnis=lease.dnis, token=lease.token)
+        became(req, lease.outcome, dnis=lease.dnis, token=lease.token, ttl=lease.left_ms // 1000)
         resp.status = 201
         members = [("dnis", encoded(lease.dnis)), ("ani", encoded(ani.sent)), ("value", value)]
         detail = _detail(req, pool, None, lease.leased_ms, lease.left_ms)

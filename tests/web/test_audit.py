@@ -27,7 +27,8 @@ NUMBER = "5551234560"
 A, A_AS_Y_SEES_IT, SAME_TAIL, OTHER, PBX = "2125551234", "12125551234", "3135551234", "4159990000", "8005550000"
 FIELDS = ("id", "user", "op", "pool", "dnis", "ani", "digest", "token", "outcome", "status")
 LINE = re.compile(
-    " ".join(rf"{name}=(?P<{name}>\S+)" for name in FIELDS) + r" ms=\d+\.\d(?: address=(?P<address>\S+))?"
+    " ".join(rf"{name}=(?P<{name}>\S+)" for name in FIELDS)
+    + r"(?: ttl=(?P<ttl>\d+))? ms=\d+\.\d(?: address=(?P<address>\S+))?"
 )
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16}")
 VERIFIER = Verifier(
@@ -46,7 +47,8 @@ def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
         caplog.clear()
         assert all(found)
         assert all((match["address"] is None) == (match["status"] < "400") for match in found if match)
-        return [{name: match[name] for name in FIELDS} for match in found if match]
+        shown = [match.groupdict("") for match in found if match]
+        return [{name: text for name, text in each.items() if text and name != "address"} for each in shown]
 
     return told
 
@@ -85,7 +87,17 @@ def test_a_line_tells_who_did_what_to_which_call(new_service: NewService, lines:
         "token": posted.headers["etag"].strip('"'),
         "outcome": "leased",
         "status": "201",
+        "ttl": "300",
     }
+
+
+def test_a_line_of_a_lease_and_of_a_renewal_tells_how_long_it_lasts(new_service: NewService, lines: Lines) -> None:
+    api = audited(new_service(make_pool()))
+    api.simulate_post(CALLS, json={"ani": A, "value": "v", "ttl": 3})
+    api.simulate_get(call(A))
+    api.simulate_put(call(A), json={"ttl": 7})
+    api.simulate_delete(call(A))
+    assert [line.get("ttl") for line in lines()] == ["3", None, "7", None]
 
 
 def test_in_full_a_line_has_a_field_for_all_that_is_known_of_the_request(
@@ -101,8 +113,9 @@ def test_in_full_a_line_has_a_field_for_all_that_is_known_of_the_request(
         assert isinstance(record.args, tuple)
         told.append(dict(zip(record.msg.names, record.args, strict=True)))
     leased, missed = told
-    assert list(leased) == list(missed) == [*FIELDS, "ms", "address", "method", "route"]
+    assert list(leased) == list(missed) == [*FIELDS, "ttl", "ms", "address", "method", "route"]
     assert (leased["address"], leased["method"], leased["route"], leased["status"]) == ("-", "POST", CALLS, 201)
+    assert (leased["ttl"], missed["ttl"]) == (300, "-")
     assert (missed["method"], missed["route"], missed["outcome"]) == ("GET", f"{CALLS}/{{key}}", "not_found")
     assert 0 < leased["ms"] < 60_000
 

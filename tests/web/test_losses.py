@@ -116,7 +116,7 @@ def test_explain_says_that_redis_came_back_empty_after_the_call_may_have_been_po
 @pytest.mark.parametrize(
     ("beat", "says"),
     [
-        ({"born_ms": 1}, "Redis has calls of this pool since AT only: what was posted before is not in it."),
+        ({"born_ms": 1}, "If it was posted before AT, it is lost: Redis has calls of this pool since then only."),
         ({"born_ms": DAY_S}, ""),
         ({"born_ms": 9, "lost_ms": 1, "loss": "older"}, "Redis came back with an older state at AT: "),
         ({"born_ms": DAY_S, "lost_ms": 1, "loss": "ahead"}, "The clock of Redis was set ahead at AT: "),

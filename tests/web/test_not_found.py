@@ -1,5 +1,6 @@
 """What is asked for and not found: counted once for each request, and the near miss told in words."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from cticache.numbering.country import Country
 from cticache.operate.explain import explain
 from cticache.web.app import create_app
 from cticache.web.audit import Audit
+from kit.aging import age
 from kit.running import MAX_BODY, Service
 from kit.samples import USERS, basic, make_pool
 
@@ -77,6 +79,39 @@ def test_what_is_gone_in_one_of_two_places_is_no_miss_in_the_other(
 
 
 # Told
+
+
+def says(service: Service, ani: str) -> str:
+    (place,) = api_of(service).simulate_get("/cticache/explain", params={"dnis": NUMBER, "ani": ani}).json["places"]
+    return re.sub(r"20\d\d-[\dT:.-]+Z", "AT", place["says"])
+
+
+def test_a_call_that_was_asked_for_too_late_is_told_from_one_that_was_never_there(new_service: NewService) -> None:
+    service = new_service(make_pool(NUMBER, ttl_ms=60_000))
+    service.keeper._look()
+    post(api_of(service), A)
+    assert "ended" not in says(service, PBX)
+    age(service.client, 61_000)
+    assert api_of(service).simulate_delete(f"{CALLS}/{NUMBER}:{A}").status_code == 404
+    assert says(service, A) == (
+        f"{BY_OWN_RULE} A call of this ANI on this number ended at AT without being taken: System Y asks too late, or "
+        "the lease is too short. The audit's line of it has its ttl."
+    )
+    lost = "If it was posted before AT, it is lost: Redis has calls of this pool since then only."
+    assert says(service, PBX) in (BY_OWN_RULE, f"{BY_OWN_RULE} {lost}")
+
+
+def test_a_call_of_which_it_is_forgotten_whether_it_was_taken_is_not_said_to_have_been_late(
+    new_service: NewService,
+) -> None:
+    service = new_service(make_pool(NUMBER, cooldown_ms=600_000, remember_ms=60_000))
+    post(api_of(service), A)
+    assert api_of(service).simulate_delete(f"{CALLS}/{NUMBER}:{A}").status_code == 200
+    assert says(service, A) == "It is refused with 410: it was taken, at AT."
+    age(service.client, 61_000)
+    assert says(service, A).startswith(
+        f"{BY_OWN_RULE} A call of this ANI on this number ended at AT; by now it is not known whether it was taken."
+    )
 
 
 SOLE = "match = sole with exhausted = reject"

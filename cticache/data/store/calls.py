@@ -238,7 +238,7 @@ class Calls(Asking):
     def explain(self, place: Place, ani: str) -> Explanation:
         """Which calls are live on a number, and which of them the ANI would be matched with; changes nothing."""
         pool, dnis, rule, *_ = place
-        grade, found, rule, kind, like, now_ms, born_ms, lost_ms, loss, *rest = self._run(
+        grade, found, rule, kind, like, now_ms, born_ms, lost_ms, loss, ended_ms, *rest = self._run(
             "explain",
             self._keys.explain(pool.name, dnis),
             ani=ani,
@@ -247,7 +247,7 @@ class Calls(Asking):
             most_callers=MOST_CALLERS,
         )
         calls = [LiveCall(*rest[at : at + 5]) for at in range(0, len(rest), 5)]
-        return Explanation(grade, str(found), rule, kind, like, calls, now_ms, born_ms, lost_ms, loss)
+        return Explanation(grade, str(found), rule, kind, like, calls, now_ms, born_ms, lost_ms, loss, ended_ms)
 
     def _not_lent(self, pool: Pool, lessee: str, max_live: int, why: str, ms: int = 0, *more: int) -> Refusal:
         """The refusal for what lease.lua says instead of a lease; ``ms`` is a wait, or since when the call is over.
