@@ -45,6 +45,7 @@ class Section:
         found = {field.name: field.metadata for field in dataclasses.fields(made) if field.metadata}
         kinds: dict[str, fields.Field[Any]] = {attribute: told[_KIND] for attribute, told in found.items()}
         names = {attribute: kind.data_key or attribute for attribute, kind in kinds.items()}
+        self._kinds = {names[attribute]: kind for attribute, kind in kinds.items()}
         self._schema = Schema.from_dict(kinds)(unknown=EXCLUDE)
         self.made = made
         self.options = {name: attribute for attribute, name in names.items()}
@@ -58,6 +59,11 @@ class Section:
         """The attributes that were given; marshmallow's ValidationError lists the faults by option."""
         loaded: dict[str, Any] = self._schema.load(given)
         return loaded
+
+    def as_given(self, option: str, value: Any) -> Any:
+        """The value of an attribute in the unit of its option; any but of a whole number as it is."""
+        kind = self._kinds[option]
+        return kind.as_given(value) if isinstance(kind, Whole) else value
 
 
 class Whole(fields.Field[int]):
@@ -76,6 +82,10 @@ class Whole(fields.Field[int]):
         if re.fullmatch(r"[0-9]{1,18}", value) and least <= int(value) <= most:
             return int(value) * self._times
         raise ValidationError(f"must be a whole number{unit and ' of '}{unit}, {least} to {most}")
+
+    def as_given(self, value: int) -> int | str:
+        """What reads as this value."""
+        return "" if value == self._empty else value // self._times
 
 
 class Seconds(fields.Field[float]):

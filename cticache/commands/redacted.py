@@ -7,16 +7,22 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cticache import logs
 from cticache.config.sections import SECTIONS, Config
+from cticache.journal.ids import OWN
 from cticache.link.redis_url import addresses
 from cticache.numbering.ani import masked
+from cticache.numbering.country import Country
 from cticache.numbering.numbers import NumberSet
+from cticache.options import Section
 
 HIDDEN = "***"
-_TIME = re.compile(
-    r"(?<![\w.+/-])(20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_TIME = (
+    r"(?<![\w.+/-])(?:20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,6})?)?Z?)?)(?![\w/-]|[.,]?[0-9])"
 )
 """A date that stands alone, with a time of the day behind it or without: it is no telephone number."""
+_ID = rf'(?:(?<=\bid=)|(?<="id":")){OWN}(?![^\s"])'
+"""The id of a request in a line of the log that the service gave it, by which lines belong together."""
+_WHOLE = re.compile(f"({_TIME}|{_ID})")
 _NUMBER = re.compile(r"\+?[0-9]+")
 _LEAST_SECRET = 4
 """Shorter ones cannot be told from other text."""
@@ -50,8 +56,8 @@ def without(text: str, hidden: set[str]) -> str:
 
 
 def without_numbers(text: str) -> str:
-    """The text with only the last digits left of every telephone number in it, and with its dates and times whole."""
-    parts = _TIME.split(text)  # each second one is a time
+    """The text with only the last digits left of every telephone number in it; dates, times and own ids stay whole."""
+    parts = _WHOLE.split(text)  # each second one is left as it is
     return "".join(part if at % 2 else logs.without_numbers(part) for at, part in enumerate(parts))
 
 
@@ -62,14 +68,15 @@ def figures(pool: Mapping[str, Any]) -> dict[str, Any]:
 
 def _section(kind: str, made: object) -> dict[str, Any]:
     known = SECTIONS[kind]
-    return dict(_options(known.options, known.secrets, made))
+    return dict(_options(known, made))
 
 
-def _options(options: Mapping[str, str], hidden: frozenset[str], made: object) -> Iterator[tuple[str, Any]]:
-    """Each option; those of times are in the unit of their attribute, whose name says which."""
-    for option, attribute in options.items():
+def _options(known: Section, made: object) -> Iterator[tuple[str, Any]]:
+    """Each option under its name in the file, and in the unit that it has there."""
+    for option, attribute in known.options.items():
         value = getattr(made, attribute)
-        yield attribute, (HIDDEN if value else "") if option in hidden else _shown(value)
+        hidden = HIDDEN if value else ""
+        yield option, hidden if option in known.secrets else _shown(known.as_given(option, value))
 
 
 def _shown(value: object) -> Any:
@@ -78,6 +85,8 @@ def _shown(value: object) -> Any:
             return value
         case str():
             return masked(value) if _NUMBER.fullmatch(value) else without_numbers(value)
+        case Country():
+            return value.code
         case NumberSet():
             return {"numbers": len(value), "ranges": len(value.spans)}
         case tuple() | frozenset():

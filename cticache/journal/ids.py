@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
+OWN = r"[0-9a-f]{9}[a-f][0-9a-f]{6,}"
+"""An id that is made here, as a pattern."""
 _VISIBLE = re.compile(r"[!-~]{1,64}")
 """What can stand in a line of the log and in a header."""
 _NUMBER = re.compile(r"\d(?:[^\dA-Za-z]*\d){5,}")

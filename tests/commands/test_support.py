@@ -106,6 +106,8 @@ def test_nothing_secret_and_nobodys_number_is_in_it(
     assert "environment: CTICACHE_POOL_SUPPORT_FALLBACK\n" in files["check.txt"]
     told = json.loads(files["configuration.json"])
     assert told["pool:support"]["numbers"] == {"numbers": 9, "ranges": 1}
+    assert (told["pool:support"]["ttl"], told["pool:support"]["after_loss"]) == (300, "")
+    assert told["pool:support"]["country_code"] == "1"
     assert told["pool:support"]["without_data"] == "\N{HORIZONTAL ELLIPSIS}665"
     assert told["user:ivr"]["password"] == told["server"]["audit_key"] == "***"
     assert told["user:ivr"]["networks"] == "10.0.0.0/24"
@@ -133,6 +135,14 @@ def test_with_redis_away_it_says_so_and_gives_no_password_away(url: str, bundle:
         assert "Redis is away" in files[name], name
     assert "pool support: 9 numbers, 1 draining" in files["check.txt"]
     assert "Redis is away" in files["check.txt"]
+
+
+def test_the_configuration_has_the_names_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.ini"
+    file.write_text(_of(), "utf-8")
+    known = (Path(__file__).parents[2] / "config.ini").read_text("utf-8")
+    told = redacted.described(config.read(file, {}))
+    assert [option for section in told.values() for option in section if f"{option} = " not in known] == []
 
 
 def test_the_configuration_has_no_secret_even_before_they_are_taken_out(tmp_path: Path) -> None:
@@ -194,10 +204,15 @@ def test_a_date_is_whole_and_a_number_beside_it_is_not(
         ("2026-11-281", "\N{HORIZONTAL ELLIPSIS}281"),
         ("2026-11-28.1", "\N{HORIZONTAL ELLIPSIS}8.1"),
         ("2026-13-28", "\N{HORIZONTAL ELLIPSIS}-28"),
+        ("op id=ea123048ef010060 user=x", "op id=ea123048ef010060 user=x"),
+        ('{"id":"ea123048ef010060","user":"x"}', '{"id":"ea123048ef010060","user":"x"}'),
+        ("dnis=ea123048ef010060", "dnis=ea\N{HORIZONTAL ELLIPSIS}048ef\N{HORIZONTAL ELLIPSIS}060"),
+        ("id=5551234560", "id=\N{HORIZONTAL ELLIPSIS}560"),
+        ("id=ea123048ef010060-5551234560", "id=ea\N{HORIZONTAL ELLIPSIS}048ef\N{HORIZONTAL ELLIPSIS}560"),
         ("+2026-11-28", "+\N{HORIZONTAL ELLIPSIS}-28"),
     ],
 )
-def test_only_what_is_a_date_by_itself_is_taken_for_one(text: str, shown: str) -> None:
+def test_only_what_is_a_date_by_itself_or_an_id_of_the_service_is_whole(text: str, shown: str) -> None:
     assert redacted.without_numbers(text) == shown
 
 
