@@ -1,6 +1,7 @@
 """The table that ``cticache pools`` prints, and below a pool what was done with it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, NamedTuple
 
@@ -139,8 +140,14 @@ def _cut(name: str, width: int, mark: str) -> str:
     return f"{name[: width - len(mark) - tail]}{mark}{name[len(name) - tail :]}"
 
 
+def _until(pool: Mapping[str, Any]) -> str:
+    """Until when a call on a leaving number may be asked for; empty without one."""
+    ms = pool["leaving_until_ms"]
+    return f" until {datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%d %H:%M:%SZ}" if ms else ""
+
+
 def _done(pool: Mapping[str, Any]) -> Iterator[str]:
-    told = [f"{words} {pool[figure]:,}" for figure, words in _BESIDE]
+    told = [f"{words} {pool[figure]:,}{_until(pool) if figure == 'leaving' else ''}" for figure, words in _BESIDE]
     told += [f"{counter.told} {pool[counter.figure]:,}" for counter in COUNTERS]
     yield from wrap(", ".join(told), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
     if transits := pool["transits"]:

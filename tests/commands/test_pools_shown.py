@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,18 @@ def test_what_was_done_is_told_of_pools_that_are_named_and_where_it_is_asked_for
     ):
         assert said in text
     assert len(run(configured, "pools")[1].splitlines()) == 3
+
+
+def test_it_is_told_until_when_calls_on_leaving_numbers_may_be_asked_for(
+    client: Redis, store: Store, new_pool: MakePool, run: Run
+) -> None:
+    store.lease(new_pool("100-101"), "1", "1", "x", 60_000)
+    new_pool("101-102")
+    configured = "[pool:system-y]\nnumbers = 101-102\n"
+    (told,) = json.loads(run(configured, "pools", "system-y", "--json")[1])["pools"]
+    until = datetime.fromtimestamp(told["leaving_until_ms"] // 1000, UTC)
+    text = " ".join(run(configured, "pools", "system-y")[1].split())
+    assert f"leaving 1 until {until:%Y-%m-%d %H:%M:%SZ}, most leased" in text
 
 
 def test_what_was_done_in_the_last_ten_minutes_stands_beside_the_fill(
