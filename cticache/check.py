@@ -134,8 +134,10 @@ def _of_redis(settings: Config, url: str, stack: ExitStack, tell: Callable[[str]
 def _of_data(store: Store, tell: Callable[[str], None]) -> list[str]:
     """Whether this release may serve the data that are there."""
     found = store.data_format()
-    if found.format != formats.FORMAT and found.release:
+    if found.release:
         tell(f"  its data are of format {found.format}; this release writes {formats.FORMAT}")
+    else:
+        tell(f"  the format of its data is not kept there yet; this release writes {formats.FORMAT}")
     try:
         formats.check(found)
     except formats.OtherFormat as error:

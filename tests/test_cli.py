@@ -14,6 +14,7 @@ from redis import Redis
 
 from cticache import cli, config
 from cticache.access.passwords import Verifier
+from cticache.data.format import FORMAT
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
 from cticache.link.trouble import AWAY, REFUSALS, SILENT
@@ -760,7 +761,7 @@ def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, print
     assert cli.main(["check"]) == 0
     out, err = printed()
     assert not err
-    answers, starts, keeps, well = out[-4:]
+    answers, starts, keeps, form, well = out[-5:]
     assert answers.startswith("Redis: ")
     assert answers.endswith(" answers")
     assert starts == (
@@ -768,6 +769,7 @@ def test_check_starts_the_embedded_server_and_stops_it(short_folder: Path, print
         "where it does not run, it was started for this check alone"
     )
     assert keeps == f"  its data is in {short_folder}; it is for a first try: then give [redis] url a Redis"
+    assert form.endswith(f"; this release writes {FORMAT}")
     assert well == "all well"
     with connect(socket_url(short_folder), 1) as client:
         assert not _pings(client)

@@ -10,6 +10,7 @@ from redis import Redis
 
 from cticache import cli
 from cticache.access.passwords import hashed
+from cticache.data.format import FORMAT
 from cticache.data.keys import Keys
 from cticache.data.scripts import Scripts, read_scripts
 from cticache.data.store import Store
@@ -26,6 +27,7 @@ SAFE = ("--appendonly", "yes", "--maxmemory-policy", "noeviction")
 POOL = "[pool:x]\nnumbers = 1-3\n"
 HASH = hashed("word")
 RULES = ("~cti:*", "+@all")
+MARK = "COMPLAINT: "
 Check = Callable[..., tuple[int, list[str]]]
 
 
@@ -42,9 +44,14 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         out, err = capsys.readouterr()
         assert not err
         lines = out.splitlines()
-        return code, lines if whole else [line.strip() for line in lines[_of_redis(lines) + 1 :]]
+        return code, lines if whole else [*_told(lines[_of_redis(lines) + 1 :])]
 
     return run
+
+
+def _told(lines: list[str]) -> Iterator[str]:
+    """Without the marks, and what is told in any case."""
+    return (line.strip().removeprefix(MARK) for line in lines if "this release writes" not in line)
 
 
 def _of_redis(lines: list[str]) -> int:
@@ -82,6 +89,21 @@ def test_the_user_that_acl_prints_is_told_nothing(check: Check, as_user: Callabl
     (_, line) = acl.everybody("limited", "word", "cti", acl.called(read_scripts()), None).splitlines()
     code, told = check(as_user(*line.split()[3:]))
     assert (code, told) == (0, ["all well"])
+
+
+def test_a_complaint_stands_out_of_what_was_merely_seen(check: Check, admin: Redis) -> None:
+    admin.config_set("min-replicas-to-write", 5)
+    code, lines = check(whole=True)
+    marked = [line.startswith(MARK) for line in lines]
+    assert (code, marked) == (1, [False] * (len(lines) - 2) + [True, False])
+
+
+def test_the_format_of_the_data_is_told_where_it_is_that_of_this_release_too(check: Check, admin: Redis) -> None:
+    told = f"; this release writes {FORMAT}"
+    assert check(whole=True)[1][-2:] == [f"  the format of its data is not kept there yet{told}", "all well"]
+    admin.hset("cti:{@all}:format", mapping={"format": FORMAT, "least_reader": 1, "release": "0.2.0"})
+    code, lines = check(whole=True)
+    assert (code, lines[-2:]) == (0, [f"  its data are of format {FORMAT}{told}", "all well"])
 
 
 @pytest.mark.parametrize("command", ["ping", "evalsha", "eval", "script|load", "set", "zadd", "pexpireat", "zscan"])

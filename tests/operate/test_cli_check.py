@@ -20,6 +20,7 @@ from kit.clusters import Cluster
 SAFE = ("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
 UNSAVED = "appendonly is off: a crash loses" if servers.HARDENED else "there is no persistence"
 """What is told where Redis keeps nothing; whether it makes snapshots a hardened one tells the administrator alone."""
+FORMAT_TOLD = f"  the format of its data is not kept there yet; this release writes {FORMAT}"
 Check = Callable[[str], tuple[int, list[str]]]
 
 
@@ -82,7 +83,7 @@ def test_a_server_set_up_well_is_told_so(check: Check, safe: str) -> None:
     assert "no user" in out[2]
     assert out[3].startswith(("Redis: Valkey ", "Redis: Redis "))
     assert out[3].endswith(" answers")
-    assert out[4:] == ["all well"]
+    assert out[4:] == [FORMAT_TOLD, "all well"]
 
 
 def test_data_that_this_release_must_not_serve_are_a_complaint(check: Check, primary: Redis, safe: str) -> None:
@@ -137,7 +138,7 @@ def test_a_server_without_persistence_is_a_complaint(check: Check, primary: Redi
     code, out = check(safe)
     assert code == 1
     assert out[-1] == "1 complaint"
-    assert out[-2].startswith(f"  {UNSAVED}")
+    assert out[-2].startswith(f"COMPLAINT: {UNSAVED}")
     assert "appendonly yes" in out[-2]
 
 
@@ -146,7 +147,7 @@ def test_snapshots_alone_are_a_complaint(check: Check, primary: Redis, safe: str
     primary.config_set("save", "3600 1")
     code, out = check(safe)
     assert code == 1
-    assert out[-2].startswith("  appendonly is off: a crash loses the calls since the last snapshot")
+    assert out[-2].startswith("COMPLAINT: appendonly is off: a crash loses the calls since the last snapshot")
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
@@ -154,7 +155,7 @@ def test_eviction_is_a_complaint(policy: str, check: Check, primary: Redis, safe
     primary.config_set("maxmemory-policy", policy)
     code, out = check(safe)
     assert code == 1
-    assert out[-2].startswith(f"  maxmemory-policy is {policy}: ")
+    assert out[-2].startswith(f"COMPLAINT: maxmemory-policy is {policy}: ")
     assert "set noeviction" in out[-2]
 
 
@@ -171,7 +172,7 @@ def test_the_server_under_test_answers_one_way_or_the_other(check: Check, redis_
         expected = doctor.complaints(client)
     code, out = check(redis_url)
     assert code == (1 if expected else 0)
-    assert [line.strip() for line in out[4:-1]] == expected
+    assert [line.removeprefix("COMPLAINT: ") for line in out[5:-1]] == expected
 
 
 def test_replicas_that_no_write_waits_for_are_a_complaint(check: Check, replica: str, safe: str) -> None:
@@ -190,13 +191,15 @@ def test_replicas_that_writes_wait_for_are_well(check: Check, replica: str, prim
 def test_a_replica_is_a_complaint(check: Check, replica: str) -> None:
     code, out = check(replica)
     assert code == 1
-    assert f"  {REFUSALS['READONLY']}" in out
+    assert f"COMPLAINT: {REFUSALS['READONLY']}" in out
 
 
 def test_a_member_of_a_cluster_under_the_url_of_a_server_is_a_complaint(check: Check, cluster: Cluster) -> None:
     code, out = check("redis://{}{}:{}/0".format(servers.login(), *cluster.nodes[0].address))
     assert code == 1
-    assert any(line.startswith("  the server is part of a Redis Cluster: write redis+cluster://") for line in out)
+    assert any(
+        line.startswith("COMPLAINT: the server is part of a Redis Cluster: write redis+cluster://") for line in out
+    )
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +213,7 @@ def test_a_cluster_set_up_well_is_told_so(check: Check, cluster: Cluster) -> Non
     assert code == 0
     assert out[3].startswith(("Redis: a cluster of 3 primaries (Valkey ", "Redis: a cluster of 3 primaries (Redis "))
     assert out[3].endswith(") answers")
-    assert out[4:] == ["all well"]
+    assert out[4:] == [FORMAT_TOLD, "all well"]
     assert [node.calls("script|load") + node.calls("script") > 0 for node in cluster.nodes] == [True] * 3
 
 
@@ -223,7 +226,7 @@ def test_what_is_wrong_with_a_node_of_a_cluster_is_told_with_its_name(check: Che
         wrong.client.config_set("appendonly", "yes")
     assert code == 1
     assert out[-1] == "1 complaint"
-    assert out[-2].startswith(f"  {wrong.place}: {UNSAVED}")
+    assert out[-2].startswith(f"COMPLAINT: {wrong.place}: {UNSAVED}")
 
 
 def test_a_cluster_that_misses_a_node_is_a_complaint(check: Check) -> None:
@@ -232,7 +235,7 @@ def test_a_cluster_that_misses_a_node_is_a_complaint(check: Check) -> None:
         gone.signal(signal.SIGKILL)
         code, out = check(cluster.url)
     assert code == 1
-    assert [line for line in out if line.startswith(f"  {gone.place}: {AWAY.says} (")]
+    assert [line for line in out if line.startswith(f"COMPLAINT: {gone.place}: {AWAY.says} (")]
 
 
 def test_the_primary_that_a_sentinel_names_is_looked_at(check: Check) -> None:
