@@ -310,7 +310,7 @@ class RedisUnavailable(Refusal):
     """Redis is away, or refuses to work; nothing is known to have been done."""
 
     status, code = 503, "redis_unavailable"
-    says = "The store is away. Nothing was answered from it; try again."
+    says = "Redis is away. Nothing was answered from it; try again."
     why = ""
     """For the operator: what is wrong with Redis and what to do, in a sentence without its full stop."""
 

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from redis import Redis
 
 from cticache import cli, config
 from cticache.access.passwords import Verifier
+from cticache.access.users import ROLES
 from cticache.data.format import FORMAT
 from cticache.link.connection import connect
 from cticache.link.embedded import socket_url
@@ -197,6 +199,13 @@ def test_a_user_may_do_what_was_said_and_no_more(
     (user,) = config.read(Path("config.ini"), {}).users
     assert (user.pools, user.roles) == (pools, roles)
     assert ("none yet" in "".join(out)) == (pools == frozenset() or not roles)
+
+
+def test_a_user_without_roles_is_told_all_that_there_are(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", _input(b"secret"))
+    assert cli.main(["user", "boss", "--password-stdin"]) == 0
+    (line,) = [line for line in printed()[0] if line.startswith("roles =")]
+    assert {role for role in ROLES if re.search(rf"\b{role}\b", line)} == set(ROLES)
 
 
 @pytest.mark.parametrize("also", [[], ["--password-stdin"]], ids=["alone", "beside a password"])

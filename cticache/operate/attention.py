@@ -193,13 +193,19 @@ def of_pool(
     if done.of("over_max_live"):
         names = [user.name for user in users if user.max_live and user.may_use(pool.name)]
         who = f"user {names[0]}" if len(names) == 1 else f"one of users {listed(names)}" if names else "a user"
+        is_one = len(names) == 1
+        shown = (
+            f"`cticache leases --user {names[0]}` shows"
+            if is_one
+            else "The log has the user, at max_live, and `cticache leases --user USER` shows"
+        )
         yield Attention(
             "max_live",
             "WARN",
             pool.name,
-            f"{counted(done.of('over_max_live'), 'call')} refused {_LATELY} because {who} has max_live leases: does a "
-            "client run wild, or lease without its calls being taken? The log has the user, at max_live.",
-            "log",
+            f"{counted(done.of('over_max_live'), 'call')} refused {_LATELY} because {who} has max_live leases. {shown} "
+            f"them: does {'its' if is_one else 'a'} client run wild, or lease without its calls being taken?",
+            "leases" if is_one else "log",
         )
     yield from _of_questions(pool, done, rules, before)
     yield from _of_unclaimed(pool, stats, done, rules)

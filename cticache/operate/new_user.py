@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """What no password has that HTTP Basic authentication carries (RFC 7617 section 2; CTL in RFC 5234 appendix B.1)."""
 _MOST_READ = 1 << 20
 """Bytes of standard input: a password, and that it is not the only line."""
-_NO_ROLES = ";  none yet: lease for System X; read, take for System Y; watch for monitoring"
+_NO_ROLES = ";  none yet: lease for System X; read, take for System Y; watch for monitoring; admin to end calls"
 _NO_POOLS = ";  none yet: names of pools, a comma between two, or * for all"
 
 

@@ -34,8 +34,8 @@ def of_kind(kind: str, pool: Pool) -> str:
     if kind not in ("more", "less") or pool.country or pool.match == "sole":
         return found and f"{found} would find"
     if not found:
-        return f"country_code would find {_OWN_PREFIX}"
-    return f"{found} would find (country_code too, {_OWN_PREFIX})"
+        return f"country_code, {_OWN_PREFIX}, would find"
+    return f"{found}, or country_code {_OWN_PREFIX}, would find"
 
 
 def by_country(pool: Pool, asked: str, posted: str) -> str:

@@ -12,7 +12,10 @@ _MOST_LISTED = 5
 
 def complaint_lines(found: Sequence[str]) -> list[str]:
     """What check found, marked so that it stands out of what was merely seen, and in the last line how much it is."""
-    return [*(f"COMPLAINT: {complaint}" for complaint in found), counted(len(found), "complaint") if found else "all well"]
+    return [
+        *(f"COMPLAINT: {complaint}" for complaint in found),
+        counted(len(found), "complaint") if found else "all well",
+    ]
 
 
 def explain_lines(place: Mapping[str, Any]) -> Iterator[str]:

@@ -468,8 +468,8 @@ def test_in_the_first_hour_it_says_what_is_known_and_from_when_on_more_is() -> N
         "  load: at most 7 of 40 numbers were leased at once",
         "  ttl: too few calls were taken to tell whether ttl = 300 suits them: 9 of 3,000",
         "  other ANI: of 12 calls 5 were asked for under another ANI than was posted, more than chance explains: 5 "
-        "with a prefix more, which match = suffix would find (country_code too, where that prefix is a calling code or "
-        "a trunk prefix)",
+        "with a prefix more, which match = suffix, or country_code where that prefix is a calling code or a trunk "
+        "prefix, would find",
         "  look at 5551: its last 9 leases were not picked up while others were: is its routing broken?",
     ]
     figures = advice.figures()
@@ -515,7 +515,7 @@ def _asked(missed: int = 0, *, index: int = NINE, leased: int = 3_600, held_s: i
 
 
 OWN_PREFIX = "where that prefix is a calling code or a trunk prefix"
-TOO = f" would find (country_code too, {OWN_PREFIX})"
+TOO = f", or country_code {OWN_PREFIX}, would find"
 SOLE = "match = sole with exhausted = reject would find"
 US = Country.of("1")
 
@@ -524,12 +524,11 @@ def test_it_names_the_option_that_would_have_found_them() -> None:
     hour = _asked(90, more=60, constant=20, unlike=3)
     assert _line(_advise(hour), "other ANI") == (
         "  other ANI: of 3,600 calls 83 were asked for under another ANI than was posted, more than chance explains: "
-        f"60 with a prefix more, which match = suffix would find (country_code too, {OWN_PREFIX})"
+        f"60 with a prefix more, which match = suffix{TOO}"
     )
     sole = "match = sole with exhausted = reject"
     assert _line(_advise(_asked(90, more=60, constant=70)), "other ANI").endswith(
-        f": 70 with one constant, which {sole} would find; 60 with a prefix more, which match = suffix would find "
-        f"(country_code too, {OWN_PREFIX})"
+        f": 70 with one constant, which {sole} would find; 60 with a prefix more, which match = suffix{TOO}"
     )
 
 
@@ -579,7 +578,7 @@ def test_where_every_number_is_leased_what_no_digits_show_says_nothing() -> None
         ("more", {}, f"match = suffix{TOO}"),
         ("less", {}, f"match = suffix{TOO}"),
         ("less", {"country": US}, "match = suffix would find"),
-        ("more", {"match": "suffix"}, f"country_code would find {OWN_PREFIX}"),
+        ("more", {"match": "suffix"}, f"country_code, {OWN_PREFIX}, would find"),
         ("more", {"match": "suffix", "country": US}, ""),
         ("more", {"match": "suffix", "country": US, "match_digits": 10}, "match_digits = 7 would find"),
         ("more", {"match_digits": 10}, f"match = suffix with match_digits = 7{TOO}"),

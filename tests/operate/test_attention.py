@@ -130,6 +130,11 @@ def test_another_ani_is_told_with_how_it_differs_and_what_helps() -> None:
         "sees another ANI than System X posts, most of them with one withheld. In the pool match = sole with exhausted "
         "= reject would find them."
     )
+    (miss,) = found(missed=12, other_live=9, other_more=9)
+    assert miss.says.endswith(
+        " In the pool match = suffix, or country_code where that prefix is a calling code or a trunk prefix, would "
+        "find them."
+    )
     (miss,) = found(missed=12, other_live=1, other_unlike=1)
     assert miss.says.endswith(
         "1 call of another ANI was live on the number: System Y sees another ANI than System X posts, most of them "
@@ -187,6 +192,20 @@ def test_max_live_is_told_with_who_it_may_be() -> None:
     assert "because one of users bot, ivr has" in found(over_max_live=2, users=(*limited, user("free")))[0].says
     assert "because user ivr has" in found(over_max_live=2, users=(limited[0], elsewhere))[0].says
     assert "because a user has" in found(over_max_live=2)[0].says
+
+
+def test_where_one_user_alone_may_have_met_max_live_it_is_said_how_to_see_its_leases() -> None:
+    (one,) = found(over_max_live=2, users=(replace(user("ivr", None), max_live=5),))
+    assert one.says == (
+        "2 calls refused in 10 minutes because user ivr has max_live leases. `cticache leases --user ivr` shows them: "
+        "does its client run wild, or lease without its calls being taken?"
+    )
+    (some,) = found(over_max_live=2)
+    assert some.says.endswith(
+        "because a user has max_live leases. The log has the user, at max_live, and `cticache leases --user USER` "
+        "shows them: does a client run wild, or lease without its calls being taken?"
+    )
+    assert (one.hint, some.hint) == ("leases", "log")
 
 
 def test_each_note_of_the_condition_is_told_but_that_numbers_are_put_in_place() -> None:
