@@ -60,7 +60,7 @@ return redis.call('GETDEL', KEYS[1])
 
 def test_a_reply_that_is_no_text_stands_in_its_place_and_costs_no_connection(redis_url: str, client: Redis) -> None:
     client.set("odd", b"\xff", px=60_000)
-    with connect(redis_url, 5.0) as pooled:
+    with connect(as_admin(redis_url), 5.0) as pooled:
         direct = Direct(pooled)
         first, odd, nested, last = direct.run([("ECHO", "1"), ("GET", "odd"), ("MGET", "odd", "none"), ("ECHO", "2")])
         assert (first, last) == ("1", "2")
