@@ -71,6 +71,8 @@ class Browser:
         """Show this page, and wait until it is there."""
         told = self._ask("Page.navigate", url=url)
         assert "errorText" not in told, told
+        if "loaderId" not in told:  # it is there already, and only its fragment may be another
+            self._ask("Page.reload")
         self._until(lambda message: message.get("method") == "Page.loadEventFired")
 
     def run(self, script: str) -> Any:

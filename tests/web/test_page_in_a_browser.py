@@ -110,6 +110,19 @@ def test_nothing_is_shown_without_the_right_password_and_role(service: Operated,
         assert answer.headers["www-authenticate"].startswith("Basic realm=")  # so a browser asks who it is
 
 
+def test_a_question_that_is_told_twice_that_it_is_over_is_acted_on_once(service: Operated, browser: Browser) -> None:
+    """As where the browser is busy, and tells of the question before when this one is over, too."""
+    ((dnis, _),) = service.lease("pbx")
+    browser.go(service.url("/cticache/?leases=1&pool=pbx#leases"))
+    browser.evaluate(f"document.querySelector('button.release[data-dnis=\"{dnis}\"]').click()")
+    browser.evaluate(
+        "{const asks = document.querySelector('dialog[open]');"
+        "asks.close('release'); asks.dispatchEvent(new Event('close'))}"
+    )
+    browser.wait_for(TEXT.format("said") + f" === '{dnis} is released.'")
+    browser.wait_for(TEXT.format("held") + ".includes('None on this page')")
+
+
 def test_a_lease_is_released_after_a_question(service: Operated, browser: Browser) -> None:
     ((dnis, ani),) = service.lease("pbx")
     browser.go(service.url("/cticache/?leases=1&pool=pbx#leases"))

@@ -150,6 +150,7 @@ document.getElementById("held").addEventListener("click", (event) => {
   asks.returnValue = "";
   asks.onclose = async () => {
     if (asks.returnValue !== "release") return;
+    asks.returnValue = ""; // a busy browser may tell of the question before when this one is over, too
     const headers = {"Content-Type": "application/json"};
     try {
       await fetched(at("/cticache/release"), {method: "POST", headers, body: JSON.stringify({pool, dnis, token})});
