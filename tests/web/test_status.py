@@ -172,13 +172,13 @@ def test_however_many_ask_redis_is_asked_once_in_a_while(
 ) -> None:
     desk = Desk(store, service.pools, Sums(), condition=lambda: service.keeper.condition, max_age_s=60)
     asked: list[object] = []
-    run = store._run_all
+    run = store._scripts.run
 
     def run_and_count(invocations: Any) -> Any:
         asked.append(invocations)
         return run(invocations)
 
-    monkeypatch.setattr(store, "_run_all", run_and_count)
+    monkeypatch.setattr(store._scripts, "run", run_and_count)
     every = ("system-y", "other")
     first = [desk.answer(question) for question in (Fill(every), Status(every, "", names_users=True))]
     before = len(asked)
