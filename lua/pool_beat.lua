@@ -53,8 +53,14 @@ local now = include('clock')()
 local tally = include('tally')(stats, stats_prefix, now)
 
 local found = redis.call('HMGET', beat, 'id', 'nth', 'ms', 'lost_ms', 'back')
-local id, nth, last_ms = found[1] or fresh_id, tonumber(found[2]) or 0, tonumber(found[3]) or 0
-local lost_ms = tonumber(found[4]) or 0
+-- Beyond 2^53 or below 0 somebody else has written it, and it would come back as no integer.
+local function kept(text)
+  local number = tonumber(text)
+  return whole(number, 0) and number <= 2^53 and number or 0
+end
+
+local id, nth, last_ms = found[1] or fresh_id, kept(found[2]), kept(found[3])
+local lost_ms = kept(found[4])
 local is_born = not found[1] and not redis.call('HGET', stats, 'leased')
 
 local kind = ''
@@ -67,7 +73,7 @@ elseif known_id ~= '' and id ~= known_id and lost_ms < known_ms then
 elseif id == known_id and nth < least_nth then
   kind = 'older'
 end
-local jumps = tonumber(redis.call('HGET', stats, 'clock_jumps')) or 0
+local jumps = kept(redis.call('HGET', stats, 'clock_jumps'))
 local is_jump = (told == 'ahead' or told == 'back') and jumps <= known_jumps
 local is_new = kind ~= '' and (kind ~= 'ahead' or is_jump)
 local is_back = told ~= 'back' and (found[5] or last_ms > now + 1000)

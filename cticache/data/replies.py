@@ -1,6 +1,7 @@
 """The scripts' replies, with names for what is in them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -152,7 +153,11 @@ class FailedLogins(NamedTuple):
     def of(cls, reply: Sequence[Any]) -> "FailedLogins":
         """What login_failures.lua returns."""
         addresses, *counts = reply
-        return cls(addresses, {user: count_of(count) for user, count in pairs(counts)})
+        by_user = {}
+        for user, count in pairs(counts):
+            with suppress(ValueError, OverflowError):  # somebody else's: the others are told all the same
+                by_user[user] = count_of(count)
+        return cls(addresses, by_user)
 
 
 NONE_FAILED = FailedLogins(0, {})

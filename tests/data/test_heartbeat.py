@@ -792,3 +792,17 @@ def test_since_when_redis_has_calls_is_kept_where_nothing_was_leased_before(clie
     client.flushall()
     service.look()
     assert int(client.hget(beat, "born_ms") or 0) >= born_ms
+
+
+@pytest.mark.parametrize("wrong", ["-5", "2.5", "1e19", "nan", "abc"])
+def test_what_somebody_else_has_written_into_a_beat_is_no_number_that_stays(
+    client: Redis, store: Store, new_pool: Callable[..., Pool], wrong: str
+) -> None:
+    service = Service(store, new_pool("100-109"))
+    client.hset("cti:{system-y}:stats", "clock_jumps", wrong)
+    client.hset("cti:{system-y}:beat", mapping={"nth": wrong, "ms": wrong, "lost_ms": wrong})
+    for _ in range(3):
+        service.heartbeat.look()
+    set_clock(client, service.store, 100_000)
+    service.heartbeat.look()
+    assert "set ahead by about 100 s" in service.notes["clock"]

@@ -231,6 +231,15 @@ def test_who_asks_for_numbers_of_no_pool_is_told_and_who_misses_a_call_is_not(ni
     assert (level, said[:55]) == ("WARNING", "40 questions in the last minute for numbers of no pool:")
 
 
+def test_a_count_of_logins_that_is_no_number_hides_nobody_elses(night: Night) -> None:
+    night.client.hset("cti:{@logins}:failed", "x", "abc")
+    night.look()
+    for _ in range(40):
+        night.store.login_failed("ivr", "203.0.113.1")
+    ((_, said),) = night.look()
+    assert "most for user ivr" in said
+
+
 def test_what_came_more_than_a_minute_ago_is_not_of_the_last_minute(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
