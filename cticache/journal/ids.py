@@ -18,6 +18,7 @@ _VISIBLE = re.compile(r"[!-~]{1,64}")
 """What can stand in a line of the log and in a header."""
 _NUMBER = re.compile(r"\d(?:[^\dA-Za-z]*\d){5,}")
 _LEAST_DIGITS = 6
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _BY_CHANCE = re.compile(
     r"(?<![0-9a-z])(?:"
     # A UUID (RFC 9562) and 32 hex digits, as a trace id or behind two letters (Twilio): padded, a number has no letter.
@@ -27,7 +28,7 @@ _BY_CHANCE = re.compile(
     r"|(?![0-9]{10})[0-9a-f]{16}(?<![0-9]{10})"
     r")(?![0-9a-z])"
     # The host of a Call-ID (RFC 3261 section 8.1.1.4).
-    r"|(?<=@)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{1,5})?(?![0-9.])",
+    rf"|(?<=@)(?:{_OCTET}\.){{3}}{_OCTET}(?::[0-9]{{1,5}})?(?![0-9.])",
     re.IGNORECASE,
 )
 _TIME = re.compile(r"(?<![0-9])([0-9]{10})(?:[0-9]{3}|\.[0-9]{1,6})(?![0-9])")

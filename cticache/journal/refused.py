@@ -13,6 +13,7 @@ there.
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from cticache.errors import NotReady, RedisRefuses, RedisUnavailable, Refusal, refusals
 from cticache.journal.counts import Counts
@@ -40,7 +41,7 @@ class Refused:
         repeat_s: float = 600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The limits hold for each code. What goes on is warned of again once it has been over for ``repeat_s``."""
+        """The limits hold for each code. What goes on is warned of once in ``repeat_s`` seconds."""
         self._counts = counts or Counts()
         self._lines = Limited(_log, _LEFT_OUT, lines_per_s, burst)
         self._lasting = Limited(_log, _LEFT_OUT, lines_per_s, burst, level=logging.INFO)
@@ -63,8 +64,7 @@ class Refused:
         if refusal.__cause__ and refusal.status >= 500:
             why = refusal.why if isinstance(refusal, RedisUnavailable) else ""
             cause = f"{why} ({refusal.__cause__})" if why else refusal.__cause__
-            level = self._level(refusal)
-            self._causes.log(refusal.code, level, "%s: %s", refusal.code, cause)
+            self._say(self._causes, refusal, "%s: %s", refusal.code, cause)
 
     def log(
         self,
@@ -81,11 +81,16 @@ class Refused:
 
         ``ms``: how long the request took; None for one that the server refused before its turn came.
         """
-        is_ours = refusal.status >= 500 and refusal.status not in _OF_CLIENTS and not refusal.is_planned
-        level = self._level(refusal) if is_ours else logging.INFO
         texts = (text or "-" for text in (request_id, user, address, method, route))
         fields = (*texts, refusal.code, refusal.status, "-" if ms is None else ms)
-        self._lines_of(refusal).log(refusal.code, level, _LINE, *fields, extra=NO_NUMBERS)
+        self._say(self._lines_of(refusal), refusal, _LINE, *fields, extra=NO_NUMBERS)
+
+    def _say(self, lines: Limited, refusal: Refusal, line: str, *fields: object, extra: Any = None) -> None:
+        level = self._level(refusal)
+        if level == logging.WARNING and _lasts(refusal):  # one in a while; what came before it must not hide it
+            _log.log(level, line, *fields, extra=extra)
+        else:
+            lines.log(refusal.code, level, line, *fields, extra=extra)
 
     def _lines_of(self, refusal: Refusal) -> Limited:
         if refusal.is_planned:
@@ -93,11 +98,14 @@ class Refused:
         return self._lasting if _lasts(refusal) else self._lines
 
     def _level(self, refusal: Refusal) -> int:
-        """That of a line about a fault on this side."""
+        """A fault on this side is a warning; of what goes on, one in ``repeat_s`` is."""
+        if refusal.status < 500 or refusal.status in _OF_CLIENTS or refusal.is_planned:
+            return logging.INFO
         if not _lasts(refusal):
             return logging.WARNING
         why = refusal.why if isinstance(refusal, RedisRefuses) else ""  # in which way Redis is away is no matter
-        return logging.INFO if self._spells.untold((refusal.code, why)) is None else logging.WARNING
+        before = self._spells.untold((refusal.code, why), has_been_over=False)
+        return logging.INFO if before is None else logging.WARNING
 
     def totals(self) -> dict[str, int]:
         """How often this process has answered each code."""

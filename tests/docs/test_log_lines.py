@@ -35,8 +35,7 @@ COMPUTED = {
         *(NEWER, OLDER),
     ),
     "journal/closed.py: %s %s closed, %s: %s": tuple(f"%s closed, {why}: %s" for why in CAUSES.values()),
-    "journal/refused.py: %s: %s": ("%s: %s",),
-    "journal/refused.py: _LINE": (_LINE,),
+    "journal/refused.py: line": ("%s: %s", _LINE),
     # What these log is found where it is made, or is in a table of its own below.
     "data/loading.py: error": (),
     "journal/closed.py: text": (),

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from cticache.data.store import Store
-from cticache.errors import RedisUnavailable
+from cticache.errors import Internal, RedisUnavailable
 from cticache.journal.events import _MOST_KINDS, MOST_EVENTS, Event, Events
 from cticache.journal.refused import Refused
 from cticache.logs import NO_NUMBERS
@@ -59,6 +59,7 @@ def test_a_request_that_was_refused_is_none_and_its_cause_is_one(events: Events)
     refusal.__cause__ = OSError("nobody listens")
     refused.count(refusal)
     refused.log(refusal, "id", address="192.0.2.1", method="GET", route="/readyz", ms=0.1)
+    refused.log(Internal(), "id", address="192.0.2.1", method="GET", route="/readyz", ms=0.1)  # a warning in any case
     (told,) = texts(events)
     assert "nobody listens" in told
 

@@ -70,6 +70,7 @@ NUMBERS = {
     "the past in milliseconds": "1664424000123",
     "the number of a mobile that is like the present": "1764424000",
     "DNIS and ANI": "5551234560:4440009999",
+    "no address": "x@555.123.45.67",
 }
 
 
