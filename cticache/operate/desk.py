@@ -33,7 +33,7 @@ from cticache.journal.events import Event
 from cticache.numbering.pool import Pool
 from cticache.numbering.pools import Pools
 from cticache.operate import status
-from cticache.operate.attention import Attention
+from cticache.operate.attention import Attention, Hint
 from cticache.operate.fill import Limits
 from cticache.operate.history import HOUR, Done
 from cticache.operate.metrics import Processes, Seen, exposition
@@ -246,6 +246,14 @@ class Desk:
         found = self._watch.latest.attention if self._watch else ()
         return [each for each in found if (each.pool in names if each.pool else names_users or each.kind != "logins")]
 
+    def _wanting(self, asked: Status, trouble: Outage | None) -> list[Attention]:
+        """The same, with a Redis that does not answer now, if the watch has not looked since."""
+        found = self._attention(asked.pools, names_users=asked.names_users)
+        if trouble and not any(each.kind == "redis" and not each.pool for each in found):
+            hint: Hint = "readyz" if trouble.trouble.is_away else "log"
+            found.insert(0, Attention("redis", "CRIT", "", f"{trouble.trouble.says}.", hint))
+        return found
+
     def _status(self, figures: Figures, asked: Status) -> dict[str, Any]:
         condition, processes = self._condition(), self._processes()
         latest = self._watch.latest if self._watch else None
@@ -276,7 +284,7 @@ class Desk:
             },
             "nodes": self._roster.rows() if asked.names_users else [],
             "nodes_age_s": self._roster.age_s,
-            "attention": [asdict(each) for each in self._attention(asked.pools, names_users=asked.names_users)],
+            "attention": [asdict(each) for each in self._wanting(asked, figures.trouble)],
             "thresholds": {"warn": self._thresholds.warn, "crit": self._thresholds.crit},
             "pools": self._rows(figures, asked.pools, latest.done if latest else {}),
             "unread": _unread({name: each for name, each in figures.unread.items() if name in asked.pools}),

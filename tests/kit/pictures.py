@@ -59,7 +59,7 @@ def take_all(folder: Path) -> None:
             take("phone")
             browser.viewport(_WIDTH, _HEIGHT)
             service.redis.cut()
-            until("state", "AWAY")
+            until("attention", "Redis is away")
             take("redis-away")
         finally:
             service.close()

@@ -119,6 +119,9 @@ def test_without_redis_it_says_so_and_what_else_is_known(service: Service, redis
     assert (told["redis"]["up"], told["service"]["ready"]) == (False, False)
     assert told["redis"]["answer_ms"] is None, "it does not answer"
     assert told["redis"]["says"].startswith("Redis is away")
+    first = told["attention"][0]  # at once, and not once the watch has looked
+    assert (first["kind"], first["level"]) == ("redis", "CRIT")
+    assert first["says"].startswith("Redis is away")
     ages = [pool.pop("stale_s") for pool in told["pools"]]
     assert all(0 <= age_s < 60 for age_s in ages)
     assert [pool | {"stale_s": None} for pool in told["pools"]] == before, "as they were last"
